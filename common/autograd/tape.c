@@ -1,0 +1,226 @@
+/* Recording, replay and the reverse walk. */
+#include "autograd/tape.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+enum { ADDRESS_BITS = 40 }; /* reserved address space per arena: 1 TiB, pages come when touched */
+
+void tape_init(struct tape *tape, struct device *device)
+{
+    *tape = (struct tape){.device = device, .open = -1};
+    arena_open(&tape->notes, (size_t)1 << 32);
+    arena_open(&tape->kept, (size_t)1 << ADDRESS_BITS);
+    arena_open(&tape->scratch, (size_t)1 << ADDRESS_BITS);
+    arena_open(&tape->grads, (size_t)1 << ADDRESS_BITS);
+}
+
+void tape_free(struct tape *tape)
+{
+    for (int i = 0; i < TAPE_SLOTS; i++) mem_unmap(tape->pool[i].data, tape->pool[i].floats, sizeof(float));
+    arena_close(&tape->notes);
+    arena_close(&tape->kept);
+    arena_close(&tape->scratch);
+    arena_close(&tape->grads);
+    free(tape->calls);
+    free(tape->segments);
+    *tape = (struct tape){0};
+}
+
+void tape_reset(struct tape *tape)
+{
+    tape->call_count = tape->segment_count = 0;
+    tape->open = -1;
+    arena_release(&tape->notes, 0);
+    arena_release(&tape->kept, 0);
+    arena_release(&tape->scratch, 0);
+    arena_release(&tape->grads, 0);
+    for (int i = 0; i < TAPE_SLOTS; i++) tape->pool[i].used = false;
+}
+
+size_t tape_peak(const struct tape *tape)
+{
+    size_t pool = 0;
+    for (int i = 0; i < TAPE_SLOTS; i++) pool += tape->pool[i].floats * sizeof(float);
+    return tape->kept.peak + tape->scratch.peak + tape->grads.peak + pool;
+}
+
+/* Where the outputs of the open segment go. */
+static struct arena *home(struct tape *tape)
+{
+    return tape->recording && !tape->recompute ? &tape->kept : &tape->scratch;
+}
+
+float *tape_take(struct tape *tape, int64_t count)
+{
+    return arena_take(home(tape), (size_t)count, sizeof(float));
+}
+
+void tape_open_segment(struct tape *tape)
+{
+    CHECK(tape->open < 0, "segment %d is still open", tape->open);
+    if (tape->segment_count == tape->segment_cap)
+        tape->segments = mem_realloc(tape->segments, (size_t)(tape->segment_cap = 2 * tape->segment_cap + 64), sizeof *tape->segments);
+    tape->open = tape->segment_count++;
+    tape->segments[tape->open] = (struct segment){
+        .first = tape->call_count, .kept = arena_mark(&tape->kept), .scratch = arena_mark(&tape->scratch)};
+}
+
+struct tensor *tape_close_segment(struct tape *tape, struct tensor *input, struct tensor *output)
+{
+    CHECK(tape->open >= 0 && output->segment == tape->open, "output of segment %d closes segment %d", output->segment, tape->open);
+    struct segment *s = &tape->segments[tape->open];
+    s->end = tape->call_count;
+    s->output = output;
+    tape->open = -1;
+    if (tape->recording && !tape->recompute) return output;
+
+    size_t bytes = (size_t)tensor_count(output) * sizeof(float);
+    float *from = output->data;
+    if (tape->recording) { /* forget everything but the output */
+        output->data = arena_take(&tape->kept, bytes, 1);
+        memcpy(output->data, from, bytes);
+        s->forgotten = true;
+        for (int i = s->first; i < s->end; i++)
+            if (tape->calls[i].out != output) tape->calls[i].out->data = NULL;
+        arena_release(&tape->scratch, s->scratch);
+        return output;
+    }
+    size_t mark = s->scratch;
+    bool below = input && (unsigned char *)input->data < tape->scratch.base + mark &&
+                 (unsigned char *)input->data >= tape->scratch.base;
+    if (below) mark = (size_t)((unsigned char *)input->data - tape->scratch.base);
+    size_t source = (size_t)((unsigned char *)from - tape->scratch.base);
+    CHECK(source >= mark, "output at %zu lies below its segment at %zu", source, mark);
+    arena_release(&tape->scratch, source + bytes); /* keep the source readable while it moves down */
+    float *to = (float *)(tape->scratch.base + mark);
+    memmove(to, from, bytes);
+    arena_release(&tape->scratch, mark);
+    output->data = arena_take(&tape->scratch, bytes, 1);
+    return output;
+}
+
+static void execute(struct tape *tape, struct call *call)
+{
+    if (call->op->in_place) call->out->data = call->in[0]->data;
+    else if (!call->out->data) call->out->data = tape_take(tape, tensor_count(call->out));
+    call->op->forward(tape, call);
+}
+
+struct tensor *tape_apply(struct tape *tape, const struct op_def *op, struct tensor *const in[OP_INPUTS], int64_t rows, int64_t cols,
+                          const void *attributes, size_t bytes)
+{
+    CHECK(tape->open >= 0, "%s outside a segment", op->name);
+    struct call call = {.op = op, .attributes = memcpy(arena_take(&tape->notes, bytes + 1, 1), attributes, bytes)};
+    call.out = arena_take(&tape->notes, 1, sizeof *call.out);
+    *call.out = (struct tensor){.rows = rows, .cols = cols, .segment = tape->open, .slot = -1};
+    for (int i = 0; i < OP_INPUTS; i++) {
+        call.in[i] = in[i];
+        if (in[i] && in[i]->needs_grad) call.out->needs_grad = tape->recording;
+    }
+    CHECK(!call.out->needs_grad || op->backward, "%s has no backward pass but its input needs a gradient", op->name);
+    execute(tape, &call);
+    if (tape->recording) {
+        if (tape->call_count == tape->call_cap)
+            tape->calls = mem_realloc(tape->calls, (size_t)(tape->call_cap = 2 * tape->call_cap + 256), sizeof *tape->calls);
+        tape->calls[tape->call_count++] = call;
+    }
+    return call.out;
+}
+
+static int pool_take(struct tape *tape, size_t floats)
+{
+    int best = -1, empty = -1;
+    for (int i = 0; i < TAPE_SLOTS; i++) {
+        if (tape->pool[i].used) continue;
+        if (tape->pool[i].floats < floats) {
+            if (empty < 0 || tape->pool[i].floats > tape->pool[empty].floats) empty = i;
+        } else if (best < 0 || tape->pool[i].floats < tape->pool[best].floats) best = i;
+    }
+    if (best < 0) { /* the largest that is too small makes room */
+        CHECK(empty >= 0, "all %d gradient slots are in use", TAPE_SLOTS);
+        best = empty;
+        mem_unmap(tape->pool[best].data, tape->pool[best].floats, sizeof(float));
+        tape->pool[best].data = mem_map(floats, sizeof(float));
+        tape->pool[best].floats = floats;
+    }
+    tape->pool[best].used = true;
+    return best;
+}
+
+struct gradient tape_gradient(struct tape *tape, struct tensor *t)
+{
+    if (!t || !t->needs_grad) return (struct gradient){0};
+    struct gradient g = {.data = t->grad, .accumulate = t->touched};
+    t->touched = true;
+    if (g.data) return g;
+    if (t->segment == tape->open) {
+        g.data = arena_take(&tape->grads, (size_t)tensor_count(t), sizeof(float));
+    } else {
+        t->slot = pool_take(tape, (size_t)tensor_count(t));
+        g.data = tape->pool[t->slot].data;
+    }
+    t->grad = g.data;
+    return g;
+}
+
+void tape_pass_gradient(struct tape *tape, struct tensor *from, struct tensor *to)
+{
+    if (!to || !to->needs_grad) return;
+    if (!to->grad && (from->slot >= 0 || to->segment == tape->open)) {
+        to->grad = from->grad;
+        to->slot = from->slot;
+        to->touched = true;
+        from->slot = -1;
+        from->grad = NULL;
+        return;
+    }
+    struct gradient g = tape_gradient(tape, to);
+    if (g.accumulate) tape->device->kernels->add(tape->device, g.data, from->grad, tensor_count(to));
+    else memcpy(g.data, from->grad, (size_t)tensor_count(to) * sizeof(float));
+}
+
+void tape_seed(struct tape *tape, struct tensor *tensor, const float *grad)
+{
+    struct gradient g = tape_gradient(tape, tensor);
+    if (!g.data) return;
+    if (g.accumulate) tape->device->kernels->add(tape->device, g.data, grad, tensor_count(tensor));
+    else memcpy(g.data, grad, (size_t)tensor_count(tensor) * sizeof(float));
+}
+
+static void replay(struct tape *tape, struct segment *s)
+{
+    for (int i = s->first; i < s->end; i++) {
+        struct call *call = &tape->calls[i];
+        if (i == s->end - 1 && call->out == s->output && !call->op->saves) return;
+        execute(tape, call);
+    }
+}
+
+void tape_backward(struct tape *tape, int first, int end)
+{
+    CHECK(end == tape->segment_count && tape->open < 0, "segments up to %d of %d, open %d", end, tape->segment_count, tape->open);
+    bool recompute = tape->recompute;
+    tape->recording = tape->recompute = true; /* what is replayed goes to scratch */
+    for (int n = end - 1; n >= first; n--) {
+        struct segment *s = &tape->segments[n];
+        size_t grads = arena_mark(&tape->grads), scratch = arena_mark(&tape->scratch);
+        tape->open = n;
+        if (s->forgotten && s->output->needs_grad) replay(tape, s);
+        for (int i = s->end - 1; i >= s->first; i--) {
+            struct call *call = &tape->calls[i];
+            if (call->out->needs_grad && call->out->grad) call->op->backward(tape, call);
+            if (call->out->slot >= 0) tape->pool[call->out->slot].used = false;
+            call->out->slot = -1;
+        }
+        arena_release(&tape->grads, grads);
+        arena_release(&tape->scratch, scratch);
+        arena_release(&tape->kept, s->kept);
+        tape->call_count = s->first;
+        tape->segment_count = n;
+    }
+    tape->open = -1;
+    tape->recompute = recompute;
+}

@@ -1,0 +1,126 @@
+/* Attention: a task is one head of one sequence, done by one thread in its own work space.
+ *
+ *   S = q k^T  [nq, nk]  ->  P = softmax(S / sqrt(head_dim))  ->  o = P v
+ *
+ * The backward pass recomputes P from lse, so only lse is kept. */
+
+static int64_t longest(const int32_t *start, int64_t sequences)
+{
+    int64_t top = 0;
+    for (int64_t s = 0; s < sequences; s++) top = start[s + 1] - start[s] > top ? start[s + 1] - start[s] : top;
+    return top;
+}
+
+/* Row of scores -> probabilities over the first n of cols columns (the rest become 0); returns log sum exp. */
+static float softmax_row(float *s, int64_t n, int64_t cols, float scale)
+{
+    vec top = vec_splat(-INFINITY), sum = vec_splat(0);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) top = vec_max(top, vec_load(s + i));
+    vec rest = vec_load_part(s + i, n - i, -INFINITY);
+    float m = vec_top(vec_max(top, rest)) * scale;
+    for (i = 0; i + LANES <= n; i += LANES) {
+        vec p = vec_exp(vec_load(s + i) * scale - m);
+        vec_store(s + i, p);
+        sum += p;
+    }
+    if (i < n) {
+        vec p = vec_exp(rest * scale - m);
+        vec_store_part(s + i, p, n - i);
+        sum += p;
+    }
+    float total = vec_sum(sum), inverse = 1 / total;
+    for (i = 0; i < n; i++) s[i] *= inverse;
+    for (; i < cols; i++) s[i] = 0;
+    return m + logf(total);
+}
+
+static void attention_forward(struct device *d, const struct attention *a)
+{
+    int64_t nq_top = longest(a->q_start, a->sequences), nk_top = longest(a->k_start, a->sequences);
+    float scale = 1 / sqrtf((float)a->head_dim);
+    int64_t ld_o = a->heads * a->head_dim;
+    device_reserve(d, (size_t)(nq_top * nk_top));
+#pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
+    for (int64_t task = 0; task < a->sequences * a->heads; task++) {
+        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim;
+        int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
+        float *const *scratch = &d->scratch[omp_get_thread_num()];
+        float *S = d->extra[omp_get_thread_num()];
+        struct operand q = {.data = a->q + q0 * a->ld_q + column, .ld = a->ld_q};
+        struct operand k = {.data = a->k + k0 * a->ld_kv + column, .ld = a->ld_kv};
+        struct operand v = {.data = a->v + k0 * a->ld_kv + column, .ld = a->ld_kv, .k_rows = 1};
+        gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, S, nk, (struct epilogue){0});
+        for (int64_t i = 0; i < nq; i++) {
+            float lse = softmax_row(S + i * nk, a->causal ? i + 1 : nk, nk, scale);
+            if (a->lse) a->lse[(q0 + i) * a->heads + h] = lse;
+        }
+        struct operand p = {.data = S, .ld = nk};
+        gemm(scratch, 1, nq, a->head_dim, nk, &p, &v, a->o + q0 * ld_o + column, ld_o, (struct epilogue){0});
+    }
+}
+
+/* S, dP [nk] of one row -> P and dS = P (dP - delta) scale in place, over the first n of cols columns. */
+static void softmax_backward_row(float *s, float *dp, int64_t n, int64_t cols, float scale, float lse, float delta)
+{
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vec p = vec_exp(vec_load(s + i) * scale - lse);
+        vec_store(s + i, p);
+        vec_store(dp + i, p * (vec_load(dp + i) - delta) * scale);
+    }
+    if (i < n) {
+        vec p = vec_exp(vec_load_part(s + i, n - i, 0) * scale - lse);
+        vec_store_part(dp + i, p * (vec_load_part(dp + i, n - i, 0) - delta) * scale, n - i);
+        vec_store_part(s + i, p, n - i);
+    }
+    for (i = n; i < cols; i++) s[i] = dp[i] = 0;
+}
+
+static void attention_backward(struct device *d, const struct attention *a)
+{
+    int64_t area = longest(a->q_start, a->sequences) * longest(a->k_start, a->sequences);
+    float scale = 1 / sqrtf((float)a->head_dim);
+    int64_t ld_o = a->heads * a->head_dim;
+    device_reserve(d, 2 * (size_t)area);
+#pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
+    for (int64_t task = 0; task < a->sequences * a->heads; task++) {
+        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim;
+        int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
+        int64_t at_q = q0 * a->ld_q + column, at_k = k0 * a->ld_kv + column, at_o = q0 * ld_o + column;
+        float *const *scratch = &d->scratch[omp_get_thread_num()];
+        float *P = d->extra[omp_get_thread_num()], *dS = P + area;
+        struct operand q = {.data = a->q + at_q, .ld = a->ld_q}, k = {.data = a->k + at_k, .ld = a->ld_kv};
+        struct operand v = {.data = a->v + at_k, .ld = a->ld_kv}, d_o = {.data = a->d_o + at_o, .ld = ld_o};
+        struct operand p = {.data = P, .ld = nk}, ds = {.data = dS, .ld = nk};
+        gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, P, nk, (struct epilogue){0});
+        gemm(scratch, 1, nq, nk, a->head_dim, &d_o, &v, dS, nk, (struct epilogue){0});
+        for (int64_t i = 0; i < nq; i++)
+            softmax_backward_row(P + i * nk, dS + i * nk, a->causal ? i + 1 : nk, nk, scale, a->lse[(q0 + i) * a->heads + h],
+                                 dot(d_o.data + i * ld_o, a->o + at_o + i * ld_o, a->head_dim));
+        p.k_rows = ds.k_rows = d_o.k_rows = q.k_rows = k.k_rows = 1;
+        gemm(scratch, 1, nk, a->head_dim, nq, &p, &d_o, a->d_v + at_k, a->ld_kv, (struct epilogue){0});
+        gemm(scratch, 1, nk, a->head_dim, nq, &ds, &q, a->d_k + at_k, a->ld_kv, (struct epilogue){0});
+        ds.k_rows = 0;
+        gemm(scratch, 1, nq, a->head_dim, nk, &ds, &k, a->d_q + at_q, a->ld_q, (struct epilogue){0});
+    }
+}
+
+static void rotary(struct device *d, float *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
+                   const float *sine, int64_t tokens, bool inverse)
+{
+    int64_t pairs = head_dim / 2;
+    float sign = inverse ? -1.f : 1.f;
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *c = cosine + r % tokens * pairs, *s = sine + r % tokens * pairs;
+        for (int64_t h = 0; h < heads; h++) {
+            float *head = x + r * ld + h * head_dim;
+            for (int64_t i = 0; i < pairs; i++) {
+                float a = head[2 * i], b = head[2 * i + 1], t = sign * s[i];
+                head[2 * i] = a * c[i] - b * t;
+                head[2 * i + 1] = b * c[i] + a * t;
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+/* Matrix product with fused preparation of its operands and of its result: the heart of the CPU backend.
+ *
+ *   C[m, n] = epilogue( sum_k A(m, k) B(k, n) )
+ *
+ * The scheme of Goto and van de Geijn: B is packed in panels of NR columns, A in panels of MR rows, both k-major, and a
+ * register kernel multiplies one A panel by one B panel.
+ *
+ *        n ->  NR NR NR            for each KC of k:  pack B (shared), then blocks of MC rows go to the threads
+ *      k  [ B | B | B ]            packing applies layer norm or GELU on the way, so neither is ever stored
+ *   m [A]  C   C   C               the last KC adds bias and residual, or multiplies by the slope of GELU
+ *
+ * An element of C is always the sum over k in the same order, whatever block, edge or thread it falls in: results
+ * do not depend on the number of threads nor on how rows are cut into calls. */
+
+#if LANES == 16
+enum { MR = 14, NR = 32 };
+#elif LANES == 8
+enum { MR = 6, NR = 16 };
+#else
+enum { MR = 4, NR = 8 };
+#endif
+enum { NV = NR / LANES, KC = 384, MC = MR * (112 / MR), NC = NR * (3072 / NR) };
+
+static size_t gemm_scratch_floats(void)
+{
+    return (size_t)(MC + MR) * KC + (size_t)(NC + NR) * KC + 64;
+}
+
+/* One operand as it lies in memory: rows x cols, row-major.  k runs over the columns unless k_rows. */
+struct operand {
+    const float *data;
+    int64_t ld;
+    int k_rows; /* k runs over the rows: A given as [k, m], B given as [k, n] */
+    enum prepare { PLAIN, GELU, NORM } prepare;
+    const float *mean, *rstd;   /* [rows], for NORM */
+    const float *scale, *shift; /* [cols], for NORM */
+};
+
+struct epilogue {
+    int accumulate;        /* add to what C holds */
+    const float *bias;     /* [n] or NULL */
+    const float *residual; /* [m, n] with C's leading dimension, or NULL; may be C */
+    const float *gate;     /* [m, n] with C's leading dimension, or NULL: C *= GELU'(gate) */
+};
+
+static inline vec prepare(const struct operand *op, int64_t row, int64_t col, vec x)
+{
+    if (op->prepare == GELU) return vec_gelu(x);
+    if (op->prepare == NORM)
+        return (x - op->mean[row]) * op->rstd[row] * vec_load(op->scale + col) + vec_load(op->shift + col);
+    return x;
+}
+
+static inline vec prepare_part(const struct operand *op, int64_t row, int64_t col, int64_t n)
+{
+    vec x = vec_load_part(op->data + row * op->ld + col, n, 0);
+    if (op->prepare == GELU) return vec_gelu(x);
+    if (op->prepare == NORM)
+        return (x - op->mean[row]) * op->rstd[row] * vec_load_part(op->scale + col, n, 0) +
+               vec_load_part(op->shift + col, n, 0);
+    return x;
+}
+
+static inline vec prepare_load(const struct operand *op, int64_t row, int64_t col, int64_t n)
+{
+    if (n < LANES) return prepare_part(op, row, col, n);
+    return prepare(op, row, col, vec_load(op->data + row * op->ld + col));
+}
+
+/* Interleave the low (high) halves: the step of a perfect-shuffle transpose. */
+#if LANES == 16
+#define ZIP(a, b, o) __builtin_shufflevector(a, b, o + 0, o + 16, o + 1, o + 17, o + 2, o + 18, o + 3, o + 19, o + 4, o + 20, \
+                                             o + 5, o + 21, o + 6, o + 22, o + 7, o + 23)
+#elif LANES == 8
+#define ZIP(a, b, o) __builtin_shufflevector(a, b, o + 0, o + 8, o + 1, o + 9, o + 2, o + 10, o + 3, o + 11)
+#else
+#define ZIP(a, b, o) __builtin_shufflevector(a, b, o + 0, o + 4, o + 1, o + 5)
+#endif
+
+static inline void transpose(vec v[LANES])
+{
+    for (int step = 1; step < LANES; step *= 2) {
+        vec w[LANES];
+        for (int i = 0; i < LANES / 2; i++) {
+            w[2 * i] = ZIP(v[i], v[i + LANES / 2], 0);
+            w[2 * i + 1] = ZIP(v[i], v[i + LANES / 2], LANES / 2);
+        }
+        for (int i = 0; i < LANES; i++) v[i] = w[i];
+    }
+}
+
+/* One panel: `width` lines (rows of the operand when k runs over columns), kc deep, to[k * width + line].
+ * `rest` lines exist from line0 on; those missing are zero.  Writes up to LANES - 1 floats past the panel's end, and past
+ * each k, where the next k overwrites them: widths that are no multiple of LANES must be below it. */
+static void pack_panel(float *to, int width, const struct operand *op, int64_t line0, int64_t rest, int64_t k0, int64_t kc)
+{
+    _Static_assert((MR % LANES == 0 || MR < LANES) && NR % LANES == 0, "see above");
+    if (op->k_rows) {
+        for (int64_t k = 0; k < kc; k++)
+            for (int c = 0; c < width; c += LANES) {
+                int64_t n = rest - c;
+                vec v = n > 0 ? prepare_load(op, k0 + k, line0 + c, n) : vec_splat(0);
+                for (int64_t i = n < 0 ? 0 : n; i < LANES; i++) v[i] = 0; /* preparing turns padding into numbers */
+                vec_store(to + k * width + c, v);
+            }
+        return;
+    }
+    for (int64_t k = 0; k < kc; k += LANES) {
+        int64_t n = kc - k < LANES ? kc - k : LANES;
+        for (int c = 0; c < width; c += LANES) {
+            vec v[LANES];
+            for (int i = 0; i < LANES; i++)
+                v[i] = c + i < rest && c + i < width ? prepare_load(op, line0 + c + i, k0 + k, n) : vec_splat(0);
+            transpose(v);
+            for (int64_t i = 0; i < n; i++) vec_store(to + (k + i) * width + c, v[i]);
+        }
+    }
+}
+
+/* acc[MR][NV] = sum over kc of a panel times b panel, kept in registers. */
+static inline __attribute__((always_inline)) void multiply_panels(const float *restrict a, const float *restrict b, int64_t kc,
+                                                                  vec acc[MR][NV])
+{
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++) acc[i][j] = vec_splat(0);
+    for (int64_t k = 0; k < kc; k++, a += MR, b += NR) {
+        vec row[NV];
+        for (int j = 0; j < NV; j++) row[j] = vec_load(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++)
+#pragma GCC unroll 2
+            for (int j = 0; j < NV; j++) acc[i][j] += a[i] * row[j];
+    }
+}
+
+static inline vec finish(vec v, const struct epilogue *e, const float *bias, const float *residual, const float *gate)
+{
+    if (e->bias) v += vec_load(bias);
+    if (e->residual) v += vec_load(residual);
+    if (e->gate) v *= vec_gelu_slope(vec_load(gate));
+    return v;
+}
+
+/* Multiply one pair of panels into the rows x cols corner of C at (m, n). */
+static void tile(const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m, int64_t n, int64_t rows, int64_t cols,
+                 int add, const struct epilogue *e)
+{
+    vec acc[MR][NV];
+    multiply_panels(a, b, kc, acc);
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < NV && j * LANES < cols; j++) {
+            int64_t at = (m + i) * ldc + n + j * LANES, left = cols - j * LANES;
+            if (left >= LANES) {
+                vec v = acc[i][j];
+                if (add) v += vec_load(c + at);
+                if (e) v = finish(v, e, e->bias + n + j * LANES, e->residual + at, e->gate + at);
+                vec_store(c + at, v);
+                continue;
+            }
+            vec v = acc[i][j];
+            if (add) v += vec_load_part(c + at, left, 0);
+            if (e && e->bias) v += vec_load_part(e->bias + n + j * LANES, left, 0);
+            if (e && e->residual) v += vec_load_part(e->residual + at, left, 0);
+            if (e && e->gate) v *= vec_gelu_slope(vec_load_part(e->gate + at, left, 0));
+            vec_store_part(c + at, v, left);
+        }
+}
+
+/* scratch[t] is thread t's packing space of gemm_scratch_floats(); with threads 1 everything runs in the caller. */
+static void gemm(float *const *scratch, int threads, int64_t M, int64_t N, int64_t K, const struct operand *A,
+                 const struct operand *B, float *C, int64_t ldc, struct epilogue e)
+{
+    if (M <= 0 || N <= 0) return;
+    float *packed_b = scratch[0] + (MC + MR) * KC;
+    int64_t passes = K > 0 ? (K + KC - 1) / KC : 1, depth = (K + passes - 1) / passes;
+    int64_t block = MC;
+    while (block > MR && (M + block - 1) / block < 3 * threads && threads > 1) block -= MR;
+    for (int64_t n0 = 0; n0 < N; n0 += NC) {
+        int64_t nc = N - n0 < NC ? N - n0 : NC, panels = (nc + NR - 1) / NR;
+        for (int64_t pass = 0; pass < passes; pass++) {
+            int64_t k0 = pass * depth, kc = K - k0 < depth ? K - k0 : depth;
+            int add = e.accumulate || pass > 0;
+            const struct epilogue *last = pass == passes - 1 && (e.bias || e.residual || e.gate) ? &e : NULL;
+#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
+            for (int64_t p = 0; p < panels; p++)
+                pack_panel(packed_b + p * NR * kc, NR, B, n0 + p * NR, N - n0 - p * NR, k0, kc);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+            for (int64_t m0 = 0; m0 < M; m0 += block) {
+                float *packed_a = threads > 1 ? scratch[omp_get_thread_num()] : scratch[0];
+                int64_t mc = M - m0 < block ? M - m0 : block;
+                for (int64_t i = 0; i < mc; i += MR)
+                    pack_panel(packed_a + i * kc, MR, A, m0 + i, M - m0 - i, k0, kc);
+                for (int64_t p = 0; p < panels; p++)
+                    for (int64_t i = 0; i < mc; i += MR)
+                        tile(packed_a + i * kc, packed_b + p * NR * kc, kc, C, ldc, m0 + i, n0 + p * NR,
+                             mc - i < MR ? mc - i : MR, nc - p * NR < NR ? nc - p * NR : NR, add, last);
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+/* Kernels that move rows: patches, tokens, embeddings, gathers, and the resampling of a grid of rows. */
+
+static void patches(struct device *d, float *out, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch)
+{
+    int64_t grid = size / patch, width = 3 * patch * patch;
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t row = 0; row < images * grid; row++) {
+        int64_t n = row / grid, gy = row % grid;
+        for (int64_t gx = 0; gx < grid; gx++) {
+            float *to = out + (row * grid + gx) * width;
+            for (int64_t y = 0; y < patch; y++) {
+                const uint8_t *from = pixels + ((n * size + gy * patch + y) * size + gx * patch) * 3;
+                for (int64_t x = 0; x < patch; x++)
+                    for (int c = 0; c < 3; c++) to[(c * patch + y) * patch + x] = (float)from[3 * x + c] * (1 / 127.5f) - 1;
+            }
+        }
+    }
+}
+
+static void tokens_forward(struct device *d, float *out, const float *patches_in, const float *class_token, const float *positions,
+                           const uint8_t *hidden, int64_t images, int64_t count, int64_t width)
+{
+    int64_t first = class_token != NULL, tokens = count + first;
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t row = 0; row < images * tokens; row++) {
+        int64_t n = row / tokens, t = row % tokens;
+        const float *position = positions + t * width, *content = class_token;
+        if (t >= first) {
+            int64_t p = n * count + t - first;
+            content = hidden && hidden[p] ? NULL : patches_in + p * width;
+        }
+        for (int64_t i = 0; i < width; i++) out[row * width + i] = (content ? content[i] : 0) + position[i];
+    }
+}
+
+static void tokens_backward(struct device *d, float *d_patches, float *d_class, float *d_positions, const float *dy,
+                            const uint8_t *hidden, int64_t images, int64_t count, int64_t width, bool accumulate_class,
+                            bool accumulate_positions)
+{
+    int64_t first = d_class != NULL, tokens = count + first;
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t t = 0; t < tokens; t++) {
+        float *to = d_positions + t * width;
+        if (!accumulate_positions) memset(to, 0, (size_t)width * sizeof *to);
+        for (int64_t n = 0; n < images; n++) {
+            const float *g = dy + (n * tokens + t) * width;
+            for (int64_t i = 0; i < width; i++) to[i] += g[i];
+            if (t < first) continue;
+            int64_t p = n * count + t - first;
+            if (hidden && hidden[p]) memset(d_patches + p * width, 0, (size_t)width * sizeof *d_patches);
+            else memcpy(d_patches + p * width, g, (size_t)width * sizeof *d_patches);
+        }
+    }
+    for (int64_t i = 0; first && i < width; i++) {
+        float sum = 0;
+        for (int64_t n = 0; n < images; n++) sum += dy[n * tokens * width + i];
+        d_class[i] = accumulate_class ? d_class[i] + sum : sum;
+    }
+}
+
+/* Where position i of `to` falls among `from`: the two neighbours and the weight of the second. */
+static void bilinear(int64_t i, int64_t to, int64_t from, int64_t *low, int64_t *high, float *weight)
+{
+    float at = ((float)i + .5f) * (float)from / (float)to - .5f;
+    if (at < 0) at = 0;
+    *low = (int64_t)at;
+    *high = *low + 1 < from ? *low + 1 : *low;
+    *weight = at - (float)*low;
+}
+
+static void grid_resize(struct device *d, float *out, const float *x, int64_t to, int64_t from, int64_t width)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t row = 0; row < to * to; row++) {
+        int64_t y0, y1, x0, x1;
+        float wy, wx;
+        bilinear(row / to, to, from, &y0, &y1, &wy);
+        bilinear(row % to, to, from, &x0, &x1, &wx);
+        const float *a = x + (y0 * from + x0) * width, *b = x + (y0 * from + x1) * width;
+        const float *c = x + (y1 * from + x0) * width, *e = x + (y1 * from + x1) * width;
+        for (int64_t i = 0; i < width; i++)
+            out[row * width + i] = (1 - wy) * ((1 - wx) * a[i] + wx * b[i]) + wy * ((1 - wx) * c[i] + wx * e[i]);
+    }
+}
+
+static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t to, int64_t from, int64_t width, bool accumulate)
+{
+    if (!accumulate) memset(dx, 0, (size_t)(from * from * width) * sizeof *dx);
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t strip = 0; strip < width; strip += 64) { /* a strip of columns a thread, rows in order */
+        int64_t end = strip + 64 < width ? strip + 64 : width;
+        for (int64_t row = 0; row < to * to; row++) {
+            int64_t y0, y1, x0, x1;
+            float wy, wx;
+            bilinear(row / to, to, from, &y0, &y1, &wy);
+            bilinear(row % to, to, from, &x0, &x1, &wx);
+            for (int64_t i = strip; i < end; i++) {
+                float g = dy[row * width + i];
+                dx[(y0 * from + x0) * width + i] += (1 - wy) * (1 - wx) * g;
+                dx[(y0 * from + x1) * width + i] += (1 - wy) * wx * g;
+                dx[(y1 * from + x0) * width + i] += wy * (1 - wx) * g;
+                dx[(y1 * from + x1) * width + i] += wy * wx * g;
+            }
+        }
+    }
+}
+
+static void embed_forward(struct device *d, float *out, const float *table, const float *positions, const int32_t *ids,
+                          const int32_t *places, int64_t rows, int64_t width)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *word = table + ids[r] * width, *place = positions + places[r] * width;
+        for (int64_t i = 0; i < width; i++) out[r * width + i] = word[i] + place[i];
+    }
+}
+
+static void embed_backward(struct device *d, float *d_table, float *d_positions, const float *dy, const int32_t *ids,
+                           const int32_t *places, int64_t rows, int64_t width)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t strip = 0; strip < width; strip += 64) {
+        int64_t end = strip + 64 < width ? strip + 64 : width;
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = strip; i < end; i++) {
+                d_table[ids[r] * width + i] += dy[r * width + i];
+                d_positions[places[r] * width + i] += dy[r * width + i];
+            }
+    }
+}
+
+static void gather_rows(struct device *d, float *out, const float *x, const int32_t *index, int64_t rows, int64_t width)
+{
+    (void)d;
+    for (int64_t r = 0; r < rows; r++) memcpy(out + r * width, x + index[r] * width, (size_t)width * sizeof *out);
+}
+
+static void scatter_rows_add(struct device *d, float *x, const float *y, const int32_t *index, int64_t rows, int64_t width)
+{
+    (void)d;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < width; i++) x[index[r] * width + i] += y[r * width + i];
+}
+
+static void repeat_row(struct device *d, float *out, const float *x, int64_t rows, int64_t width)
+{
+    (void)d;
+    for (int64_t r = 0; r < rows; r++) memcpy(out + r * width, x, (size_t)width * sizeof *out);
+}
+
+static void add(struct device *d, float *y, const float *x, int64_t count)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t i = 0; i < count; i++) y[i] += x[i];
+}
+
+static void fill(struct device *d, float *y, float value, int64_t count)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t i = 0; i < count; i++) y[i] = value;
+}

@@ -1,0 +1,22 @@
+/* CHECK: our own mistakes.  A broken invariant prints the values that broke it and ends the whole job.
+ *
+ *   CHECK(rows > 0, "rows %ld of tensor %s", rows, name);
+ *
+ * This is never the answer to bad input (see error.h).  The layer that owns MPI installs a hook with
+ * check_on_abort() so that the other ranks end too; without one, abort() is called. */
+#ifndef BASE_CHECK_H
+#define BASE_CHECK_H
+
+#define CHECK(condition, ...)                                                          \
+    do {                                                                               \
+        if (__builtin_expect(!(condition), 0)) check_fail(__FILE__, __LINE__, #condition, __VA_ARGS__); \
+    } while (0)
+
+/* Print "file:line: check failed: text: message" to stderr and end the job.  Does not return. */
+_Noreturn void check_fail(const char *file, int line, const char *text, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* Call `hook` instead of abort() when a check fails.  The hook must not return. */
+void check_on_abort(void (*hook)(void));
+
+#endif

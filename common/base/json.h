@@ -1,0 +1,15 @@
+/* Small helpers over jansson: read a file with a message that says where it is wrong, write one atomically. */
+#ifndef BASE_JSON_H
+#define BASE_JSON_H
+
+#include <jansson.h>
+
+#include "base/error.h"
+
+/* The value in the file, a new reference; NULL with `error` naming path, line and column. */
+json_t *json_read(const char *path, struct error *error);
+
+/* Write `value` (borrowed), indented, one member a line, keys in their order. */
+int json_write(const char *path, const json_t *value, struct error *error);
+
+#endif

@@ -1,0 +1,125 @@
+/* Checked allocation, arenas over reserved address space, and this process's memory figures. */
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/check.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
+#define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+#define RED_ZONE 64
+#else
+#define POISON(p, n) ((void)(p), (void)(n))
+#define UNPOISON(p, n) ((void)(p), (void)(n))
+#define RED_ZONE 0
+#endif
+
+static size_t bytes_of(size_t count, size_t size)
+{
+    size_t bytes;
+    CHECK(!__builtin_mul_overflow(count, size, &bytes), "%zu x %zu bytes", count, size);
+    return bytes;
+}
+
+void *mem_alloc(size_t count, size_t size)
+{
+    size_t bytes = bytes_of(count, size);
+    void *block = malloc(bytes ? bytes : 1);
+    CHECK(block, "out of memory for %zu bytes", bytes);
+    return block;
+}
+
+void *mem_zalloc(size_t count, size_t size)
+{
+    size_t bytes = bytes_of(count, size);
+    void *block = calloc(1, bytes ? bytes : 1);
+    CHECK(block, "out of memory for %zu bytes", bytes);
+    return block;
+}
+
+void *mem_realloc(void *block, size_t count, size_t size)
+{
+    size_t bytes = bytes_of(count, size);
+    void *grown = realloc(block, bytes ? bytes : 1);
+    CHECK(grown, "out of memory for %zu bytes", bytes);
+    return grown;
+}
+
+char *mem_strdup(const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    return memcpy(mem_alloc(bytes, 1), text, bytes);
+}
+
+static void *reserve(size_t bytes)
+{
+    void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(base != MAP_FAILED, "cannot reserve %zu bytes of address space", bytes);
+#ifdef MADV_HUGEPAGE
+    madvise(base, bytes, MADV_HUGEPAGE);
+#endif
+    return base;
+}
+
+void *mem_map(size_t count, size_t size)
+{
+    size_t bytes = bytes_of(count, size);
+    return bytes ? reserve(bytes) : NULL;
+}
+
+void mem_unmap(void *block, size_t count, size_t size)
+{
+    if (block) munmap(block, bytes_of(count, size));
+}
+
+void arena_open(struct arena *arena, size_t limit)
+{
+    *arena = (struct arena){.base = reserve(limit), .limit = limit};
+    POISON(arena->base, limit);
+}
+
+void arena_close(struct arena *arena)
+{
+    if (!arena->base) return;
+    UNPOISON(arena->base, arena->limit);
+    munmap(arena->base, arena->limit);
+    *arena = (struct arena){0};
+}
+
+void *arena_take(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes = (bytes_of(count, size) + 63) & ~(size_t)63;
+    CHECK(bytes + RED_ZONE <= arena->limit - arena->used, "arena of %zu bytes is full: %zu used, %zu wanted", arena->limit,
+          arena->used, bytes);
+    void *block = arena->base + arena->used;
+    arena->used += bytes + RED_ZONE;
+    if (arena->used > arena->peak) arena->peak = arena->used;
+    UNPOISON(block, bytes);
+    return block;
+}
+
+void arena_release(struct arena *arena, size_t mark)
+{
+    CHECK(mark <= arena->used, "mark %zu above %zu", mark, arena->used);
+    POISON(arena->base + mark, arena->used - mark);
+    arena->used = mark;
+}
+
+void mem_usage(size_t *now, size_t *peak)
+{
+    *now = *peak = 0;
+    FILE *status = fopen("/proc/self/status", "r");
+    if (!status) return;
+    char line[256];
+    while (fgets(line, sizeof line, status)) {
+        size_t kib;
+        if (sscanf(line, "VmHWM: %zu kB", &kib) == 1) *peak = kib << 10;
+        if (sscanf(line, "VmRSS: %zu kB", &kib) == 1) *now = kib << 10;
+    }
+    fclose(status);
+}

@@ -1,0 +1,45 @@
+/* Model configurations: open_clip's JSON layout with PE's fields added.
+ *
+ *   { "embed_dim": 512,
+ *     "vision_cfg": { "image_size", "patch_size", "width", "layers", "heads", "mlp_width", "class_token", "rope",
+ *                     "pool": "attention" | "class", "pool_heads" },
+ *     "text_cfg":   { "context_length", "vocab_size", "width", "heads", "layers" } }
+ *
+ * Published shapes and small ones of our own are built in (models/configs/); any other is given by its path. */
+#ifndef MODELS_CONFIG_H
+#define MODELS_CONFIG_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+enum pool_kind { POOL_ATTENTION, POOL_CLASS };
+
+struct vision_config {
+    int64_t image_size, patch_size, width, layers, heads, mlp_width, pool_heads;
+    bool class_token, rope;
+    enum pool_kind pool;
+};
+
+struct text_config {
+    int64_t context_length, vocab_size, width, heads, layers;
+};
+
+struct model_config {
+    char name[64];
+    int64_t embed_dim;
+    struct vision_config vision;
+    struct text_config text;
+};
+
+/* By built-in name (case and '-', '/' aside as listed) or path of a .json file. */
+int model_config_load(struct model_config *config, const char *name, struct error *error);
+int model_config_parse(struct model_config *config, const char *name, const json_t *root, struct error *error);
+json_t *model_config_json(const struct model_config *config); /* new reference */
+
+/* Names of the built-in models, NULL-terminated. */
+const char *const *model_config_names(void);
+
+#endif

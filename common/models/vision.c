@@ -1,0 +1,149 @@
+/* The vision tower's forward pass. */
+#include "models/vision.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "nn/init.h"
+
+void vision_register(struct vision *v, struct parameters *p, const struct vision_config *c, int64_t output)
+{
+    *v = (struct vision){.config = *c, .output = output};
+    int64_t w = c->width, grid = c->image_size / c->patch_size;
+    v->conv = parameters_add(p, "visual.conv1.weight", 4, (int64_t[]){w, 3, c->patch_size, c->patch_size});
+    if (c->class_token) v->class_token = parameters_add(p, "visual.class_embedding", 1, &w);
+    v->positions = parameters_add(p, "visual.positional_embedding", 2, (int64_t[]){grid * grid + c->class_token, w});
+    register_pair(p, "visual", "ln_pre", w, 0, &v->ln_pre_weight, &v->ln_pre_bias);
+    v->blocks = mem_alloc((size_t)c->layers, sizeof *v->blocks);
+    for (int64_t i = 0; i < c->layers; i++) {
+        char prefix[64];
+        snprintf(prefix, sizeof prefix, "visual.transformer.resblocks.%ld", (long)i);
+        block_register(&v->blocks[i], p, prefix, w, c->heads, c->mlp_width);
+    }
+    register_pair(p, "visual", "ln_post", w, 0, &v->ln_post_weight, &v->ln_post_bias);
+    if (c->pool == POOL_ATTENTION) {
+        struct tensor *in_weight, *in_bias;
+        v->pool.probe = parameters_add(p, "visual.attn_pool.probe", 3, (int64_t[]){1, 1, w});
+        register_pair(p, "visual.attn_pool", "attn.in_proj_", 3 * w, w, &in_weight, &in_bias);
+        v->pool.q_weight = parameters_view(p, in_weight, 0, w, w);
+        v->pool.kv_weight = parameters_view(p, in_weight, w * w, 2 * w, w);
+        v->pool.q_bias = parameters_view(p, in_bias, 0, 1, w);
+        v->pool.kv_bias = parameters_view(p, in_bias, w, 1, 2 * w);
+        register_pair(p, "visual.attn_pool", "attn.out_proj", w, w, &v->pool.out_weight, &v->pool.out_bias);
+        register_pair(p, "visual.attn_pool", "layernorm", w, 0, &v->pool.ln_weight, &v->pool.ln_bias);
+        register_pair(p, "visual.attn_pool", "mlp.c_fc", 4 * w, w, &v->pool.fc_weight, &v->pool.fc_bias);
+        register_pair(p, "visual.attn_pool", "mlp.c_proj", w, 4 * w, &v->pool.proj_weight, &v->pool.proj_bias);
+    }
+    v->proj = parameters_add(p, "visual.proj", 2, (int64_t[]){w, output});
+}
+
+void vision_free(struct vision *v)
+{
+    free(v->blocks);
+    free(v->rope.cosine);
+    free(v->rope.sine);
+    free(v->starts);
+    free(v->probes);
+    *v = (struct vision){0};
+}
+
+void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
+{
+    double scale = 1 / sqrt((double)v->config.width);
+    for (int64_t i = 0; i < p->count; i++) {
+        struct parameter *it = p->list[i];
+        const char *name = it->name;
+        if (__builtin_strncmp(name, "visual.", 7)) continue;
+        if (!__builtin_strcmp(name, "visual.class_embedding") || !__builtin_strcmp(name, "visual.positional_embedding") ||
+            !__builtin_strcmp(name, "visual.proj"))
+            init_normal(it, seed, scale);
+        else if (!__builtin_strcmp(name, "visual.attn_pool.probe")) init_normal(it, seed, 1);
+        else init_by_name(it, p, seed);
+    }
+}
+
+/* Angles of a grid x grid image: the first half of a head turns with the column, the second with the row, pairs adjacent;
+ * indices start at 1 when a class token (angle 0) leads. */
+static void rope_prepare(struct vision *v, int64_t grid)
+{
+    if (v->rope_grid == grid) return;
+    int64_t pairs = v->config.width / v->config.heads / 2, per_axis = pairs / 2, first = v->config.class_token;
+    v->rope_grid = grid;
+    v->rope.tokens = grid * grid + first;
+    v->rope.cosine = mem_realloc(v->rope.cosine, (size_t)(v->rope.tokens * pairs), sizeof(float));
+    v->rope.sine = mem_realloc(v->rope.sine, (size_t)(v->rope.tokens * pairs), sizeof(float));
+    for (int64_t t = 0; t < v->rope.tokens; t++)
+        for (int64_t i = 0; i < pairs; i++) {
+            int64_t at = t - first, index = i < per_axis ? at % grid : at / grid;
+            float frequency = (float)pow(10000, -2. * (double)(i % per_axis) / (double)(2 * per_axis));
+            float angle = t < first ? 0 : (float)(index + first) * frequency;
+            v->rope.cosine[t * pairs + i] = cosf(angle);
+            v->rope.sine[t * pairs + i] = sinf(angle);
+        }
+}
+
+static void offsets_prepare(struct vision *v, int64_t images, int64_t tokens)
+{
+    if (v->images >= images && v->tokens == tokens) return;
+    v->starts = mem_realloc(v->starts, (size_t)images + 1, sizeof *v->starts);
+    v->probes = mem_realloc(v->probes, (size_t)images + 1, sizeof *v->probes);
+    for (int64_t i = 0; i <= images; i++) v->starts[i] = (int32_t)(i * tokens), v->probes[i] = (int32_t)i;
+    v->images = images;
+    v->tokens = tokens;
+}
+
+struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
+                             const uint8_t *hidden, int64_t layers)
+{
+    const struct vision_config *c = &v->config;
+    int64_t grid = size / c->patch_size, native = c->image_size / c->patch_size;
+    CHECK(size % c->patch_size == 0 && layers >= 0 && layers <= c->layers, "size %ld, layers %ld", (long)size, (long)layers);
+    if (c->rope) rope_prepare(v, grid);
+    offsets_prepare(v, images, grid * grid + c->class_token);
+
+    tape_open_segment(t);
+    struct tensor *patches = op_linear(t, op_patches(t, pixels, images, size, c->patch_size), (struct linear){.weight = v->conv});
+    struct tensor *positions = grid == native ? v->positions : op_grid(t, v->positions, native, grid);
+    struct tensor *x = op_tokens(t, patches, v->class_token, positions, hidden, images);
+    x = tape_close_segment(t, NULL, op_norm(t, x, v->ln_pre_weight, v->ln_pre_bias));
+    struct sequences whole = {images, v->starts, v->starts};
+    for (int64_t i = 0; i < layers; i++) x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL);
+    return x;
+}
+
+static struct tensor *pool_attention(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    struct tensor *kv = op_linear(t, tokens, (struct linear){.weight = v->pool.kv_weight, .bias = v->pool.kv_bias,
+                                                             .norm_scale = v->ln_post_weight, .norm_shift = v->ln_post_bias});
+    struct tensor *q = op_linear(t, v->pool.probe, (struct linear){.weight = v->pool.q_weight, .bias = v->pool.q_bias});
+    struct sequences s = {images, v->probes, v->starts};
+    struct tensor *y = op_attention(t, op_repeat(t, q, images), kv, v->config.pool_heads, s, false);
+    y = op_linear(t, y, (struct linear){.weight = v->pool.out_weight, .bias = v->pool.out_bias});
+    struct tensor *hidden = op_linear(t, y, (struct linear){.weight = v->pool.fc_weight, .bias = v->pool.fc_bias,
+                                                            .norm_scale = v->pool.ln_weight, .norm_shift = v->pool.ln_bias});
+    return op_linear(t, hidden, (struct linear){.weight = v->pool.proj_weight, .bias = v->pool.proj_bias, .residual = y,
+                                                .gelu_input = true});
+}
+
+struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    CHECK(tokens->rows == images * v->tokens, "%ld token rows of %ld images of %ld", (long)tokens->rows, (long)images, (long)v->tokens);
+    tape_open_segment(t);
+    struct tensor *pooled;
+    if (v->config.pool == POOL_ATTENTION) pooled = pool_attention(t, v, tokens, images);
+    else pooled = op_norm(t, op_gather(t, tokens, v->starts, images), v->ln_post_weight, v->ln_post_bias);
+    return tape_close_segment(t, tokens, op_normalize(t, op_project(t, pooled, v->proj)));
+}
+
+double vision_macs(const struct vision *v, int64_t size)
+{
+    const struct vision_config *c = &v->config;
+    double grid = (double)(size / c->patch_size), tokens = grid * grid + c->class_token, w = (double)c->width;
+    double macs = grid * grid * w * 3 * (double)(c->patch_size * c->patch_size) + w * (double)v->output;
+    for (int64_t i = 0; i < c->layers; i++) macs += block_macs(&v->blocks[i], tokens, tokens * tokens);
+    if (c->pool == POOL_ATTENTION) macs += tokens * (2 * w * w + 2 * w) + 9 * w * w;
+    return macs;
+}

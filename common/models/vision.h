@@ -1,0 +1,46 @@
+/* PE's vision tower (perception_models core/vision_encoder/pe.py; models/SPEC.md).
+ *
+ *   pixels -> conv1 as a matrix product on patches -> (class token) + positions -> ln_pre -> blocks with 2D RoPE
+ *          -> ln_post -> attention pooling (or the class token) -> proj -> unit length
+ *
+ * The position table belongs to config.image_size; at another size it is resampled (bilinear, as the released code),
+ * while RoPE uses raw grid indices. */
+#ifndef MODELS_VISION_H
+#define MODELS_VISION_H
+
+#include "models/config.h"
+#include "nn/block.h"
+
+struct vision {
+    struct vision_config config;
+    int64_t output; /* embedding dimension */
+    struct tensor *conv, *class_token, *positions, *ln_pre_weight, *ln_pre_bias, *ln_post_weight, *ln_post_bias, *proj;
+    struct block *blocks; /* [layers] */
+    struct {              /* attention pooling, POOL_ATTENTION only */
+        struct tensor *probe, *q_weight, *q_bias, *kv_weight, *kv_bias, *out_weight, *out_bias, *ln_weight, *ln_bias;
+        struct tensor *fc_weight, *fc_bias, *proj_weight, *proj_bias;
+    } pool;
+    struct rotary_table rope; /* for rope_grid */
+    int64_t rope_grid;
+    int32_t *starts, *probes; /* row offsets of images, [images + 1] each, for `images` */
+    int64_t images, tokens;
+};
+
+/* Register parameters under "visual." in PE's order. */
+void vision_register(struct vision *v, struct parameters *p, const struct vision_config *config, int64_t output);
+void vision_free(struct vision *v);
+/* PE's initialisation; the draws depend on (seed, parameter name) alone. */
+void vision_init(struct vision *v, struct parameters *p, uint64_t seed);
+
+/* pixels uint8 [images, size, size, 3] -> tokens [images * tokens, width] after block `layers` (1-based count; the whole tower:
+ * config.layers), without ln_post.  hidden [images * patches] marks patches whose content is withheld, or NULL.
+ * size must be a multiple of patch_size. */
+struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
+                             const uint8_t *hidden, int64_t layers);
+/* tokens -> features [images, output], rows of unit length. */
+struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+
+/* Multiply-adds of embedding one image of this size. */
+double vision_macs(const struct vision *v, int64_t size);
+
+#endif

@@ -1,0 +1,95 @@
+/* Attention and the rotary embedding of its queries and keys. */
+#include "base/check.h"
+#include "ops/ops.h"
+
+struct attributes {
+    int64_t heads;
+    struct sequences s;
+    bool causal;
+    float *lse;
+};
+
+static struct attention describe(const struct call *c)
+{
+    const struct attributes *a = c->attributes;
+    struct tensor *q = c->in[0], *kv = c->in[1];
+    int64_t width = c->out->cols;
+    struct attention k = {.sequences = a->s.count, .heads = a->heads, .head_dim = width / a->heads, .q_start = a->s.q_start,
+                          .k_start = a->s.k_start, .causal = a->causal, .ld_q = q->cols, .o = c->out->data, .lse = a->lse};
+    k.q = q->data;
+    k.k = kv ? kv->data : q->data + width;
+    k.v = k.k + width;
+    k.ld_kv = kv ? kv->cols : q->cols;
+    return k;
+}
+
+static void forward(struct tape *t, struct call *c)
+{
+    struct attributes *a = c->attributes;
+    a->lse = t->recording ? tape_take(t, c->out->rows * a->heads) : NULL;
+    struct attention k = describe(c);
+    t->device->kernels->attention_forward(t->device, &k);
+}
+
+static void backward(struct tape *t, struct call *c)
+{
+    struct attention k = describe(c);
+    struct gradient dq = tape_gradient(t, c->in[0]), dkv = tape_gradient(t, c->in[1]);
+    CHECK(!dq.accumulate && !dkv.accumulate, "the input of attention feeds another op");
+    CHECK(dq.data && (!c->in[1] || dkv.data), "attention with a frozen input");
+    k.d_o = c->out->grad;
+    k.d_q = dq.data;
+    k.d_k = c->in[1] ? dkv.data : dq.data + c->out->cols;
+    k.d_v = k.d_k + c->out->cols;
+    t->device->kernels->attention_backward(t->device, &k);
+}
+
+static const struct op_def op_attention_def = {.name = "attention", .saves = true, .forward = forward, .backward = backward};
+
+struct tensor *op_attention(struct tape *t, struct tensor *q, struct tensor *kv, int64_t heads, struct sequences s, bool causal)
+{
+    int64_t width = kv ? q->cols : q->cols / 3;
+    CHECK(width % heads == 0 && (kv ? kv->cols == 2 * width : q->cols == 3 * width), "attention: q [%ld, %ld], %ld heads", (long)q->rows,
+          (long)q->cols, (long)heads);
+    CHECK(s.q_start[s.count] == q->rows && s.k_start[s.count] == (kv ? kv->rows : q->rows), "attention: %d rows of %ld",
+          s.q_start[s.count], (long)q->rows);
+    struct attributes a = {.heads = heads, .s = s, .causal = causal};
+    struct tensor *in[OP_INPUTS] = {q, kv};
+    return tape_apply(t, &op_attention_def, in, q->rows, width, &a, sizeof a);
+}
+
+struct rotation {
+    int64_t heads;
+    const struct rotary_table *table;
+};
+
+static void rotate(struct tape *t, struct call *c, float *x, bool inverse)
+{
+    const struct rotation *r = c->attributes;
+    int64_t width = c->out->cols / 3;
+    t->device->kernels->rotary(t->device, x, c->out->cols, c->out->rows, 2 * r->heads, width / r->heads, r->table->cosine,
+                               r->table->sine, r->table->tokens, inverse);
+}
+
+static void rotary_forward(struct tape *t, struct call *c)
+{
+    rotate(t, c, c->out->data, false);
+}
+
+static void rotary_backward(struct tape *t, struct call *c)
+{
+    rotate(t, c, c->out->grad, true);
+    CHECK(!c->in[0]->touched, "the input of rotary feeds another op");
+    tape_pass_gradient(t, c->out, c->in[0]);
+}
+
+static const struct op_def op_rotary_def = {.name = "rotary", .in_place = true, .forward = rotary_forward, .backward = rotary_backward};
+
+struct tensor *op_rotary(struct tape *t, struct tensor *qkv, int64_t heads, const struct rotary_table *table)
+{
+    CHECK(qkv->cols % (6 * heads) == 0 && qkv->rows % table->tokens == 0, "rotary: [%ld, %ld], %ld heads, %ld tokens", (long)qkv->rows,
+          (long)qkv->cols, (long)heads, (long)table->tokens);
+    struct rotation r = {heads, table};
+    struct tensor *in[OP_INPUTS] = {qkv};
+    return tape_apply(t, &op_rotary_def, in, qkv->rows, qkv->cols, &r, sizeof r);
+}

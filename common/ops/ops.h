@@ -1,0 +1,61 @@
+/* The ops: what models are written in.  Each computes at once and records itself on the tape (autograd/tape.h).
+ *
+ * Tensors are matrices; shapes below are [rows, cols].  A wrong shape is our own bug and fails a check that names the op.
+ * Optional tensors may be NULL.  Host arrays are borrowed until the backward pass is over. */
+#ifndef OPS_OPS_H
+#define OPS_OPS_H
+
+#include "autograd/tape.h"
+
+/* y [n, out] = in(x) w^T + bias + residual,  x [n, in], w [out, in], bias [1, out], residual [n, out].
+ * in(x) is x, GELU(x) (exact, erf), or layer norm of x with scale, shift [1, in] and eps 1e-5. */
+struct linear {
+    struct tensor *weight, *bias, *residual;
+    struct tensor *norm_scale, *norm_shift; /* both or none */
+    bool gelu_input;
+};
+struct tensor *op_linear(struct tape *t, struct tensor *x, struct linear linear);
+
+/* y [n, out] = x w,  x [n, in], w [in, out]: CLIP's projections are stored this way round. */
+struct tensor *op_project(struct tape *t, struct tensor *x, struct tensor *w);
+
+/* Layer norm over columns, eps 1e-5. */
+struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift);
+
+/* Attention over packed sequences (backend/kernels.h).  Self-attention: qkv [n, 3 width] and kv NULL, q_start = k_start.
+ * Cross-attention: q [nq, width], kv [nk, 2 width].  Result [n or nq, width]. */
+struct sequences {
+    int64_t count;
+    const int32_t *q_start, *k_start; /* [count + 1] */
+};
+struct tensor *op_attention(struct tape *t, struct tensor *q_or_qkv, struct tensor *kv, int64_t heads, struct sequences s, bool causal);
+
+/* Rotate the q and k thirds of qkv [n, 3 width] in place; row r is at place r % tokens of cosine, sine [tokens, width/heads/2]. */
+struct rotary_table {
+    int64_t tokens;
+    float *cosine, *sine;
+};
+struct tensor *op_rotary(struct tape *t, struct tensor *qkv, int64_t heads, const struct rotary_table *table);
+
+/* [images * (size/patch)^2, 3 patch^2] from pixels uint8 [images, size, size, 3], scaled to [-1, 1]. */
+struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
+
+/* Put the class token (optional) before each image's patches and add positions; hidden [patch rows]: 1 = treat as zero. */
+struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions,
+                         const uint8_t *hidden, int64_t images);
+
+/* Position table [from^2 (+1), w] -> [to^2 (+1), w], bilinear; the class row is copied.  to == from copies. */
+struct tensor *op_grid(struct tape *t, struct tensor *positions, int64_t from, int64_t to);
+
+/* table[ids] + positions[places], both [n]. */
+struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
+                        int64_t n);
+
+struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index, int64_t n); /* rows x[index] */
+struct tensor *op_repeat(struct tape *t, struct tensor *x, int64_t n);                       /* the row x [1, w], n times */
+struct tensor *op_normalize(struct tape *t, struct tensor *x);                               /* rows of length 1 */
+
+/* [n, 1]: cosine of each row of x with the same row of target; no gradient flows to target. */
+struct tensor *op_cosine(struct tape *t, struct tensor *x, struct tensor *target);
+
+#endif

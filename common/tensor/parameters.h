@@ -1,0 +1,49 @@
+/* The parameter store: every learned tensor of a model, registered once by name; initialisation, optimizer, checkpoint and
+ * tests all walk this list.
+ *
+ * Values lie in one flat buffer, in order of registration; each parameter starts at a multiple of SQUARE_BLOCK floats and the
+ * gaps hold zeros, so that any cut of the buffer at block boundaries (ZeRO-1) leaves sums per parameter well defined.
+ *
+ *   values |== a ==|0|== b =====|0|== c ==|000...|  total, a multiple of 64 blocks
+ */
+#ifndef TENSOR_PARAMETERS_H
+#define TENSOR_PARAMETERS_H
+
+#include "base/error.h"
+#include "tensor/tensor.h"
+
+struct parameter {
+    struct tensor tensor; /* matrix: rows = first dimension, cols = product of the others; a vector or scalar is one row */
+    char *name;           /* PE's name, "visual.transformer.resblocks.0.ln_1.weight" */
+    int ndim;
+    int64_t shape[4], offset; /* offset in floats into values */
+    struct tensor views[2];   /* parts that ops use instead of the whole, see parameters_view */
+    int64_t view_offset[2];
+    int view_count;
+    bool decay;               /* weight decay and LAMB's trust ratio apply: not for vectors and scalars */
+};
+
+struct parameters {
+    struct parameter **list;
+    int64_t count, total; /* total: floats, gaps included */
+    float *values, *gradients;
+};
+
+/* Register before parameters_allocate.  The tensor stays valid until parameters_free. */
+struct tensor *parameters_add(struct parameters *p, const char *name, int ndim, const int64_t *shape);
+/* A part of a parameter as a tensor of its own: rows x cols from element `offset` on.  All parts together must cover the
+ * parameter, and ops then use only parts (attention pooling splits its packed projection). */
+struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64_t offset, int64_t rows, int64_t cols);
+/* Memory for the values (zeroed), and for gradients when `training`. */
+void parameters_allocate(struct parameters *p, bool training);
+void parameters_free(struct parameters *p);
+
+struct parameter *parameters_find(const struct parameters *p, const char *name); /* NULL when unknown */
+int64_t parameters_elements(const struct parameters *p);                         /* without the gaps */
+
+/* Direct gradients to `buffer` [total] and mark them all untouched. */
+void parameters_aim(struct parameters *p, float *buffer);
+/* Zero the gradients that no backward pass touched,. */
+void parameters_settle(struct parameters *p);
+
+#endif

@@ -1,0 +1,97 @@
+/* The harness behind every test program. */
+#include "test/harness.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/str.h"
+
+static int failures; /* of the running case */
+
+void test_fail(const char *file, int line, const char *text, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    if (failures++ < 8) {
+        printf("  %s:%d: expected %s: ", file, line, text);
+        vprintf(format, args);
+        printf("\n");
+    }
+    va_end(args);
+}
+
+double test_close(const char *what, const float *a, const float *b, int64_t count, double bound)
+{
+    double top = 1e-30, worst = 0;
+    int64_t at = -1;
+    for (int64_t i = 0; i < count; i++)
+        if (fabs((double)b[i]) > top) top = fabs((double)b[i]);
+    for (int64_t i = 0; i < count; i++) {
+        double gap = fabs((double)a[i] - (double)b[i]) / top;
+        if (!(gap <= worst)) worst = gap;
+        if (!(gap <= bound) && at < 0) at = i;
+    }
+    if (at >= 0)
+        test_fail(__FILE__, __LINE__, "values are close", "%s[%ld]: %.9g, want %.9g, bound %.3g of %.9g (worst %.3g)", what, (long)at,
+                  (double)a[at], (double)b[at], bound, top, worst);
+    return worst;
+}
+
+static char folder[64];
+
+static void remove_folder(void)
+{
+    struct error error = {0};
+    if (*folder) fs_remove_tree(folder, &error);
+}
+
+const char *test_folder(void)
+{
+    if (!*folder) {
+        snprintf(folder, sizeof folder, "/tmp/percept-test-XXXXXX");
+        if (!mkdtemp(folder)) perror(folder), exit(1);
+        atexit(remove_folder);
+    }
+    return folder;
+}
+
+int test_shell(char **output, const char *format, ...)
+{
+    struct str line = {0}, all = {0};
+    char command[8192], block[4096];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(command, sizeof command, format, args);
+    va_end(args);
+    str_printf(&line, "(%s) 2>&1", command);
+    FILE *pipe = popen(line.data, "r");
+    size_t got;
+    while (pipe && (got = fread(block, 1, sizeof block, pipe)) > 0) str_append(&all, block, got);
+    int status = pipe ? pclose(pipe) : -1;
+    str_free(&line);
+    if (output) *output = str_steal(&all);
+    else str_free(&all);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int test_main(int argc, char **argv, const struct test *tests)
+{
+    int failed = 0;
+    for (; tests->name; tests++) {
+        if (argc > 1 && !strstr(tests->name, argv[1])) continue;
+        failures = 0;
+        double start = clock_seconds();
+        tests->run();
+        printf("%s %s (%.2f s)\n", failures ? "not ok" : "ok", tests->name, clock_seconds() - start);
+        fflush(stdout);
+        failed += failures > 0;
+    }
+    return failed > 0;
+}

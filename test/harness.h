@@ -1,0 +1,36 @@
+/* A small test harness.  A test program lists its cases and calls test_main; a case states expectations.
+ *
+ *   static void adds(void) { EXPECT(1 + 1 == 2, "%d", 1 + 1); }
+ *   int main(int argc, char **argv) { return test_main(argc, argv, (struct test[]){{"adds", adds}, {0}}); }
+ *
+ * Each case prints "ok NAME" or "not ok NAME" with what was expected and found; test/run adds the programs up. */
+#ifndef TEST_HARNESS_H
+#define TEST_HARNESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+
+struct test {
+    const char *name;
+    void (*run)(void);
+};
+
+int test_main(int argc, char **argv, const struct test *tests); /* argv[1]: run only cases with this in their name */
+
+#define EXPECT(condition, ...) \
+    do {                       \
+        if (!(condition)) test_fail(__FILE__, __LINE__, #condition, __VA_ARGS__); \
+    } while (0)
+void test_fail(const char *file, int line, const char *text, const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Largest |a - b| <= bound * (|b|max or 1e-30): prints first index, both values and the bound. Returns relative error. */
+double test_close(const char *what, const float *a, const float *b, int64_t count, double bound);
+
+/* A fresh folder under the system's temporary folder, removed at exit; the string stays valid. */
+const char *test_folder(void);
+/* Run a shell command; returns its exit status, stdout and stderr in *output (caller frees) when not NULL. */
+int test_shell(char **output, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif
