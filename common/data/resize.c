@@ -1,0 +1,123 @@
+/* Two separable passes with precomputed weights. */
+#include "data/resize.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+
+enum { BITS = 22 };
+
+struct weights {
+    int taps;   /* room per output position */
+    int *first; /* [size] first input position */
+    int *count; /* [size] number of inputs */
+    int *value; /* [size, taps] fixed point */
+};
+
+static struct weights weigh(int input, double from, double to, int size)
+{
+    double scale = (to - from) / size, filter = scale < 1 ? 1 : scale;
+    struct weights w = {.taps = (int)ceil(filter) * 2 + 1};
+    w.first = mem_alloc((size_t)size, sizeof *w.first);
+    w.count = mem_alloc((size_t)size, sizeof *w.count);
+    w.value = mem_zalloc((size_t)size * (size_t)w.taps, sizeof *w.value);
+    double *k = mem_alloc((size_t)w.taps, sizeof *k);
+    for (int i = 0; i < size; i++) {
+        double centre = from + (i + 0.5) * scale, total = 0;
+        int low = (int)(centre - filter + 0.5), high = (int)(centre + filter + 0.5);
+        if (low < 0) low = 0;
+        if (high > input) high = input;
+        for (int x = low; x < high; x++) {
+            double distance = fabs((x - centre + 0.5) * (1 / filter));
+            k[x - low] = distance < 1 ? 1 - distance : 0;
+            total += k[x - low];
+        }
+        for (int x = 0; x < high - low; x++) {
+            double share = total != 0 ? k[x] / total : k[x];
+            w.value[i * w.taps + x] = (int)(0.5 + share * (1 << BITS));
+        }
+        w.first[i] = low;
+        w.count[i] = high - low;
+    }
+    free(k);
+    return w;
+}
+
+static void weights_free(struct weights *w)
+{
+    free(w->first);
+    free(w->count);
+    free(w->value);
+}
+
+static inline uint8_t rounded(int sum)
+{
+    int value = sum >> BITS;
+    return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+static void horizontal(const uint8_t *row, const struct weights *w, uint8_t *out, int width)
+{
+    for (int i = 0; i < width; i++) {
+        const uint8_t *p = row + 3 * w->first[i];
+        const int *k = w->value + i * w->taps;
+        int r = 1 << (BITS - 1), g = r, b = r;
+        for (int x = 0; x < w->count[i]; x++) {
+            r += p[3 * x] * k[x];
+            g += p[3 * x + 1] * k[x];
+            b += p[3 * x + 2] * k[x];
+        }
+        out[3 * i] = rounded(r);
+        out[3 * i + 1] = rounded(g);
+        out[3 * i + 2] = rounded(b);
+    }
+}
+
+static void vertical(const uint8_t *rows, size_t stride, const int *k, int count, uint8_t *out, int bytes)
+{
+    int i = 0;
+    for (; i + 64 <= bytes; i += 64) { /* blocks the compiler keeps in vector registers */
+        int sum[64];
+        for (int j = 0; j < 64; j++) sum[j] = 1 << (BITS - 1);
+        for (int y = 0; y < count; y++)
+            for (int j = 0; j < 64; j++) sum[j] += rows[(size_t)y * stride + (size_t)(i + j)] * k[y];
+        for (int j = 0; j < 64; j++) out[i + j] = rounded(sum[j]);
+    }
+    for (; i < bytes; i++) {
+        int sum = 1 << (BITS - 1);
+        for (int y = 0; y < count; y++) sum += rows[(size_t)y * stride + (size_t)i] * k[y];
+        out[i] = rounded(sum);
+    }
+}
+
+void resize_box(const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width, int height)
+{
+    CHECK(x0 >= 0 && y0 >= 0 && x1 <= image->width && y1 <= image->height && x0 < x1 && y0 < y1, "box %g %g %g %g of %d x %d", x0, y0, x1,
+          y1, image->width, image->height);
+    bool across = width != image->width || x0 != 0 || x1 != width, down = height != image->height || y0 != 0 || y1 != height;
+    struct weights wx = weigh(image->width, x0, x1, width), wy = weigh(image->height, y0, y1, height);
+    int first = down ? wy.first[0] : 0, last = down ? wy.first[height - 1] + wy.count[height - 1] : image->height;
+    size_t stride = (size_t)width * 3, source = (size_t)image->width * 3;
+    uint8_t *narrow = NULL;
+    const uint8_t *rows = image->pixels;
+    if (across) {
+        narrow = mem_alloc((size_t)(last - first), stride);
+        for (int y = first; y < last; y++) horizontal(image->pixels + (size_t)y * source, &wx, narrow + (size_t)(y - first) * stride, width);
+        rows = narrow - (size_t)first * stride;
+    }
+    for (int y = 0; y < height; y++) {
+        if (!down) memcpy(out + (size_t)y * stride, rows + (size_t)y * stride, stride);
+        else vertical(rows + (size_t)wy.first[y] * stride, stride, wy.value + y * wy.taps, wy.count[y], out + (size_t)y * stride, (int)stride);
+    }
+    free(narrow);
+    weights_free(&wx);
+    weights_free(&wy);
+}
+
+void resize_image(const struct image *image, uint8_t *out, int width, int height)
+{
+    resize_box(image, 0, 0, image->width, image->height, out, width, height);
+}
