@@ -1,0 +1,189 @@
+/* Figures of a data set, its verification, and its export as webdataset tars. */
+#include "dataloader/inspect.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "data/dataset.h"
+#include "data/image.h"
+#include "log/log.h"
+
+#define AT(field) offsetof(struct inspect_config, field)
+static const struct option info_options[] = {
+    {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"},
+    {OPTION_INT, "sample", AT(sample), "-1", -1, 1e15, NULL, "print this sample: captions, label, metadata"},
+    {0}};
+static const struct option verify_options[] = {{OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"}, {0}};
+static const struct option export_options[] = {
+    {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder for 00000.tar ..., a webdataset tar a shard"},
+    {0}};
+const struct option_program info_program = {"pe-dataloader", "info", "say what a data set holds", info_options};
+const struct option_program verify_program = {"pe-dataloader", "verify", "check every record and every shard's checksum", verify_options};
+const struct option_program export_program = {"pe-dataloader", "export", "write a data set as webdataset tars", export_options};
+
+static int print_sample(const struct dataset *d, int64_t index, struct error *error)
+{
+    struct record r;
+    if (index >= d->samples) return error_set(error, ERROR_USAGE, "--sample %ld: the data set has %ld samples", (long)index, (long)d->samples);
+    if (dataset_read(d, index, &r, error) < 0) return -1;
+    printf("sample %ld: %s %d x %d, %zu bytes\n", (long)index, r.media == IMAGE_JPEG ? "JPEG" : "WebP", r.width, r.height, r.len);
+    if (r.label >= 0) printf("label: %d%s%s\n", r.label, r.label < d->class_count ? " " : "", r.label < d->class_count ? d->classes[r.label] : "");
+    for (uint32_t i = 0; i < r.caption_count; i++) {
+        size_t len;
+        const char *text = record_caption(&r, i, &len);
+        printf("caption: %.*s\n", (int)len, text);
+    }
+    printf("metadata: %.*s\n", (int)r.metadata_len, r.metadata);
+    return 0;
+}
+
+int info_run(const struct world *world, const struct inspect_config *c, struct error *error)
+{
+    struct dataset d;
+    if (world->rank) return 0;
+    if (dataset_open(&d, c->data, error) < 0) return -1;
+    int64_t captions = 0, words = 0, labelled = 0, bytes = 0, jpeg = 0, pixels = 0;
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < d.samples; i++) {
+        struct record r;
+        rc = dataset_read(&d, i, &r, error);
+        if (rc < 0) break;
+        for (uint32_t k = 0; k < r.caption_count; k++) {
+            size_t len;
+            const char *text = record_caption(&r, k, &len);
+            for (size_t b = 0; b < len; b++) words += text[b] != ' ' && (b + 1 == len || text[b + 1] == ' ');
+        }
+        captions += r.caption_count;
+        labelled += r.label >= 0;
+        bytes += (int64_t)r.len;
+        jpeg += r.media == IMAGE_JPEG;
+        pixels += (int64_t)r.width * r.height;
+    }
+    if (rc == 0 && c->sample >= 0) rc = print_sample(&d, c->sample, error);
+    else if (rc == 0)
+        printf("%-12s %ld in %ld shards, %.1f MB of pictures\n%-12s %ld JPEG, %ld WebP, %.0f pixels on average\n%-12s %ld (%.2f a sample, %.1f words each)\n"
+               "%-12s %ld samples, %ld named classes\n",
+               "samples", (long)d.samples, (long)d.shard_count, (double)bytes / 1e6, "pictures", (long)jpeg, (long)(d.samples - jpeg),
+               (double)pixels / (double)(d.samples + !d.samples), "captions", (long)captions, (double)captions / (double)(d.samples + !d.samples),
+               (double)words / (double)(captions + !captions), "labels", (long)labelled, (long)d.class_count);
+    dataset_close(&d);
+    return rc;
+}
+
+static void report(void *context, int64_t key, const struct error *why)
+{
+    (void)context;
+    (void)key;
+    printf("damaged: %s\n", why->text);
+}
+
+int verify_run(const struct world *world, const struct inspect_config *c, struct error *error)
+{
+    struct dataset d = {0};
+    if (world_agree(world, dataset_open(&d, c->data, error), error) < 0) return -1;
+    int64_t bad = 0;
+    int rc = 0;
+    for (int64_t s = world->rank; rc == 0 && s < d.shard_count; s += world->size) {
+        int64_t found = d.shards[s].samples ? dataset_verify_shard(&d, s, report, NULL, error) : 0;
+        if (found < 0) rc = -1;
+        else bad += found;
+    }
+    fflush(stdout);
+    rc = world_agree(world, rc, error);
+    if (rc == 0) {
+        bad = world_sum(world, bad);
+        if (bad) rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards; pack again what is listed above", c->data, (long)bad);
+        else if (!world->rank) printf("%s: %ld samples in %ld shards, all sound\n", c->data, (long)d.samples, (long)d.shard_count);
+    }
+    dataset_close(&d);
+    return rc;
+}
+
+static void tar_member(FILE *out, const char *key, const char *extension, const void *bytes, size_t len)
+{
+    unsigned char h[512] = {0};
+    static const char zeros[512];
+    snprintf((char *)h, 100, "%.90s.%s", key, extension);
+    snprintf((char *)h + 100, 8, "0000644");
+    snprintf((char *)h + 108, 8, "0000000");
+    snprintf((char *)h + 116, 8, "0000000");
+    snprintf((char *)h + 124, 12, "%011lo", (unsigned long)len);
+    snprintf((char *)h + 136, 12, "00000000000");
+    memset(h + 148, ' ', 8);
+    h[156] = '0';
+    memcpy(h + 257, "ustar\00000", 8);
+    unsigned sum = 0;
+    for (int i = 0; i < 512; i++) sum += h[i];
+    snprintf((char *)h + 148, 8, "%06o", sum);
+    fwrite(h, 1, 512, out);
+    fwrite(bytes, 1, len, out);
+    fwrite(zeros, 1, (512 - len % 512) % 512, out);
+}
+
+static void export_record(FILE *out, int64_t index, const struct record *r)
+{
+    char key[24];
+    struct str text = {0};
+    snprintf(key, sizeof key, "%09ld", (long)index);
+    tar_member(out, key, r->media == IMAGE_JPEG ? "jpg" : "webp", r->bytes, r->len);
+    for (uint32_t i = 0; i < r->caption_count; i++) {
+        size_t len;
+        const char *caption = record_caption(r, i, &len);
+        str_printf(&text, "%.*s\n", (int)len, caption);
+    }
+    if (text.len) tar_member(out, key, "txt", text.data, text.len);
+    if (r->label >= 0) {
+        str_clear(&text);
+        str_printf(&text, "%d", r->label);
+        tar_member(out, key, "cls", text.data, text.len);
+    }
+    tar_member(out, key, "json", r->metadata, r->metadata_len);
+    str_free(&text);
+}
+
+static int export_shard(const struct dataset *d, int64_t shard, const char *folder, struct error *error)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%05ld.tar", (long)shard);
+    char *path = fs_join(folder, name);
+    static const char zeros[1024];
+    FILE *out = fopen(path, "wb");
+    int rc = out ? 0 : error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
+    for (int64_t i = 0; rc == 0 && i < d->shards[shard].samples; i++) {
+        struct record r;
+        rc = dataset_read(d, d->shards[shard].first + i, &r, error);
+        if (rc == 0) export_record(out, d->shards[shard].first + i, &r);
+    }
+    if (out) {
+        fwrite(zeros, 1, sizeof zeros, out);
+        int failed = ferror(out);
+        if ((fclose(out) || failed) && rc == 0) rc = error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
+    }
+    free(path);
+    return rc;
+}
+
+int export_run(const struct world *world, const struct inspect_config *c, struct error *error)
+{
+    struct dataset d = {0};
+    if (world_agree(world, dataset_open(&d, c->data, error), error) < 0) return -1;
+    int rc = world_agree(world, fs_make_folders(c->output, error), error);
+    for (int64_t s = world->rank; rc == 0 && s < d.shard_count; s += world->size) rc = export_shard(&d, s, c->output, error);
+    struct str names = {0};
+    for (int64_t i = 0; i < d.class_count; i++) str_printf(&names, "%s\n", d.classes[i]);
+    if (rc == 0 && names.len && !world->rank) {
+        char *path = fs_join(c->output, "classnames.txt");
+        rc = fs_write(path, names.data, names.len, error);
+        free(path);
+    }
+    rc = world_agree(world, rc, error);
+    if (rc == 0 && !world->rank) printf("%s: %ld samples in %ld tars\n", c->output, (long)d.samples, (long)d.shard_count);
+    str_free(&names);
+    dataset_close(&d);
+    return rc;
+}

@@ -1,0 +1,166 @@
+/* Manifests: CSV (RFC 4180), TSV and JSON lines that name picture files.  Relative paths start at the manifest's folder. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "dataloader/manifest.h"
+#include "dataloader/source.h"
+
+struct manifest {
+    char *folder;
+    json_t *rows; /* array of objects */
+};
+
+/* One field from *at; separators end it, quotes may enclose it.  Returns false at the end of the line. */
+static bool field(const char **at, const char *end, char separator, struct str *out)
+{
+    const char *p = *at;
+    str_clear(out);
+    str_append(out, "", 0);
+    if (p < end && *p == '"' && separator == ',') {
+        for (p++; p < end; p++) {
+            if (*p == '"' && p + 1 < end && p[1] == '"') p++;
+            else if (*p == '"') break;
+            str_putc(out, *p);
+        }
+        if (p < end) p++;
+    }
+    while (p < end && *p != separator && *p != '\n') {
+        if (*p != '\r') str_putc(out, *p);
+        p++;
+    }
+    bool more = p < end && *p == separator;
+    *at = p < end ? p + 1 : p;
+    return more;
+}
+
+json_t *manifest_parse_table(const char *text, size_t len, char separator)
+{
+    const char *at = text, *end = text + len;
+    struct str cell = {0};
+    json_t *names = json_array(), *rows = json_array();
+    bool more = len > 0;
+    while (more) {
+        more = field(&at, end, separator, &cell);
+        if (!json_array_size(names) && str_starts_with(cell.data, "\xef\xbb\xbf")) memmove(cell.data, cell.data + 3, cell.len - 2);
+        json_array_append_new(names, json_stringn_nocheck(cell.data, strlen(cell.data)));
+    }
+    while (at < end) {
+        json_t *row = json_object();
+        more = true;
+        for (size_t i = 0; more; i++) {
+            more = field(&at, end, separator, &cell);
+            const char *name = json_string_value(json_array_get(names, i));
+            json_t *value = json_stringn(cell.data, cell.len);
+            if (!value) value = json_string(""); /* not UTF-8: reported as an empty caption or path */
+            if (name) json_object_set_new_nocheck(row, name, value);
+            else json_decref(value);
+        }
+        json_array_append_new(rows, row);
+    }
+    json_decref(names);
+    str_free(&cell);
+    return rows;
+}
+
+json_t *manifest_parse_lines(const char *text, size_t len)
+{
+    json_t *rows = json_array();
+    for (size_t at = 0; at < len;) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t n = end ? (size_t)(end - text) - at : len - at;
+        json_error_t why;
+        json_t *row = json_loadb(text + at, n, 0, &why);
+        if (n && !json_is_object(row)) {
+            json_decref(row);
+            row = json_pack("{s:s}", "@bad", row ? "line is no JSON object" : why.text);
+        }
+        if (row) json_array_append_new(rows, row);
+        at += n + 1;
+    }
+    return rows;
+}
+
+static const char *first_of(const json_t *row, const char *const *keys)
+{
+    for (; *keys; keys++)
+        if (json_is_string(json_object_get(row, *keys))) return json_string_value(json_object_get(row, *keys));
+    return NULL;
+}
+
+static const char *const path_keys[] = {"filepath", "image", "path", "file", "filename", NULL};
+static const char *const class_keys[] = {"class", "label", "category", NULL};
+
+static int manifest_read(const struct source *s, int64_t index, struct sample *sample, struct error *error)
+{
+    const struct manifest *m = s->state;
+    json_t *row = json_array_get(m->rows, (size_t)index);
+    const char *name = first_of(row, path_keys), *bad = json_string_value(json_object_get(row, "@bad"));
+    struct str key = {0};
+    str_printf(&key, "%s:%ld", name ? name : "line", (long)index + 1);
+    sample->key = str_steal(&key);
+    if (bad) return error_set(error, ERROR_FAILED, "json: %s", bad);
+    if (!name || !*name) return error_set(error, ERROR_FAILED, "no path in this row");
+    json_t *number = json_object_get(row, "@label");
+    if (number) sample->label = (int)json_integer_value(number);
+    if (sample_metadata(sample, json_deep_copy(row), error) < 0) return -1;
+    json_object_del(sample->metadata, "@label");
+    char *path = *name == '/' ? mem_strdup(name) : fs_join(m->folder, name), *bytes;
+    int rc = fs_read(path, &bytes, &sample->len, error);
+    free(path);
+    if (rc == 0) sample->media = (uint8_t *)bytes;
+    return rc;
+}
+
+static void manifest_close(struct source *s)
+{
+    struct manifest *m = s->state;
+    json_decref(m->rows);
+    free(m->folder);
+    free(m);
+}
+
+/* Class names become labels; a column of whole numbers is taken as it is. */
+static void number_classes(struct manifest *m, struct sources *all)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(m->rows, i, row)
+    {
+        const char *name = first_of(row, class_keys);
+        if (!name || !*name) continue;
+        char *end;
+        long number = strtol(name, &end, 10);
+        int64_t label = *end || number < 0 ? sources_class(all, name) : number;
+        json_object_set_new(row, "@label", json_integer(label));
+    }
+}
+
+int manifest_open(struct source *source, const char *path, struct sources *all, struct error *error)
+{
+    char *text;
+    size_t len;
+    if (fs_read(path, &text, &len, error) < 0) return -1;
+    struct source s = {.path = mem_strdup(path), .read = manifest_read, .close = manifest_close};
+    struct manifest *m = s.state = mem_zalloc(1, sizeof *m);
+    m->folder = mem_strdup(path);
+    char *slash = strrchr(m->folder, '/');
+    if (slash) slash[slash == m->folder] = 0;
+    else strcpy(m->folder, ".");
+    m->rows = str_ends_with(path, ".jsonl") ? manifest_parse_lines(text, len)
+                                            : manifest_parse_table(text, len, str_ends_with(path, ".tsv") ? '\t' : ',');
+    free(text);
+    s.count = (int64_t)json_array_size(m->rows);
+    int with_path = 0;
+    size_t i;
+    json_t *row;
+    json_array_foreach(m->rows, i, row) with_path += first_of(row, path_keys) != NULL;
+    if (!with_path) {
+        manifest_close(&s);
+        free(s.path);
+        return error_set(error, ERROR_FAILED, "%s: no column named filepath, image, path, file or filename", path);
+    }
+    number_classes(m, all);
+    *source = s;
+    return 0;
+}

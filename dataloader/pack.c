@@ -1,0 +1,271 @@
+/* Packing: items -> records -> shards -> dataset.json. */
+#include "dataloader/pack.h"
+
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "data/dataset.h"
+#include "data/image.h"
+#include "data/resize.h"
+#include "dataloader/source.h"
+#include "log/log.h"
+
+#define AT(field) offsetof(struct pack_config, field)
+static const struct option options[] = {
+    {OPTION_STRINGS, "input", AT(input), "!", 0, 0, NULL, "webdataset tars, folders, ImageFolders, CSV/TSV/JSONL manifests, in this order"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the data set"},
+    {OPTION_CHOICE, "format", AT(format), "keep", 0, 0, "keep|jpeg|webp", "how pictures are stored; keep re-encodes only where it must"},
+    {OPTION_INT, "resize", AT(resize), "0", 0, 65536, NULL, "shrink so that the longer side is at most N pixels; 0 leaves sizes alone"},
+    {OPTION_INT, "quality", AT(quality), "90", 1, 100, NULL, "of re-encoded pictures"},
+    {OPTION_INT, "samples-per-shard", AT(samples_per_shard), "4096", 1, 1e9, NULL, "input items a shard takes"},
+    {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are quarantined before they are decoded"},
+    {OPTION_REAL, "max-bad-fraction", AT(max_bad_fraction), "0.1", 0, 1, NULL, "fail when more than this share of the items is quarantined"},
+    {OPTION_INT, "threads", AT(threads), "0", 0, 1024, NULL, "threads of this rank; 0: its share of the cores"},
+    {0}};
+const struct option_program pack_program = {"pe-dataloader", "pack", "pack images and captions into LMDB shards", options};
+
+enum { CHUNK = 64 };
+
+struct packed {
+    struct str bytes; /* encoded record, empty when bad */
+    char *key;
+    const char *source;
+    uint64_t hash;    /* of the media bytes */
+    struct error why;
+};
+
+/* Does this picture have to be decoded and stored anew? */
+static bool must_encode(const struct pack_config *c, const struct image_info *info, enum image_format want)
+{
+    int longer = info->width > info->height ? info->width : info->height;
+    return info->format != want || info->orientation != 1 || (c->resize && longer > c->resize);
+}
+
+static int encode(const struct pack_config *c, struct image *image, enum image_format want, struct sample *s, struct error *error)
+{
+    int longer = image->width > image->height ? image->width : image->height;
+    if (c->resize && longer > c->resize) {
+        struct image small = {.width = (int)((int64_t)image->width * c->resize / longer), .height = (int)((int64_t)image->height * c->resize / longer)};
+        if (!small.width) small.width = 1;
+        if (!small.height) small.height = 1;
+        small.pixels = mem_alloc((size_t)small.width * (size_t)small.height, 3);
+        resize_image(image, small.pixels, small.width, small.height);
+        image_free(image);
+        *image = small;
+    }
+    free(s->media);
+    s->media = NULL;
+    return image_encode(image, want, (int)c->quality, &s->media, &s->len, error);
+}
+
+static int make_record(const struct pack_config *c, struct sample *s, struct str *out, struct error *error)
+{
+    struct image_info info;
+    struct image image;
+    if (image_probe(s->media, s->len, &info, error) < 0 || image_decode(s->media, s->len, c->max_pixels, &image, error) < 0) return -1;
+    enum image_format want = !strcmp(c->format, "jpeg")   ? IMAGE_JPEG
+                             : !strcmp(c->format, "webp") ? IMAGE_WEBP
+                             : info.format == IMAGE_JPEG  ? IMAGE_JPEG
+                                                          : IMAGE_WEBP;
+    int rc = must_encode(c, &info, want) ? encode(c, &image, want, s, error) : 0;
+    struct record record = {.media = (int)want, .width = image.width, .height = image.height, .label = s->label, .bytes = s->media,
+                            .len = s->len, .captions = s->captions.data, .caption_count = s->caption_count,
+                            .captions_len = (uint32_t)s->captions.len};
+    image_free(&image);
+    if (rc < 0) return -1;
+    if (!s->metadata) s->metadata = json_object();
+    json_object_set_new(s->metadata, "key", json_string(s->key));
+    char *metadata = json_dumps(s->metadata, JSON_COMPACT | JSON_SORT_KEYS);
+    record.metadata = metadata;
+    record.metadata_len = strlen(metadata);
+    record_encode(&record, out);
+    free(metadata);
+    return 0;
+}
+
+static void pack_item(const struct pack_config *c, const struct sources *sources, int64_t index, struct packed *out)
+{
+    struct sample s;
+    const struct source *from;
+    *out = (struct packed){0};
+    int rc = sources_read(sources, index, &s, &from, &out->why);
+    if (s.media) out->hash = XXH3_64bits(s.media, s.len);
+    if (rc == 0) make_record(c, &s, &out->bytes, &out->why);
+    out->source = from->path;
+    out->key = s.key;
+    s.key = NULL;
+    sample_free(&s);
+}
+
+static void quarantine(json_t *list, const struct packed *p)
+{
+    char hash[20];
+    snprintf(hash, sizeof hash, "%016llx", (unsigned long long)p->hash);
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "source", p->source, "key", p->key ? p->key : "", "reason", p->why.text, "xxh3", hash));
+}
+
+static char *shard_name(int64_t shard, const char *extension)
+{
+    struct str name = {0};
+    str_printf(&name, "shard-%05ld%s", (long)shard, extension);
+    return str_steal(&name);
+}
+
+/* One shard, and beside it shard-N.json: what dataset.json and quarantine.jsonl will say of it. */
+static int pack_shard(const struct pack_config *c, const struct sources *sources, int64_t shard, int threads, int64_t *done,
+                      struct progress *progress, int ranks, struct error *error)
+{
+    char *name = shard_name(shard, ".lmdb"), *path = fs_join(c->output, name), *note = shard_name(shard, ".json"), *note_path = fs_join(c->output, note);
+    int64_t first = shard * c->samples_per_shard, end = first + c->samples_per_shard;
+    if (end > sources->items) end = sources->items;
+    int rc = 0;
+    if (fs_exists(note_path)) { /* finished before */
+        *done += end - first;
+        goto out;
+    }
+    struct shard_writer w;
+    json_t *bad = json_array();
+    rc = shard_create(&w, path, error);
+    for (int64_t at = first; rc == 0 && at < end; at += CHUNK) {
+        struct packed packed[CHUNK];
+        int64_t n = end - at < CHUNK ? end - at : CHUNK;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
+        for (int64_t i = 0; i < n; i++) pack_item(c, sources, at + i, &packed[i]);
+        for (int64_t i = 0; i < n; i++) {
+            if (packed[i].why.code) quarantine(bad, &packed[i]);
+            else if (rc == 0 && (rc = shard_append(&w, packed[i].bytes.data, packed[i].bytes.len, error)) < 0) shard_abandon(&w);
+            str_free(&packed[i].bytes);
+            free(packed[i].key);
+        }
+        *done += n;
+        progress_show(progress, *done * ranks < sources->items ? *done * ranks : sources->items, "");
+    }
+    int64_t bytes = 0, samples = rc == 0 ? w.samples : 0;
+    uint64_t sum = 0;
+    char hex[20];
+    if (rc == 0) rc = shard_finish(&w, &bytes, &sum, error);
+    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)sum);
+    json_t *summary = json_pack("{s:s, s:I, s:I, s:s, s:O}", "file", name, "samples", (json_int_t)samples, "bytes", (json_int_t)bytes, "xxh3", hex,
+                                "quarantine", bad);
+    if (rc == 0) rc = json_write(note_path, summary, error);
+    json_decref(summary);
+    json_decref(bad);
+out:
+    free(name);
+    free(path);
+    free(note);
+    free(note_path);
+    return rc;
+}
+
+/* What a pack is made from: a second pack into the same folder must be the same one. */
+static json_t *recipe(const struct pack_config *c, const struct sources *sources)
+{
+    json_t *inputs = json_array();
+    for (int64_t i = 0; i < sources->source_count; i++)
+        json_array_append_new(inputs, json_pack("{s:s, s:I, s:I}", "path", sources->list[i].path, "items", (json_int_t)sources->list[i].count,
+                                                "bytes", (json_int_t)(fs_is_folder(sources->list[i].path) ? 0 : fs_size(sources->list[i].path))));
+    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I}", "program", "pe-dataloader pack", "inputs", inputs, "format", c->format, "resize",
+                     (json_int_t)c->resize, "quality", (json_int_t)c->quality, "samples-per-shard", (json_int_t)c->samples_per_shard,
+                     "max-image-pixels", (json_int_t)c->max_pixels);
+}
+
+static int claim_folder(const struct pack_config *c, const json_t *made_from, struct error *error)
+{
+    char *path = fs_join(c->output, "pack.json");
+    int rc = fs_make_folders(c->output, error);
+    if (rc == 0 && fs_exists(path)) {
+        json_t *before = json_read(path, error);
+        if (!before) rc = -1;
+        else if (!json_equal(before, made_from))
+            rc = error_set(error, ERROR_FAILED, "%s: holds a pack of other inputs or options (see pack.json); choose another --output or remove it", c->output);
+        json_decref(before);
+    } else if (rc == 0) rc = json_write(path, made_from, error);
+    free(path);
+    return rc;
+}
+
+/* Rank 0, when all shards are there: the index and the list of what was left out. */
+static int conclude(const struct pack_config *c, const struct sources *sources, int64_t shards, json_t *made_from, int64_t *bad, int64_t *bytes,
+                    struct error *error)
+{
+    json_t *list = json_array(), *names = json_array();
+    struct str lines = {0};
+    int64_t samples = 0;
+    int rc = 0;
+    for (int64_t s = 0; rc == 0 && s < shards; s++) {
+        char *note = shard_name(s, ".json"), *path = fs_join(c->output, note);
+        json_t *summary = json_read(path, error), *row;
+        size_t i;
+        rc = summary ? 0 : -1;
+        json_array_foreach(json_object_get(summary, "quarantine"), i, row)
+        {
+            char *text = json_dumps(row, JSON_COMPACT);
+            str_printf(&lines, "%s\n", text);
+            free(text);
+            ++*bad;
+        }
+        json_object_del(summary, "quarantine");
+        samples += json_integer_value(json_object_get(summary, "samples"));
+        *bytes += json_integer_value(json_object_get(summary, "bytes"));
+        json_array_append_new(list, summary);
+        free(note);
+        free(path);
+    }
+    for (int64_t i = 0; i < sources->class_count; i++) json_array_append_new(names, json_string(sources->classes[i]));
+    char *index = fs_join(c->output, "dataset.json"), *left = fs_join(c->output, "quarantine.jsonl");
+    json_t *root = json_pack("{s:s, s:i, s:I, s:O, s:O, s:O}", "format", "percept-dataset", "version", 1, "samples", (json_int_t)samples, "classes",
+                             names, "shards", list, "provenance", made_from);
+    if (!json_array_size(names)) json_object_del(root, "classes");
+    if (rc == 0) rc = fs_write(left, lines.data ? lines.data : "", lines.len, error);
+    double share = (double)*bad / (double)sources->items;
+    if (rc == 0 && share > c->max_bad_fraction)
+        rc = error_set(error, ERROR_FAILED, "%s: %ld of %ld items are bad, more than --max-bad-fraction %g; the reasons are in quarantine.jsonl", c->output,
+                       (long)*bad, (long)sources->items, c->max_bad_fraction);
+    if (rc == 0 && !samples) rc = error_set(error, ERROR_FAILED, "%s: no usable sample", c->output);
+    if (rc == 0) rc = json_write(index, root, error);
+    json_decref(root);
+    json_decref(list);
+    json_decref(names);
+    str_free(&lines);
+    free(index);
+    free(left);
+    return rc;
+}
+
+static void table(const struct pack_config *c, const struct sources *sources, int64_t shards, int64_t bad, int64_t bytes, double seconds)
+{
+    char took[32];
+    clock_duration(seconds, took);
+    printf("%-12s %s\n%-12s %ld\n%-12s %ld\n%-12s %ld%s\n%-12s %ld\n%-12s %.1f MB\n%-12s %s (%.0f items/s)\n", "data set", c->output, "items",
+           (long)sources->items, "packed", (long)(sources->items - bad), "quarantined", (long)bad, bad ? " (quarantine.jsonl says why)" : "", "shards",
+           (long)shards, "size", (double)bytes / 1e6, "time", took, (double)sources->items / (seconds + 1e-9));
+}
+
+int pack_run(const struct world *world, const struct pack_config *c, struct error *error)
+{
+    double start = clock_seconds();
+    struct sources sources = {0};
+    int rc = world_agree(world, sources_open(&sources, c->input.items, c->input.count, error), error);
+    if (rc < 0) return -1;
+    json_t *made_from = recipe(c, &sources);
+    rc = world_agree(world, world->rank ? 0 : claim_folder(c, made_from, error), error);
+    int64_t shards = (sources.items + c->samples_per_shard - 1) / c->samples_per_shard, done = 0, bad = 0, bytes = 0;
+    int cores = omp_get_num_procs(), threads = c->threads ? (int)c->threads : cores / world->node_ranks > 0 ? cores / world->node_ranks : 1;
+    struct progress progress = progress_open("packed", sources.items, world->rank > 0);
+    for (int64_t s = world->rank; rc == 0 && s < shards; s += world->size)
+        rc = pack_shard(c, &sources, s, threads, &done, &progress, world->size, error);
+    rc = world_agree(world, rc, error);
+    if (rc == 0) rc = world_agree(world, world->rank ? 0 : conclude(c, &sources, shards, made_from, &bad, &bytes, error), error);
+    if (rc == 0 && !world->rank) table(c, &sources, shards, bad, bytes, clock_seconds() - start);
+    json_decref(made_from);
+    sources_close(&sources);
+    return rc;
+}
