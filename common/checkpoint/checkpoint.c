@@ -1,0 +1,178 @@
+/* Writing checkpoint folders as a whole, finding the newest sound one, removing old ones. */
+#include "checkpoint/checkpoint.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "log/log.h"
+
+int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, const char *run, int64_t step, struct error *error)
+{
+    struct str name = {0};
+    *w = (struct checkpoint_writer){.root = fs_join(run, "checkpoints")};
+    str_printf(&name, "%s/step-%08ld", w->root, (long)step);
+    w->folder = mem_strdup(name.data);
+    str_puts(&name, ".tmp");
+    w->aside = str_steal(&name);
+    int rc = 0;
+    if (!world->rank) {
+        rc = fs_remove_tree(w->aside, error);
+        if (rc == 0) rc = fs_make_folders(w->aside, error);
+    }
+    return world_agree(world, rc, error);
+}
+
+char *checkpoint_file(const struct checkpoint_writer *w, const char *name)
+{
+    return fs_join(w->aside, name);
+}
+
+/* Every rank's checksums on rank 0 (others: {}); a rank may hold at most 4 KB of them. */
+static json_t *gather_sums(const struct world *world, json_t *sums)
+{
+    enum { ROOM = 4096 };
+    char *mine = mem_zalloc(ROOM, 1), *all = mem_zalloc(ROOM, (size_t)world->size), *text = json_dumps(sums, JSON_COMPACT);
+    snprintf(mine, ROOM, "%s", text);
+    world_gather_all(world, mine, ROOM, all);
+    json_t *joint = json_object();
+    for (int r = 0; r < world->size && !world->rank; r++) {
+        json_t *theirs = json_loads(all + (size_t)r * ROOM, 0, NULL);
+        json_object_update(joint, theirs);
+        json_decref(theirs);
+    }
+    free(mine);
+    free(all);
+    free(text);
+    json_decref(sums);
+    return joint;
+}
+
+static int point_latest(const struct checkpoint_writer *w, struct error *error)
+{
+    char *link = fs_join(w->root, "latest"), *aside = fs_join(w->root, "latest.tmp");
+    unlink(aside);
+    int rc = symlink(strrchr(w->folder, '/') + 1, aside) < 0 ? error_set(error, ERROR_FAILED, "%s: %s", aside, strerror(errno)) : 0;
+    if (rc == 0) rc = fs_rename(aside, link, error);
+    free(link);
+    free(aside);
+    return rc;
+}
+
+static bool is_step(const char *name)
+{
+    return str_starts_with(name, "step-") && strlen(name) == 13 && strspn(name + 5, "0123456789") == 8;
+}
+
+static int prune(const struct checkpoint_writer *w, int64_t keep, struct error *error)
+{
+    struct fs_list list;
+    if (fs_list(w->root, &list, error) < 0) return -1;
+    int64_t seen = 0;
+    int rc = 0;
+    for (size_t i = list.count; i-- > 0 && rc == 0;) {
+        if (!is_step(list.names[i]) || ++seen <= keep) continue;
+        char *path = fs_join(w->root, list.names[i]);
+        rc = fs_remove_tree(path, error);
+        free(path);
+    }
+    fs_list_free(&list);
+    return rc;
+}
+
+static int finish(struct checkpoint_writer *w, json_t *sums, const json_t *state, int64_t keep, struct error *error)
+{
+    json_t *root = json_copy((json_t *)(uintptr_t)state);
+    json_object_set(root, "files", sums);
+    char *path = fs_join(w->aside, "state.json");
+    int rc = json_write(path, root, error);
+    free(path);
+    json_decref(root);
+    if (rc == 0) rc = fs_sync(w->aside, error);
+    if (rc == 0 && fs_exists(w->folder)) rc = fs_remove_tree(w->folder, error); /* an unsound one of the same step */
+    if (rc == 0) rc = fs_rename(w->aside, w->folder, error);
+    if (rc == 0) rc = point_latest(w, error);
+    if (rc == 0 && keep > 0) rc = prune(w, keep, error);
+    return rc;
+}
+
+int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, int rc, json_t *sums, const json_t *state, int64_t keep,
+                      struct error *error)
+{
+    rc = world_agree(world, rc, error);
+    json_t *all = gather_sums(world, sums);
+    if (!world->rank) {
+        if (rc == 0) rc = finish(w, all, state, keep, error);
+        if (rc < 0) {
+            struct error ignored = {0};
+            fs_remove_tree(w->aside, &ignored);
+        }
+    }
+    rc = world_agree(world, rc, error);
+    json_decref(all);
+    free(w->folder);
+    free(w->aside);
+    free(w->root);
+    *w = (struct checkpoint_writer){0};
+    return rc;
+}
+
+/* Check the files a state lists that fall to this rank. */
+static int verify(const struct world *world, const char *folder, const json_t *state, struct error *error)
+{
+    const char *name;
+    json_t *sum;
+    int n = 0;
+    const json_t *files = json_object_get(state, "files");
+    if (!json_object_size(files)) return error_set(error, ERROR_FAILED, "%s: state.json lists no files", folder);
+    json_object_foreach((json_t *)(uintptr_t)files, name, sum)
+    {
+        if (n++ % world->size != world->rank) continue;
+        char *path = fs_join(folder, name), hex[20];
+        struct fs_map map;
+        int rc = fs_map(path, &map, error);
+        if (rc == 0) {
+            snprintf(hex, sizeof hex, "%016llx", (unsigned long long)XXH3_64bits(map.bytes, map.len));
+            fs_unmap(&map);
+            if (!json_is_string(sum) || strcmp(hex, json_string_value(sum)))
+                rc = error_set(error, ERROR_FAILED, "%s: checksum does not match: damaged or torn", path);
+        }
+        free(path);
+        if (rc < 0) return -1;
+    }
+    return 0;
+}
+
+int checkpoint_find(const struct world *world, const char *run, char **folder, json_t **state, struct error *error)
+{
+    char *root = fs_join(run, "checkpoints");
+    struct fs_list list = {0};
+    int found = 0, rc = world_agree(world, fs_exists(root) ? fs_list(root, &list, error) : 0, error);
+    for (size_t i = rc < 0 ? 0 : list.count; i-- > 0 && !found;) {
+        if (!is_step(list.names[i])) continue;
+        struct error why = {0};
+        char *path = fs_join(root, list.names[i]), *file = fs_join(path, "state.json");
+        json_t *read = json_read(file, &why);
+        free(file);
+        int sound = read ? verify(world, path, read, &why) : -1;
+        if (world_agree(world, sound, &why) == 0) {
+            *folder = path;
+            *state = read;
+            found = 1;
+            continue;
+        }
+        if (!world->rank) log_warn("checkpoint skipped: %s", why.text);
+        json_decref(read);
+        free(path);
+    }
+    fs_list_free(&list);
+    free(root);
+    return rc < 0 ? -1 : found;
+}

@@ -1,0 +1,106 @@
+/* Crop, jitter, flip. */
+#include "data/augment.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "data/image.h"
+#include "data/resize.h"
+
+int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out, struct error *error)
+{
+    struct image image;
+    if (image_decode(bytes, len, max_pixels, &image, error) < 0) return -1;
+    resize_image(&image, out, size, size);
+    image_free(&image);
+    return 0;
+}
+
+struct box {
+    int x, y, width, height;
+};
+
+/* torchvision's RandomResizedCrop.get_params. */
+static struct box random_crop(struct rng *rng, int width, int height, const struct augmentation *a)
+{
+    double area = (double)width * height;
+    for (int attempt = 0; attempt < 10; attempt++) {
+        double target = area * rng_range(rng, a->scale_min, a->scale_max), ratio = exp(rng_range(rng, log(a->ratio_min), log(a->ratio_max)));
+        int w = (int)lround(sqrt(target * ratio)), h = (int)lround(sqrt(target / ratio));
+        if (w < 1 || h < 1 || w > width || h > height) continue;
+        return (struct box){(int)rng_below(rng, (uint64_t)(width - w) + 1), (int)rng_below(rng, (uint64_t)(height - h) + 1), w, h};
+    }
+    double ratio = (double)width / height;
+    int w = width, h = height;
+    if (ratio < a->ratio_min) h = (int)lround(w / a->ratio_min);
+    else if (ratio > a->ratio_max) w = (int)lround(h * a->ratio_max);
+    return (struct box){(width - w) / 2, (height - h) / 2, w, h};
+}
+
+static inline uint8_t blend(int from, int to, int factor)
+{
+    int v = ((from << 16) + factor * (to - from) + (1 << 15)) >> 16;
+    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+}
+
+static void jitter(struct rng *rng, const struct augmentation *a, uint8_t *pixels, int64_t count)
+{
+    int bright = (int)(65536 * rng_range(rng, 1 - a->brightness, 1 + a->brightness));
+    int colour = (int)(65536 * rng_range(rng, 1 - a->saturation, 1 + a->saturation));
+    for (int64_t i = 0; i < count; i++) {
+        uint8_t *p = pixels + 3 * i;
+        int r = blend(0, p[0], bright), g = blend(0, p[1], bright), b = blend(0, p[2], bright);
+        int grey = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
+        p[0] = blend(grey, r, colour);
+        p[1] = blend(grey, g, colour);
+        p[2] = blend(grey, b, colour);
+    }
+}
+
+static void mirror(uint8_t *pixels, int size)
+{
+    for (int y = 0; y < size; y++)
+        for (int x = 0; x < size / 2; x++) {
+            uint8_t *a = pixels + 3 * (y * size + x), *b = pixels + 3 * (y * size + size - 1 - x), keep[3];
+            memcpy(keep, a, 3);
+            memcpy(a, b, 3);
+            memcpy(b, keep, 3);
+        }
+}
+
+/* Decode what the crop needs and resample it. */
+static int crop_and_resize(const uint8_t *bytes, size_t len, int64_t max_pixels, struct box box, int size, uint8_t *out, struct error *error)
+{
+    int shorter = box.width < box.height ? box.width : box.height, scale = 1;
+    while (scale < 8 && shorter / (2 * scale) >= size) scale *= 2;
+    /* the triangle filter reaches one source pixel beyond the box on each side (more when it reduces) */
+    int margin = (box.width > box.height ? box.width : box.height) / size + 2 * scale;
+    struct image_region region = {.scale = scale};
+    region.x = box.x > margin ? box.x - margin : 0;
+    region.y = box.y > margin ? box.y - margin : 0;
+    region.width = box.x + box.width + margin - region.x;
+    region.height = box.y + box.height + margin - region.y;
+    struct image image;
+    if (image_decode_region(bytes, len, max_pixels, &region, &image, error) < 0) return -1;
+    double s = region.scale, x0 = box.x / s - region.left, y0 = box.y / s - region.top;
+    double x1 = fmin(x0 + box.width / s, image.width), y1 = fmin(y0 + box.height / s, image.height);
+    resize_box(&image, x0, y0, x1, y1, out, size, size);
+    image_free(&image);
+    return 0;
+}
+
+int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *a, uint64_t seed, uint64_t epoch,
+                     uint64_t sample, uint8_t *out, struct error *error)
+{
+    struct rng crop = rng_open(seed, RNG_CROP, epoch, sample), colour = rng_open(seed, RNG_JITTER, epoch, sample);
+    struct image_info info;
+    if (image_probe(bytes, len, &info, error) < 0) return -1;
+    struct box box = {0, 0, info.width, info.height};
+    if (a->scale_min < 1) box = random_crop(&crop, info.width, info.height, a);
+    if (crop_and_resize(bytes, len, max_pixels, box, size, out, error) < 0) return -1;
+    if (a->brightness > 0 || a->saturation > 0) jitter(&colour, a, out, (int64_t)size * size);
+    if (rng_uniform(&crop) < a->flip) mirror(out, size);
+    return 0;
+}

@@ -1,0 +1,225 @@
+/* A ring of batches filled by threads, one sample at a time. */
+#include "data/loader.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "log/log.h"
+
+enum { REPLACEMENTS = 16 };
+
+int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error)
+{
+    struct collection c = {.sets = mem_zalloc((size_t)count + 1, sizeof *c.sets)};
+    for (int64_t i = 0; i < count; i++) {
+        if (dataset_open(&c.sets[i], folders[i], error) < 0) {
+            collection_close(&c);
+            return -1;
+        }
+        c.count++;
+        c.samples += c.sets[i].samples;
+    }
+    *collection = c;
+    return 0;
+}
+
+void collection_close(struct collection *c)
+{
+    for (int64_t i = 0; i < c->count; i++) dataset_close(&c->sets[i]);
+    free(c->sets);
+    *c = (struct collection){0};
+}
+
+int collection_read(const struct collection *c, int64_t sample, struct record *record, struct error *error)
+{
+    const struct dataset *d = c->sets;
+    while (sample >= d->samples) sample -= (d++)->samples;
+    return dataset_read(d, sample, record, error);
+}
+
+struct slot {
+    struct batch batch;
+    int64_t started, finished; /* samples handed out, done */
+    struct error error;
+};
+
+struct loader {
+    struct loader_config config;
+    struct slot *slots;
+    int64_t next_job, next_out; /* batch numbers */
+    int64_t replaced;
+    bool stop, out; /* out: the batch next_out is with the caller */
+    pthread_mutex_t lock;
+    pthread_cond_t work, done;
+    pthread_t *threads;
+};
+
+static int caption(const struct loader_config *c, const struct record *r, uint64_t epoch, int64_t sample, int32_t *ids, struct error *error)
+{
+    if (!r->caption_count) return error_set(error, ERROR_FAILED, "sample %ld has no caption", (long)sample);
+    uint32_t which = 0;
+    if (c->augmentation && r->caption_count > 1) {
+        struct rng rng = rng_open(c->seed, RNG_CAPTION, epoch, (uint64_t)sample);
+        which = (uint32_t)rng_below(&rng, r->caption_count);
+    }
+    size_t len;
+    const char *packed = record_caption(r, which, &len);
+    char *text = mem_zalloc(len + 1, 1);
+    memcpy(text, packed, len);
+    tokenizer_encode(c->tokenizer, text, ids, c->context);
+    free(text);
+    return 0;
+}
+
+static int make_row(const struct loader_config *c, struct batch *b, int64_t row, int64_t sample, struct error *error)
+{
+    struct record r;
+    if (collection_read(c->data, sample, &r, error) < 0) return -1;
+    uint8_t *pixels = b->pixels + row * b->size * b->size * 3;
+    int rc = c->augmentation ? augment_training(r.bytes, r.len, c->max_pixels, b->size, c->augmentation, c->seed, b->epochs[row],
+                                                (uint64_t)sample, pixels, error)
+                             : augment_evaluation(r.bytes, r.len, c->max_pixels, b->size, pixels, error);
+    if (rc < 0) return error_prefix(error, "sample %ld", (long)sample);
+    b->labels[row] = r.label;
+    b->samples[row] = sample;
+    return c->tokenizer ? caption(c, &r, b->epochs[row], sample, b->ids + row * c->context, error) : 0;
+}
+
+/* The sample, or in training one of its replacements. */
+static void fill_row(struct loader *l, struct slot *s, int64_t row)
+{
+    struct error error = {0};
+    int64_t sample = s->batch.samples[row];
+    if (make_row(&l->config, &s->batch, row, sample, &error) == 0) return;
+    for (int attempt = 1; l->config.augmentation && attempt <= REPLACEMENTS; attempt++) {
+        struct rng rng = rng_open(l->config.seed, RNG_ORDER, (uint64_t)sample, (uint64_t)attempt);
+        int64_t other = (int64_t)rng_below(&rng, (uint64_t)l->config.data->samples);
+        struct error again = {0};
+        if (make_row(&l->config, &s->batch, row, other, &again) < 0) continue;
+        pthread_mutex_lock(&l->lock);
+        int64_t count = ++l->replaced;
+        pthread_mutex_unlock(&l->lock);
+        if (count <= 10) log_warn("%s: replaced by sample %ld", error.text, (long)other);
+        return;
+    }
+    pthread_mutex_lock(&l->lock);
+    if (!s->error.code) s->error = error;
+    pthread_mutex_unlock(&l->lock);
+}
+
+/* A slot with a sample to do, preparing the next job when there is room; called with the lock held. */
+static struct slot *find_work(struct loader *l)
+{
+    for (int64_t n = l->next_out; n < l->next_job; n++) {
+        struct slot *s = &l->slots[n % l->config.ahead];
+        if (s->started < s->batch.count) return s;
+    }
+    if (l->next_job >= l->config.batches || l->next_job >= l->next_out + l->config.ahead) return NULL;
+    struct slot *s = &l->slots[l->next_job % l->config.ahead];
+    s->batch.number = l->next_job;
+    s->started = s->finished = 0;
+    s->error = (struct error){0};
+    l->config.job(l->config.job_context, &s->batch);
+    CHECK(s->batch.count <= l->config.count_max && s->batch.size <= l->config.size_max, "batch of %ld at %d", (long)s->batch.count, s->batch.size);
+    l->next_job++;
+    if (s->batch.count) return s;
+    pthread_cond_broadcast(&l->done); /* an empty batch is done already */
+    return find_work(l);
+}
+
+static void *work(void *argument)
+{
+    struct loader *l = argument;
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop) {
+        struct slot *s = find_work(l);
+        if (!s) {
+            pthread_cond_wait(&l->work, &l->lock);
+            continue;
+        }
+        int64_t row = s->started++;
+        pthread_mutex_unlock(&l->lock);
+        fill_row(l, s, row);
+        pthread_mutex_lock(&l->lock);
+        if (++s->finished == s->batch.count) pthread_cond_broadcast(&l->done);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+struct loader *loader_open(const struct loader_config *config)
+{
+    struct loader *l = mem_zalloc(1, sizeof *l);
+    l->config = *config;
+    /* one slot is with the caller, the others are in work */
+    l->config.ahead = config->ahead < 2 ? 2 : config->ahead;
+    l->next_job = l->next_out = config->first;
+    l->slots = mem_zalloc((size_t)l->config.ahead, sizeof *l->slots);
+    for (int i = 0; i < l->config.ahead; i++) {
+        struct batch *b = &l->slots[i].batch;
+        size_t rows = (size_t)config->count_max;
+        b->pixels = mem_alloc(rows * (size_t)config->size_max, (size_t)config->size_max * 3);
+        if (config->tokenizer) b->ids = mem_alloc(rows * (size_t)config->context, sizeof *b->ids);
+        b->samples = mem_alloc(rows, sizeof *b->samples);
+        b->epochs = mem_zalloc(rows, sizeof *b->epochs);
+        b->labels = mem_alloc(rows, sizeof *b->labels);
+    }
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->work, NULL);
+    pthread_cond_init(&l->done, NULL);
+    l->threads = mem_alloc((size_t)config->threads, sizeof *l->threads);
+    for (int i = 0; i < config->threads; i++) CHECK(!pthread_create(&l->threads[i], NULL, work, l), "decode thread %d", i);
+    return l;
+}
+
+void loader_close(struct loader *l)
+{
+    if (!l) return;
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->config.threads; i++) pthread_join(l->threads[i], NULL);
+    for (int i = 0; i < l->config.ahead; i++) {
+        struct batch *b = &l->slots[i].batch;
+        free(b->pixels);
+        free(b->ids);
+        free(b->samples);
+        free(b->epochs);
+        free(b->labels);
+    }
+    free(l->slots);
+    free(l->threads);
+    free(l);
+}
+
+struct batch *loader_next(struct loader *l, double *waited, struct error *error)
+{
+    double start = clock_seconds();
+    struct batch *batch = NULL;
+    pthread_mutex_lock(&l->lock);
+    if (l->out) l->next_out++; /* the batch handed out before is done with */
+    l->out = true;
+    pthread_cond_broadcast(&l->work);
+    if (l->next_out < l->config.batches) {
+        struct slot *s = &l->slots[l->next_out % l->config.ahead];
+        while (l->next_job <= l->next_out || s->finished < s->batch.count) pthread_cond_wait(&l->done, &l->lock);
+        if (s->error.code) error_set(error, s->error.code, "%s", s->error.text);
+        else batch = &s->batch;
+    }
+    pthread_mutex_unlock(&l->lock);
+    *waited += clock_seconds() - start;
+    return batch;
+}
+
+int64_t loader_replaced(struct loader *l)
+{
+    pthread_mutex_lock(&l->lock);
+    int64_t replaced = l->replaced;
+    pthread_mutex_unlock(&l->lock);
+    return replaced;
+}

@@ -1,0 +1,58 @@
+/* The feed: decode threads that turn sample numbers into batches, ahead of the step that needs them.
+ *
+ * A job says which samples a batch holds; the loader keeps `ahead` batches in work.  What a batch holds is a pure function of its
+ * job: the number of threads changes nothing.  A sample that cannot be read is replaced by another one chosen from its number, and
+ * listed: the batch stays full. */
+#ifndef DATA_LOADER_H
+#define DATA_LOADER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "data/augment.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+
+/* Several data sets as one: sample numbers run through them in order. */
+struct collection {
+    struct dataset *sets;
+    int64_t count, samples;
+};
+int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error);
+void collection_close(struct collection *collection);
+int collection_read(const struct collection *collection, int64_t sample, struct record *record, struct error *error);
+
+struct batch {
+    int64_t number, count;
+    int size;          /* pixels a side */
+    uint8_t *pixels;   /* [count, size, size, 3] */
+    int32_t *ids;      /* [count, context], or NULL when no tokens are wanted */
+    int64_t *samples;  /* [count] which sample each row is */
+    uint64_t *epochs;  /* [count] */
+    int32_t *labels;   /* [count] */
+};
+
+struct loader_config {
+    const struct collection *data;
+    const struct tokenizer *tokenizer;         /* NULL: pictures and labels only */
+    const struct augmentation *augmentation;   /* NULL: preprocessing of evaluation, caption 0 */
+    int64_t context, max_pixels, batches, first; /* batches [first, batches) are made */
+    int64_t count_max;                         /* rows of the largest batch */
+    int size_max;
+    uint64_t seed;
+    int threads, ahead;
+    /* Fill number, count, size, samples and epochs of batch->number. */
+    void (*job)(void *context, struct batch *batch);
+    void *job_context;
+};
+
+struct loader;
+struct loader *loader_open(const struct loader_config *config);
+void loader_close(struct loader *loader);
+
+/* The next batch in order (NULL after the last); it stays valid until the next call.  *waited grows by the seconds spent waiting.
+ * Fails when a sample and all its replacements are unreadable. */
+struct batch *loader_next(struct loader *loader, double *waited, struct error *error);
+int64_t loader_replaced(struct loader *loader); /* samples replaced so far */
+
+#endif

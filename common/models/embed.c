@@ -1,0 +1,90 @@
+/* Batches dealt out to ranks in turn, features broadcast back. */
+#include "models/embed.h"
+
+#include <string.h>
+
+#include "log/log.h"
+
+struct deal {
+    const struct embedder *e;
+    int64_t count;
+};
+
+static int64_t rows_of(const struct embedder *e, int64_t batch, int64_t count)
+{
+    int64_t left = count - batch * e->batch;
+    return left < e->batch ? left : e->batch;
+}
+
+/* The loader's batch n is this rank's n-th: batch n * size + rank of all. */
+static void job(void *context, struct batch *b)
+{
+    const struct deal *d = context;
+    int64_t batch = b->number * d->e->world->size + d->e->world->rank;
+    b->count = rows_of(d->e, batch, d->count);
+    b->size = (int)d->e->clip->config.vision.image_size;
+    for (int64_t i = 0; i < b->count; i++) b->samples[i] = batch * d->e->batch + i;
+}
+
+static void share(const struct embedder *e, void *rows, size_t row_bytes, int64_t count)
+{
+    int64_t batches = (count + e->batch - 1) / e->batch;
+    for (int64_t b = 0; e->world->size > 1 && b < batches; b++)
+        world_broadcast(e->world, (char *)rows + (size_t)(b * e->batch) * row_bytes, (size_t)rows_of(e, b, count) * row_bytes,
+                        (int)(b % e->world->size));
+}
+
+int embed_images(const struct embedder *e, const struct collection *data, int64_t count, float *features, int32_t *labels, struct error *error)
+{
+    int64_t batches = (count + e->batch - 1) / e->batch, dim = e->clip->config.embed_dim;
+    int64_t mine = (batches - e->world->rank + e->world->size - 1) / e->world->size;
+    struct deal deal = {e, count};
+    struct loader_config c = {.data = data, .max_pixels = e->max_pixels, .batches = mine, .count_max = e->batch,
+                              .size_max = (int)e->clip->config.vision.image_size, .threads = e->threads, .ahead = 3, .job = job, .job_context = &deal};
+    struct loader *loader = loader_open(&c);
+    struct progress progress = progress_open(e->progress ? e->progress : "", count, !e->progress);
+    double waited = 0;
+    int rc = 0;
+    for (int64_t n = 0; n < mine && rc == 0; n++) {
+        struct batch *b = loader_next(loader, &waited, error);
+        if (!b) {
+            rc = -1;
+            break;
+        }
+        int64_t first = (n * e->world->size + e->world->rank) * e->batch;
+        tape_reset(e->tape);
+        e->tape->recording = false;
+        struct tensor *f = clip_image(e->tape, e->clip, b->pixels, b->count, b->size);
+        memcpy(features + first * dim, f->data, (size_t)(b->count * dim) * sizeof *features);
+        if (labels) memcpy(labels + first, b->labels, (size_t)b->count * sizeof *labels);
+        int64_t done = (n + 1) * e->batch * e->world->size;
+        progress_show(&progress, done < count ? done : count, "");
+    }
+    loader_close(loader);
+    rc = world_agree(e->world, rc, error);
+    if (rc < 0) return -1;
+    share(e, features, (size_t)dim * sizeof *features, count);
+    if (labels) share(e, labels, sizeof *labels, count);
+    if (e->progress) progress_close(&progress, count);
+    return 0;
+}
+
+void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features)
+{
+    int64_t context = e->clip->config.text.context_length, dim = e->clip->config.embed_dim, batches = (count + e->batch - 1) / e->batch;
+    struct arena arena;
+    arena_open(&arena, (size_t)1 << 32);
+    for (int64_t b = e->world->rank; b < batches; b += e->world->size) {
+        int64_t n = rows_of(e, b, count), first = b * e->batch;
+        arena_release(&arena, 0);
+        int32_t *ids = arena_take(&arena, (size_t)(n * context), sizeof *ids);
+        for (int64_t i = 0; i < n; i++) tokenizer_encode(e->tokenizer, texts[first + i], ids + i * context, context);
+        struct text_batch words = text_pack(&arena, ids, n, context);
+        tape_reset(e->tape);
+        e->tape->recording = false;
+        struct tensor *f = text_forward(e->tape, &e->clip->text, &words);
+        memcpy(features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
+    }
+    arena_close(&arena);
+    share(e, features, (size_t)dim * sizeof *features, count);
+}

@@ -1,0 +1,27 @@
+/* Embedding of whole data sets and lists of texts, shared over the ranks; every rank gets all features.
+ *
+ * A feature does not depend on the batch it was computed in, so results are the same on any number of ranks. */
+#ifndef MODELS_EMBED_H
+#define MODELS_EMBED_H
+
+#include "data/loader.h"
+#include "dist/world.h"
+#include "models/clip.h"
+
+struct embedder {
+    const struct world *world;
+    struct device *device;
+    struct clip *clip;
+    struct tape *tape;
+    const struct tokenizer *tokenizer;
+    int64_t batch, max_pixels; /* pictures or texts at a time */
+    int threads;               /* decode threads */
+    const char *progress;      /* "embedded", or NULL: silent */
+};
+
+/* (all) Samples [0, count) of data -> features [count, dim] (unit length), labels [count] (may be NULL). */
+int embed_images(const struct embedder *e, const struct collection *data, int64_t count, float *features, int32_t *labels, struct error *error);
+/* (all) texts [count] -> features [count, dim]. */
+void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features);
+
+#endif

@@ -1,0 +1,30 @@
+/* Metrics over features, as clip_benchmark defines them; computed in blocks of rows, shared over the ranks, the same on any number.
+ * Ties are broken by the lower index. */
+#ifndef NN_METRICS_H
+#define NN_METRICS_H
+
+#include "backend/device.h"
+#include "dist/world.h"
+
+enum { RECALL_LEVELS = 3 };
+extern const int recall_at[RECALL_LEVELS]; /* 1, 5, 10 */
+
+struct retrieval {
+    double image[RECALL_LEVELS]; /* text -> image recall@K */
+    double text[RECALL_LEVELS];  /* image -> text recall@K: any of the image's texts counts */
+    double image_mean_rank, text_mean_rank, image_median_rank, text_median_rank; /* from 1 */
+};
+
+/* (all) texts [text_count, dim] belong to image owner[i] of images [image_count, dim]; all rows unit length, the same on all ranks. */
+struct retrieval metrics_retrieval(struct device *device, const struct world *world, const float *images, int64_t image_count, const float *texts,
+                                   const int32_t *owner, int64_t text_count, int64_t dim);
+
+struct classification {
+    double acc1, acc5, mean_per_class_recall;
+    int64_t samples; /* those with a label */
+};
+/* (all) classes [class_count, dim]; samples with label < 0 are left out.. */
+struct classification metrics_classification(struct device *device, const struct world *world, const float *images, const int32_t *labels,
+                                             int64_t image_count, const float *classes, int64_t class_count, int64_t dim);
+
+#endif

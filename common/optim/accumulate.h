@@ -1,0 +1,34 @@
+/* Gradients of a rank's slices, summed in the binary tree that design rule 2 asks for.
+ *
+ *   slice   0   1   2   3          buffers in use at once: 1 + log2(slices)
+ *            \ /     \ /
+ *             +       +            a finished sum waits until its sibling is there, so the order of additions depends on
+ *              \     /             the number of slices alone, and with the tree over ranks (dist/world.h) on nothing else
+ *               +---+
+ */
+#ifndef OPTIM_ACCUMULATE_H
+#define OPTIM_ACCUMULATE_H
+
+#include "backend/device.h"
+#include "tensor/parameters.h"
+
+enum { ACCUMULATE_LEVELS = 24 };
+
+struct accumulator {
+    struct device *device;
+    struct parameters *parameters;
+    float *buffer[ACCUMULATE_LEVELS]; /* [0] is parameters->gradients */
+    int level[ACCUMULATE_LEVELS];     /* of the sums that wait, buffer[0 .. waiting) */
+    int waiting, buffers;
+};
+
+/* For `slices` (a power of two) slices a step. */
+void accumulator_open(struct accumulator *a, struct device *device, struct parameters *parameters, int64_t slices);
+void accumulator_close(struct accumulator *a);
+
+void accumulator_begin(struct accumulator *a); /* aim the parameters' gradients at a free buffer */
+void accumulator_end(struct accumulator *a);   /* the slice's backward pass is over: add it in */
+/* After the last slice: the sum, parameters->total floats. */
+float *accumulator_sum(struct accumulator *a);
+
+#endif

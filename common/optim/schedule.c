@@ -1,0 +1,51 @@
+/* Learning rate and resolution over the steps. */
+#include "optim/schedule.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, int64_t steps)
+{
+    if (step < warmup) return peak * (double)(step + 1) / (double)warmup;
+    double span = steps > warmup ? (double)(steps - warmup) : 1, at = (double)(step - warmup) / span;
+    if (at > 1) at = 1;
+    return floor + (peak - floor) * 0.5 * (1 + cos(3.14159265358979323846 * at));
+}
+
+int resolutions_parse(struct resolutions *out, const char *text, int64_t size, int64_t patch, int64_t steps, struct error *error)
+{
+    struct resolutions r = {.count = 0};
+    double shares[RESOLUTION_STAGES], total = 0;
+    if (!text || !*text) {
+        *out = (struct resolutions){.count = 1, .size = {size}, .end = {steps}};
+        return 0;
+    }
+    for (const char *at = text; *at;) {
+        char *end;
+        long pixels = strtol(at, &end, 10);
+        double share = *end == ':' ? strtod(end + 1, &end) : 0;
+        if ((*end && *end != ',') || !(share > 0) || r.count == RESOLUTION_STAGES)
+            return error_set(error, ERROR_USAGE, "--resolution-schedule %s: must be SIZE:SHARE,SIZE:SHARE,... with at most %d stages", text,
+                             RESOLUTION_STAGES);
+        if (pixels < patch || pixels % patch)
+            return error_set(error, ERROR_USAGE, "--resolution-schedule %s: %ld is no multiple of the patch size %ld", text, pixels, (long)patch);
+        r.size[r.count] = pixels;
+        shares[r.count++] = share;
+        total += share;
+        at = *end ? end + 1 : end;
+    }
+    double sum = 0;
+    for (int i = 0; i < r.count; i++) {
+        sum += shares[i];
+        r.end[i] = i == r.count - 1 ? steps : (int64_t)llround((double)steps * sum / total);
+    }
+    *out = r;
+    return 0;
+}
+
+int64_t resolution_at(const struct resolutions *r, int64_t step)
+{
+    int i = 0;
+    while (i < r->count - 1 && step >= r->end[i]) i++;
+    return r->size[i];
+}

@@ -1,0 +1,22 @@
+/* What changes over a run, as pure functions of the step. */
+#ifndef OPTIM_SCHEDULE_H
+#define OPTIM_SCHEDULE_H
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+/* Linear warm-up to peak over `warmup` steps, then a cosine down to `floor` at `steps`.  step counts from 0. */
+double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, int64_t steps);
+
+/* Progressive resolution: "98:0.42,154:0.33,224:0.25" gives each size a share of the steps, in order. */
+enum { RESOLUTION_STAGES = 16 };
+struct resolutions {
+    int count;
+    int64_t size[RESOLUTION_STAGES], end[RESOLUTION_STAGES]; /* the stage lasts until step end */
+};
+/* text NULL or "": `size` all along.  Sizes must be multiples of patch and shares positive. */
+int resolutions_parse(struct resolutions *resolutions, const char *text, int64_t size, int64_t patch, int64_t steps, struct error *error);
+int64_t resolution_at(const struct resolutions *resolutions, int64_t step);
+
+#endif

@@ -1,0 +1,73 @@
+/* The option table of pe-trainer. */
+#include "trainer/options.h"
+
+#define AT(field) offsetof(struct trainer_config, field)
+static const struct option options[] = {
+    {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_STRINGS, "train-data", AT(train_data), "!", 0, 0, NULL, "data sets made by pe-dataloader pack"},
+    {OPTION_STRINGS, "val-data", AT(val_data), NULL, 0, 0, NULL, "data sets for validation during the run"},
+    {OPTION_INT, "val-samples", AT(val_samples), "2000", 1, 1e9, NULL, "validate on the first N samples"},
+    {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
+    {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are replaced, not decoded"},
+
+    {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},
+    {OPTION_STRING, "pretrained", AT(pretrained), NULL, 0, 0, NULL, "start from these weights (.safetensors or checkpoint folder)"},
+    {OPTION_INT, "force-image-size", AT(image_size), "0", 0, 4096, NULL, "final resolution; 0: the model's"},
+    {OPTION_STRING, "resolution-schedule", AT(resolution_schedule), NULL, 0, 0, NULL, "progressive resolution SIZE:SHARE,... of the steps"},
+    {OPTION_CHOICE, "pool", AT(pool), "model", 0, 0, "model|attention|class", "how tokens become one embedding"},
+    {OPTION_CHOICE, "rope", AT(rope), "model", 0, 0, "model|true|false", "2D rotary position embedding"},
+    {OPTION_BOOL, "lock-image", AT(lock_image), "false", 0, 0, NULL, "freeze the vision tower"},
+    {OPTION_BOOL, "lock-text", AT(lock_text), "false", 0, 0, NULL, "freeze the text tower"},
+
+    {OPTION_GROUP, "recipe", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_INT, "global-batch-size", AT(global_batch), "!", 1, 1e8, NULL, "samples a step, over all ranks"},
+    {OPTION_REAL, "epochs", AT(epochs), "0", 0, 1e9, NULL, "length of the run in passes over the data, or"},
+    {OPTION_INT, "steps", AT(steps), "0", 0, 1e12, NULL, "length of the run in steps"},
+    {OPTION_CHOICE, "opt", AT(opt), "lamb", 0, 0, "lamb|adamw", "optimizer"},
+    {OPTION_REAL, "lr", AT(lr), "2e-3", 0, 10, NULL, "peak learning rate"},
+    {OPTION_REAL, "lr-min", AT(lr_min), "0", 0, 10, NULL, "learning rate at the end of the cosine"},
+    {OPTION_INT, "warmup", AT(warmup), "2000", 0, 1e9, NULL, "steps of linear warm-up"},
+    {OPTION_REAL, "wd", AT(wd), "0.05", 0, 10, NULL, "weight decay of matrices (vectors and the logit scale have none)"},
+    {OPTION_REAL, "beta1", AT(beta1), "0.9", 0, 1, NULL, "decay of the first moment"},
+    {OPTION_REAL, "beta2", AT(beta2), "0.95", 0, 1, NULL, "decay of the second moment"},
+    {OPTION_REAL, "eps", AT(eps), "1e-6", 0, 1, NULL, "added to the root of the second moment"},
+    {OPTION_REAL, "grad-clip-norm", AT(clip), "1", 0, 1e9, NULL, "clip gradients to this global norm; 0: never"},
+    {OPTION_INT, "seed", AT(seed), "0", 0, 1e15, NULL, "of initial weights, order and augmentation"},
+
+    {OPTION_GROUP, "augmentation and mask regularisation", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_CHOICE, "aug", AT(augment), "pe", 0, 0, "pe|none", "random crop, jitter and flip, or the plain squash"},
+    {OPTION_REAL, "aug-scale-min", AT(scale_min), "0.08", 0.001, 1, NULL, "smallest area of a crop"},
+    {OPTION_REAL, "aug-scale-max", AT(scale_max), "1", 0.001, 1, NULL, "largest area of a crop"},
+    {OPTION_REAL, "aug-ratio-min", AT(ratio_min), "0.75", 0.01, 100, NULL, "smallest width / height of a crop"},
+    {OPTION_REAL, "aug-ratio-max", AT(ratio_max), "1.3333333333333333", 0.01, 100, NULL, "largest width / height of a crop"},
+    {OPTION_REAL, "aug-brightness", AT(brightness), "0.32", 0, 1, NULL, "brightness jitter"},
+    {OPTION_REAL, "aug-saturation", AT(saturation), "0.32", 0, 1, NULL, "saturation jitter"},
+    {OPTION_REAL, "aug-flip", AT(flip), "0.5", 0, 1, NULL, "probability of a horizontal flip"},
+    {OPTION_REAL, "mask-weight", AT(mask_weight), "0", 0, 1000, NULL, "weight of mask regularisation; 0: off"},
+    {OPTION_REAL, "mask-fraction", AT(mask_fraction), "0.0625", 0, 1, NULL, "share of the batch that is also seen masked"},
+    {OPTION_REAL, "mask-ratio", AT(mask_ratio), "0.4", 0, 1, NULL, "share of its patches that is hidden"},
+
+    {OPTION_GROUP, "memory and machine", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_INT, "slices", AT(slices), "0", 0, 256, NULL, "parts of the batch, a power of two, at least the ranks; 0: 8 or what divides; results depend on it"},
+    {OPTION_BOOL, "grad-cache", AT(grad_cache), "false", 0, 0, NULL, "embed first, then run slice by slice: any batch fits, gradients are exact"},
+    {OPTION_BOOL, "grad-checkpointing", AT(recompute), "false", 0, 0, NULL, "forget activations inside blocks, recompute them backward"},
+    {OPTION_INT, "zero", AT(zero), "1", 0, 1, NULL, "1: optimizer state sharded over ranks; 0: a copy each"},
+    {OPTION_CHOICE, "precision", AT(precision), "fp32", 0, 0, "fp32", "arithmetic of the towers"},
+    {OPTION_STRING, "device", AT(device), "cpu", 0, 0, NULL, "cpu"},
+    {OPTION_STRING, "cpu-level", AT(cpu_level), NULL, 0, 0, NULL, "force an instruction level: portable, x86-64-v3, x86-64-v4"},
+    {OPTION_INT, "threads", AT(threads), "0", 0, 1024, NULL, "compute threads of a rank; 0: its share of the cores"},
+
+    {OPTION_GROUP, "run folder", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_STRING, "logs", AT(logs), "./logs", 0, 0, NULL, "folder of runs"},
+    {OPTION_STRING, "name", AT(name), "!", 0, 0, NULL, "this run's folder below it"},
+    {OPTION_CHOICE, "resume", AT(resume), NULL, 0, 0, "latest", "go on from the newest whole checkpoint, or start when there is none"},
+    {OPTION_REAL, "save-frequency", AT(save_epochs), "1", 0, 1e9, NULL, "checkpoint every N epochs; 0: not by epochs"},
+    {OPTION_INT, "save-every-n-steps", AT(save_steps), "0", 0, 1e12, NULL, "checkpoint every N steps; 0: not by steps"},
+    {OPTION_INT, "keep-checkpoints", AT(keep), "2", 0, 1e9, NULL, "keep the newest N; 0: all"},
+    {OPTION_INT, "log-every-n-steps", AT(log_steps), "10", 1, 1e9, NULL, "a line and a row of metrics every N steps"},
+    {OPTION_INT, "val-every-n-steps", AT(val_steps), "0", 0, 1e12, NULL, "validate every N steps; 0: at the end only"},
+    {OPTION_INT, "stop-after", AT(stop_after), "0", 0, 1e12, NULL, "save and stop with status 75 after N steps of this start; 0: never"},
+    {0}};
+
+const struct option_program trainer_program = {"pe-trainer", NULL, "train a Perception Encoder contrastively", options};

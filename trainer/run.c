@@ -1,0 +1,287 @@
+/* Opening and closing of a run, and what happens between steps. */
+#include "trainer/run.h"
+
+#include <math.h>
+#include <omp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/rng.h"
+#include "base/str.h"
+#include "log/log.h"
+#include "models/weights.h"
+
+/* Set by the signal handler: the one thing that cannot hang off a struct. */
+static volatile sig_atomic_t signalled;
+
+static void on_signal(int number)
+{
+    signalled = number;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file over its size limit is a failed write, not a death */
+}
+
+static int plan(struct run *r, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    int64_t batch = c->global_batch, ranks = r->world->size;
+    if (!c->steps == !(c->epochs > 0)) return error_set(error, ERROR_USAGE, "give the length of the run as --steps or as --epochs");
+    r->steps = c->steps ? c->steps : (int64_t)ceil(c->epochs * (double)r->data.samples / (double)batch);
+    r->slices = c->slices;
+    if (!r->slices) {
+        r->slices = 8;
+        while (r->slices < ranks) r->slices *= 2;
+        while (r->slices > 1 && (batch % r->slices || batch / r->slices < 2)) r->slices /= 2;
+    }
+    if (r->slices & (r->slices - 1)) return error_set(error, ERROR_USAGE, "--slices %ld: must be a power of two", (long)r->slices);
+    if (batch % r->slices)
+        return error_set(error, ERROR_USAGE, "--global-batch-size %ld does not divide into %ld slices; choose a multiple", (long)batch, (long)r->slices);
+    if (ranks & (ranks - 1)) return error_set(error, ERROR_USAGE, "%ld ranks: must be a power of two (1, 2, 4, ...)", (long)ranks);
+    if (r->slices % ranks)
+        return error_set(error, ERROR_USAGE, "%ld ranks share %ld slices: use at most %ld ranks, or more --slices", (long)ranks, (long)r->slices, (long)r->slices);
+    r->mine = r->slices / ranks;
+    r->slice = batch / r->slices;
+    r->local = r->slice * r->mine;
+    const struct vision_config *v = &r->clip.config.vision;
+    return resolutions_parse(&r->resolutions, c->resolution_schedule, v->image_size, v->patch_size, r->steps, error);
+}
+
+static int choose_model(struct run *r, struct model_config *model, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    if (model_config_load(model, c->model, error) < 0) return -1;
+    struct vision_config *v = &model->vision;
+    if (c->image_size) {
+        if (c->image_size % v->patch_size)
+            return error_set(error, ERROR_USAGE, "--force-image-size %ld is no multiple of the patch size %ld", (long)c->image_size, (long)v->patch_size);
+        v->image_size = c->image_size;
+    }
+    if (strcmp(c->pool, "model")) v->pool = strcmp(c->pool, "class") ? POOL_ATTENTION : POOL_CLASS;
+    if (v->pool == POOL_CLASS && !v->class_token) return error_set(error, ERROR_USAGE, "--pool class: %s has no class token", c->model);
+    if (strcmp(c->rope, "model")) v->rope = !strcmp(c->rope, "true");
+    if (model->text.vocab_size != TOKEN_VOCABULARY)
+        return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", c->model, (long)model->text.vocab_size, TOKEN_VOCABULARY);
+    return 0;
+}
+
+static void freeze(struct run *r)
+{
+    for (int64_t i = 0; i < r->clip.parameters.count; i++) {
+        struct parameter *p = r->clip.parameters.list[i];
+        bool vision = str_starts_with(p->name, "visual."), scale = !strcmp(p->name, "logit_scale");
+        bool frozen = !scale && (vision ? r->config.lock_image : r->config.lock_text);
+        p->tensor.needs_grad = !frozen;
+        for (int v = 0; v < p->view_count; v++) p->views[v].needs_grad = !frozen;
+    }
+}
+
+/* Which samples batch `number` holds for this rank: places of the global stream, permuted within each epoch. */
+static void job(void *context, struct batch *b)
+{
+    struct run *r = context;
+    b->count = r->local;
+    b->size = (int)resolution_at(&r->resolutions, b->number);
+    uint64_t samples = (uint64_t)r->data.samples, seed = (uint64_t)r->config.seed;
+    for (int64_t i = 0; i < r->local; i++) {
+        uint64_t at = (uint64_t)b->number * (uint64_t)r->config.global_batch + (uint64_t)(r->world->rank * r->local + i);
+        b->epochs[i] = at / samples;
+        b->samples[i] = (int64_t)rng_permute(seed, at / samples, at % samples, samples);
+    }
+}
+
+static int open_data(struct run *r, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    if (collection_open(&r->data, c->train_data.items, c->train_data.count, error) < 0) return -1;
+    if (!r->data.samples) return error_set(error, ERROR_FAILED, "--train-data: no samples");
+    struct record first;
+    if (collection_read(&r->data, 0, &first, error) < 0) return -1;
+    if (!first.caption_count) return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them", c->train_data.items[0]);
+    if (c->val_data.count && collection_open(&r->validation, c->val_data.items, c->val_data.count, error) < 0) return -1;
+    r->tokenizer = tokenizer_open();
+    bool plain = !strcmp(c->augment, "none");
+    r->augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min, .scale_max = plain ? 1 : c->scale_max, .ratio_min = c->ratio_min,
+                                            .ratio_max = c->ratio_max, .brightness = plain ? 0 : c->brightness,
+                                            .saturation = plain ? 0 : c->saturation, .flip = plain ? 0 : c->flip};
+    if (r->augmentation.scale_min > r->augmentation.scale_max || c->ratio_min > c->ratio_max)
+        return error_set(error, ERROR_USAGE, "--aug-scale-min and --aug-ratio-min must not exceed their maxima");
+    return 0;
+}
+
+static void start_loader(struct run *r)
+{
+    int size = 0;
+    for (int i = 0; i < r->resolutions.count; i++) size = r->resolutions.size[i] > size ? (int)r->resolutions.size[i] : size;
+    struct loader_config c = {.data = &r->data, .tokenizer = r->tokenizer, .augmentation = &r->augmentation,
+                              .context = r->clip.config.text.context_length, .max_pixels = r->config.max_pixels, .batches = r->steps, .first = r->step,
+                              .count_max = r->local, .size_max = size, .seed = (uint64_t)r->config.seed, .threads = (int)r->config.workers, .ahead = 3,
+                              .job = job, .job_context = r};
+    r->loader = loader_open(&c);
+}
+
+/* Folder, log, resolved config; refuses to mix runs. */
+static int open_folder(struct run *r, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    char *log = fs_join(r->folder, "out.log"), *resolved = fs_join(r->folder, "config.json"), *checkpoints = fs_join(r->folder, "checkpoints");
+    int rc = 0;
+    if (fs_exists(checkpoints) && !c->resume)
+        rc = error_set(error, ERROR_USAGE, "%s: this run exists; go on with --resume latest, or choose another --name", r->folder);
+    if (rc == 0) rc = fs_make_folders(checkpoints, error);
+    if (rc == 0) rc = log_file(log, error);
+    if (rc == 0) rc = metrics_open(&r->metrics, r->folder, error);
+    json_t *options = options_json(&trainer_program, c);
+    json_object_set_new(options, "model-config", model_config_json(&r->clip.config));
+    if (rc == 0) rc = json_write(resolved, options, error);
+    json_decref(options);
+    free(log);
+    free(resolved);
+    free(checkpoints);
+    return rc;
+}
+
+static int open_all(struct run *r, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    struct model_config model;
+    int cores = omp_get_num_procs() / r->world->node_ranks;
+    int threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
+    if (device_open(&r->device, c->device, c->cpu_level, threads, error) < 0 || choose_model(r, &model, error) < 0 || open_data(r, error) < 0) return -1;
+    clip_open(&r->clip, &model, true);
+    tape_init(&r->tape, &r->device);
+    arena_open(&r->arena, (size_t)1 << 36);
+    if (plan(r, error) < 0) return -1;
+    clip_init(&r->clip, (uint64_t)c->seed);
+    if (c->pretrained && weights_load(&r->clip, c->pretrained, false, error) < 0) return -1;
+    freeze(r);
+    r->optimizer = (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2,
+                                      .eps = c->eps, .decay = c->wd, .clip = c->clip, .sharded = c->zero == 1};
+    optimizer_open(&r->optimizer, &r->device, r->world, &r->clip.parameters);
+    accumulator_open(&r->gradients, &r->device, &r->clip.parameters, r->mine);
+    r->folder = fs_join(c->logs, c->name);
+    return r->world->rank ? 0 : open_folder(r, error);
+}
+
+int run_open(struct run *r, const struct world *world, int argc, char **argv, struct error *error)
+{
+    *r = (struct run){.world = world};
+    log_open(world->rank);
+    int rc = options_parse(&trainer_program, &r->config, argc - 1, argv + 1, world->rank > 0, error);
+    if (rc == OPTIONS_DONE) return OPTIONS_DONE;
+    if (world_agree(world, rc < 0 ? rc : open_all(r, error), error) < 0) return -1;
+    int restored = r->config.resume ? run_restore(r, error) : 0;
+    if (restored < 0) return -1;
+    r->first_step = r->step;
+    catch_signals();
+    start_loader(r);
+    const struct parameters *p = &r->clip.parameters;
+    log_info("%s, %.1f M parameters; %ld samples; %ld steps of %ld (%.1f epochs) in %ld slices on %d ranks x %d threads, %s", r->clip.config.name,
+             (double)parameters_elements(p) / 1e6, (long)r->data.samples, (long)r->steps, (long)r->config.global_batch,
+             (double)r->steps * (double)r->config.global_batch / (double)r->data.samples, (long)r->slices, world->size, r->device.threads,
+             r->device.kernels->name);
+    if (restored) log_info("resumed at step %ld", (long)r->step);
+    return 0;
+}
+
+void run_close(struct run *r)
+{
+    loader_close(r->loader);
+    if (!r->world->rank) {
+        metrics_close(&r->metrics);
+        log_close();
+    }
+    if (r->optimizer.device) optimizer_close(&r->optimizer);
+    accumulator_close(&r->gradients);
+    if (r->tape.device) tape_free(&r->tape);
+    arena_close(&r->arena);
+    clip_close(&r->clip);
+    if (r->device.kernels) device_close(&r->device);
+    tokenizer_close(r->tokenizer);
+    collection_close(&r->data);
+    collection_close(&r->validation);
+    options_free(&trainer_program, &r->config);
+    free(r->folder);
+}
+
+bool run_finished(const struct run *r)
+{
+    return r->step >= r->steps;
+}
+
+struct batch *run_batch(struct run *r, struct error *error)
+{
+    r->report.data_seconds = 0;
+    struct batch *b = loader_next(r->loader, &r->report.data_seconds, error);
+    return world_agree(r->world, b ? 0 : -1, error) < 0 ? NULL : b;
+}
+
+static void log_line(struct run *r)
+{
+    const struct step_report *p = &r->report;
+    double n = (double)r->sum_count, batch_time = r->sum_step / n, rate = (double)r->config.global_batch / batch_time;
+    int64_t samples = r->data.samples, seen = r->step * r->config.global_batch, epoch = (seen - 1) / samples, inside = seen - epoch * samples;
+    double scale = exp((double)r->clip.logit_scale->data[0]);
+    char left[32];
+    clock_duration((double)(r->steps - r->step) * batch_time, left);
+    log_info("Train Epoch: %ld [%ld/%ld (%.0f%%)] Data (t): %.3f Batch (t): %.3f, %.1f/s, %.1f/s/rank LR: %.6f Logit Scale: %.3f Contrastive_loss: %.4g (%.4g) Loss: %.4g (%.4g)"
+             " Grad norm: %.3g Acc: %.3f Res: %ld Step: %ld/%ld ETA: %s",
+             (long)epoch, (long)inside, (long)samples, 100. * (double)inside / (double)samples, r->sum_data / n, batch_time, rate, rate / r->world->size,
+             p->rate, scale, p->contrastive, r->sum_loss / n, p->loss, r->sum_loss / n, p->grad_norm, p->accuracy,
+             (long)resolution_at(&r->resolutions, r->step - 1), (long)r->step, (long)r->steps, left);
+    size_t now, peak;
+    mem_usage(&now, &peak);
+    json_t *row = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
+                            (double)seen / (double)samples, "samples_seen", (json_int_t)seen, "loss", r->sum_loss / n, "last_loss", p->loss, "contrastive_loss", p->contrastive,
+                            "mask_loss", p->mask, "accuracy", p->accuracy, "lr", p->rate, "logit_scale", scale, "grad_norm", p->grad_norm, "data_time",
+                            r->sum_data / n, "batch_time", batch_time, "samples_per_second", rate, "flop_per_second",
+                            (json_int_t)(6 * r->sum_macs * r->world->size / r->sum_step), "peak_memory", (json_int_t)peak, "image_size",
+                            (json_int_t)resolution_at(&r->resolutions, r->step - 1));
+    metrics_write(&r->metrics, "train", r->step, row);
+}
+
+static bool due(int64_t step, int64_t every)
+{
+    return every > 0 && step % every == 0;
+}
+
+/* Did the last step end a period of `epochs` epochs? */
+static bool epoch_due(const struct run *r, double epochs)
+{
+    if (!(epochs > 0)) return false;
+    double period = epochs * (double)r->data.samples, batch = (double)r->config.global_batch;
+    return floor((double)r->step * batch / period) > floor((double)(r->step - 1) * batch / period);
+}
+
+int run_after_step(struct run *r, struct error *error)
+{
+    const struct trainer_config *c = &r->config;
+    r->sum_loss += r->report.loss;
+    r->sum_data += r->report.data_seconds;
+    r->sum_step += r->report.step_seconds + r->report.data_seconds;
+    r->sum_macs += r->report.macs;
+    r->sum_count++;
+    bool last = run_finished(r);
+    if (due(r->step, c->log_steps) || last) {
+        if (!r->world->rank) log_line(r);
+        r->sum_loss = r->sum_data = r->sum_step = r->sum_macs = 0;
+        r->sum_count = 0;
+    }
+    bool enough = c->stop_after && r->step - r->first_step >= c->stop_after;
+    r->stopping = world_max(r->world, signalled || enough) > 0 && !last;
+    if (r->stopping || last || due(r->step, c->save_steps) || epoch_due(r, c->save_epochs))
+        if (run_save(r, error) < 0) return -1;
+    if (r->validation.samples && (last || due(r->step, c->val_steps)) && validate(r, error) < 0) return -1;
+    if (!r->stopping) return 0;
+    log_info("stopped by %s after step %ld, saved; run again with --resume latest to go on", enough ? "--stop-after" : "a signal", (long)r->step);
+    return error_set(error, ERROR_STOPPED, "stopped after saving step %ld", (long)r->step);
+}
