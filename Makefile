@@ -2,7 +2,7 @@
 CC      ?= gcc
 CONFIG  ?= release
 BUILD   := build/$(CONFIG)
-STAGES  := dataloader trainer
+STAGES  := dataloader trainer evaluator
 
 CFLAGS_release := -O3
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer

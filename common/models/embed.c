@@ -1,8 +1,10 @@
 /* Batches dealt out to ranks in turn, features broadcast back. */
 #include "models/embed.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
 #include "log/log.h"
 
 struct deal {
@@ -67,6 +69,41 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
     if (labels) share(e, labels, sizeof *labels, count);
     if (e->progress) progress_close(&progress, count);
     return 0;
+}
+
+static int read_file(const struct embedder *e, const char *path, int size, uint8_t *pixels, struct error *error)
+{
+    char *bytes;
+    size_t len;
+    if (fs_read(path, &bytes, &len, error) < 0) return -1;
+    int rc = augment_evaluation((const uint8_t *)bytes, len, e->max_pixels, size, pixels, error);
+    free(bytes);
+    return rc < 0 ? error_prefix(error, "%s", path) : 0;
+}
+
+int embed_files(const struct embedder *e, char *const *paths, int64_t count, float *features, struct error *error)
+{
+    int64_t size = e->clip->config.vision.image_size, dim = e->clip->config.embed_dim, bytes = size * size * 3;
+    uint8_t *pixels = mem_alloc((size_t)(e->batch * bytes), 1);
+    struct error *why = mem_zalloc((size_t)e->batch, sizeof *why);
+    int rc = 0;
+    for (int64_t first = e->world->rank * e->batch; first < count && rc == 0; first += e->world->size * e->batch) {
+        int64_t n = count - first < e->batch ? count - first : e->batch;
+#pragma omp parallel for num_threads(e->threads) schedule(dynamic, 1)
+        for (int64_t i = 0; i < n; i++) read_file(e, paths[first + i], (int)size, pixels + i * bytes, &why[i]);
+        for (int64_t i = 0; i < n && rc == 0; i++)
+            if (why[i].code) rc = error_set(error, why[i].code, "%s", why[i].text);
+        if (rc < 0) break;
+        tape_reset(e->tape);
+        e->tape->recording = false;
+        struct tensor *f = clip_image(e->tape, e->clip, pixels, n, size);
+        memcpy(features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
+    }
+    free(pixels);
+    free(why);
+    rc = world_agree(e->world, rc, error);
+    if (rc == 0) share(e, features, (size_t)dim * sizeof *features, count);
+    return rc;
 }
 
 void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features)

@@ -21,6 +21,8 @@ struct embedder {
 
 /* (all) Samples [0, count) of data -> features [count, dim] (unit length), labels [count] (may be NULL). */
 int embed_images(const struct embedder *e, const struct collection *data, int64_t count, float *features, int32_t *labels, struct error *error);
+/* (all) The same for picture files; one that cannot be read fails, named. */
+int embed_files(const struct embedder *e, char *const *paths, int64_t count, float *features, struct error *error);
 /* (all) texts [count] -> features [count, dim]. */
 void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features);
 
