@@ -43,28 +43,16 @@ struct epilogue {
     const float *gate;     /* [m, n] with C's leading dimension, or NULL: C *= GELU'(gate) */
 };
 
-static inline vec prepare(const struct operand *op, int64_t row, int64_t col, vec x)
+/* x of (row, col ...) prepared; n < LANES: only the first n columns exist. */
+static inline __attribute__((always_inline)) vec prepare_load(const struct operand *op, enum prepare kind, int64_t row, int64_t col, int64_t n)
 {
-    if (op->prepare == GELU) return vec_gelu(x);
-    if (op->prepare == NORM)
-        return (x - op->mean[row]) * op->rstd[row] * vec_load(op->scale + col) + vec_load(op->shift + col);
-    return x;
-}
-
-static inline vec prepare_part(const struct operand *op, int64_t row, int64_t col, int64_t n)
-{
-    vec x = vec_load_part(op->data + row * op->ld + col, n, 0);
-    if (op->prepare == GELU) return vec_gelu(x);
-    if (op->prepare == NORM)
-        return (x - op->mean[row]) * op->rstd[row] * vec_load_part(op->scale + col, n, 0) +
-               vec_load_part(op->shift + col, n, 0);
-    return x;
-}
-
-static inline vec prepare_load(const struct operand *op, int64_t row, int64_t col, int64_t n)
-{
-    if (n < LANES) return prepare_part(op, row, col, n);
-    return prepare(op, row, col, vec_load(op->data + row * op->ld + col));
+    const float *at = op->data + row * op->ld + col;
+    vec x = n < LANES ? vec_load_part(at, n, 0) : vec_load(at);
+    if (kind == GELU) return vec_gelu(x);
+    if (kind == PLAIN) return x;
+    vec scale = n < LANES ? vec_load_part(op->scale + col, n, 0) : vec_load(op->scale + col);
+    vec shift = n < LANES ? vec_load_part(op->shift + col, n, 0) : vec_load(op->shift + col);
+    return (x - op->mean[row]) * op->rstd[row] * scale + shift;
 }
 
 /* Interleave the low (high) halves: the step of a perfect-shuffle transpose. */
@@ -77,43 +65,90 @@ static inline vec prepare_load(const struct operand *op, int64_t row, int64_t co
 #define ZIP(a, b, o) __builtin_shufflevector(a, b, o + 0, o + 4, o + 1, o + 5)
 #endif
 
-static inline void transpose(vec v[LANES])
+static inline __attribute__((always_inline)) void transpose(vec v[LANES])
 {
+#pragma GCC unroll 4
     for (int step = 1; step < LANES; step *= 2) {
         vec w[LANES];
+#pragma GCC unroll 16
         for (int i = 0; i < LANES / 2; i++) {
             w[2 * i] = ZIP(v[i], v[i + LANES / 2], 0);
             w[2 * i + 1] = ZIP(v[i], v[i + LANES / 2], LANES / 2);
         }
+#pragma GCC unroll 16
         for (int i = 0; i < LANES; i++) v[i] = w[i];
     }
 }
 
-/* One panel: `width` lines (rows of the operand when k runs over columns), kc deep, to[k * width + line].
- * `rest` lines exist from line0 on; those missing are zero.  Writes up to LANES - 1 floats past the panel's end, and past
- * each k, where the next k overwrites them: widths that are no multiple of LANES must be below it. */
-static void pack_panel(float *to, int width, const struct operand *op, int64_t line0, int64_t rest, int64_t k0, int64_t kc)
+/* One k of all panels when k runs over rows: a row of the operand is read once, from left to right.  part: the last store of a panel
+ * must not reach into the next one. */
+static inline __attribute__((always_inline)) void pack_row(float *to, int width, int64_t panel, int64_t panels, const struct operand *op,
+                                                           enum prepare kind, int64_t k, int64_t line0, int64_t rest, int part)
+{
+    for (int64_t p = 0; p < panels; p++, to += panel, line0 += width, rest -= width)
+        for (int c = 0; c < width; c += LANES) {
+            int64_t n = rest - c;
+            vec v = n >= LANES ? prepare_load(op, kind, k, line0 + c, LANES) : n > 0 ? prepare_load(op, kind, k, line0 + c, n) : vec_splat(0);
+            for (int64_t i = n < 0 ? 0 : n; i < LANES; i++) v[i] = 0; /* preparing turns padding into numbers */
+            if (part && width - c < LANES) vec_store_part(to + c, v, width - c);
+            else vec_store(to + c, v);
+        }
+}
+
+/* One panel when k runs over columns: blocks of LANES x LANES are transposed. */
+static inline __attribute__((always_inline)) void pack_lines(float *to, int width, const struct operand *op, enum prepare kind, int64_t line0,
+                                                             int64_t rest, int64_t k0, int64_t kc)
+{
+    for (int c = 0; c < width; c += LANES) {
+        int lines = width - c < LANES ? width - c : LANES;
+        if (rest - c < lines) lines = rest > c ? (int)(rest - c) : 0;
+        for (int64_t k = 0; k < kc; k += LANES) {
+            int64_t n = kc - k < LANES ? kc - k : LANES;
+            vec v[LANES];
+            if (n == LANES && (lines == LANES || lines == MR)) {
+#pragma GCC unroll 16
+                for (int i = 0; i < LANES; i++)
+                    v[i] = i < MR || width == NR ? prepare_load(op, kind, line0 + c + i, k0 + k, LANES) : vec_splat(0);
+            } else {
+#pragma GCC unroll 1
+                for (int i = 0; i < LANES; i++) v[i] = i < lines ? prepare_load(op, kind, line0 + c + i, k0 + k, n) : vec_splat(0);
+            }
+            transpose(v);
+            if (n == LANES) {
+#pragma GCC unroll 16
+                for (int64_t i = 0; i < LANES; i++) vec_store(to + (k + i) * width + c, v[i]);
+            } else
+                for (int64_t i = 0; i < n; i++) vec_store(to + (k + i) * width + c, v[i]);
+        }
+    }
+}
+
+/* `panels` panels of `width` lines from line0 on, kc deep: to[(panel * kc + k) * width + line].  `rest` lines exist; those missing are zero.
+ * Writes up to LANES - 1 floats past the end, and past each k, where the next k overwrites them. */
+static inline __attribute__((always_inline)) void pack_as(float *to, int width, int64_t panels, const struct operand *op, enum prepare kind,
+                                                          int64_t line0, int64_t rest, int64_t k0, int64_t kc)
 {
     _Static_assert((MR % LANES == 0 || MR < LANES) && NR % LANES == 0, "see above");
     if (op->k_rows) {
-        for (int64_t k = 0; k < kc; k++)
-            for (int c = 0; c < width; c += LANES) {
-                int64_t n = rest - c;
-                vec v = n > 0 ? prepare_load(op, k0 + k, line0 + c, n) : vec_splat(0);
-                for (int64_t i = n < 0 ? 0 : n; i < LANES; i++) v[i] = 0; /* preparing turns padding into numbers */
-                vec_store(to + k * width + c, v);
-            }
+        for (int64_t k = 0; k + 1 < kc; k++) pack_row(to + k * width, width, width * kc, panels, op, kind, k0 + k, line0, rest, 0);
+        if (kc) pack_row(to + (kc - 1) * width, width, width * kc, panels, op, kind, k0 + kc - 1, line0, rest, 1);
         return;
     }
-    for (int64_t k = 0; k < kc; k += LANES) {
-        int64_t n = kc - k < LANES ? kc - k : LANES;
-        for (int c = 0; c < width; c += LANES) {
-            vec v[LANES];
-            for (int i = 0; i < LANES; i++)
-                v[i] = c + i < rest && c + i < width ? prepare_load(op, line0 + c + i, k0 + k, n) : vec_splat(0);
-            transpose(v);
-            for (int64_t i = 0; i < n; i++) vec_store(to + (k + i) * width + c, v[i]);
-        }
+    for (int64_t p = 0; p < panels; p++) pack_lines(to + p * width * kc, width, op, kind, line0 + p * width, rest - p * width, k0, kc);
+}
+
+static __attribute__((noinline)) void pack(float *to, int width, int64_t panels, const struct operand *op, int64_t line0, int64_t rest, int64_t k0,
+                                           int64_t kc)
+{
+    if (op->prepare == PLAIN) {
+        if (width == MR) pack_as(to, MR, panels, op, PLAIN, line0, rest, k0, kc);
+        else pack_as(to, NR, panels, op, PLAIN, line0, rest, k0, kc);
+    } else if (op->prepare == NORM) {
+        if (width == MR) pack_as(to, MR, panels, op, NORM, line0, rest, k0, kc);
+        else pack_as(to, NR, panels, op, NORM, line0, rest, k0, kc);
+    } else {
+        if (width == MR) pack_as(to, MR, panels, op, GELU, line0, rest, k0, kc);
+        else pack_as(to, NR, panels, op, GELU, line0, rest, k0, kc);
     }
 }
 
@@ -181,15 +216,15 @@ static void gemm(float *const *scratch, int threads, int64_t M, int64_t N, int64
             int64_t k0 = pass * depth, kc = K - k0 < depth ? K - k0 : depth;
             int add = e.accumulate || pass > 0;
             const struct epilogue *last = pass == passes - 1 && (e.bias || e.residual || e.gate) ? &e : NULL;
-#pragma omp parallel for num_threads(threads) schedule(static) if (threads > 1)
-            for (int64_t p = 0; p < panels; p++)
-                pack_panel(packed_b + p * NR * kc, NR, B, n0 + p * NR, N - n0 - p * NR, k0, kc);
+            int64_t share = (panels + 4 * threads - 1) / (4 * threads);
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+            for (int64_t p = 0; p < panels; p += share)
+                pack(packed_b + p * NR * kc, NR, panels - p < share ? panels - p : share, B, n0 + p * NR, N - n0 - p * NR, k0, kc);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
             for (int64_t m0 = 0; m0 < M; m0 += block) {
                 float *packed_a = threads > 1 ? scratch[omp_get_thread_num()] : scratch[0];
                 int64_t mc = M - m0 < block ? M - m0 : block;
-                for (int64_t i = 0; i < mc; i += MR)
-                    pack_panel(packed_a + i * kc, MR, A, m0 + i, M - m0 - i, k0, kc);
+                pack(packed_a, MR, (mc + MR - 1) / MR, A, m0, M - m0, k0, kc);
                 for (int64_t p = 0; p < panels; p++)
                     for (int64_t i = 0; i < mc; i += MR)
                         tile(packed_a + i * kc, packed_b + p * NR * kc, kc, C, ldc, m0 + i, n0 + p * NR,
