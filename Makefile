@@ -81,11 +81,17 @@ endef
 $(foreach s,$(STAGES),$(eval $(call STAGE,$(s))))
 
 .PRECIOUS: $(BUILD)/%.o
-$(BUILD)/test/%: $(BUILD)/test/%.o $(BUILD)/test/harness.o $(LIB)
+# Test programs may use what a stage is made of, apart from its main.
+STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAGES:%=%/*.c))))
+$(BUILD)/libstages.a: $(STAGE_OBJ)
+	@rm -f $@ && ar rcs $@ $^
+$(BUILD)/test/make_pictures: $(BUILD)/test/make_pictures.o $(LIB)
+	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+$(BUILD)/test/%: $(BUILD)/test/%.o $(BUILD)/test/harness.o $(BUILD)/libstages.a $(LIB)
 	@echo '  LINK  $@'
 	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 
-tests: all $(TESTS)
+tests: all $(TESTS) $(BUILD)/test/make_pictures
 
 deps:
 	@scripts/install-deps

@@ -46,6 +46,10 @@ json_t *manifest_parse_table(const char *text, size_t len, char separator)
         json_array_append_new(names, json_stringn_nocheck(cell.data, strlen(cell.data)));
     }
     while (at < end) {
+        if (*at == '\n' || (*at == '\r' && at + 1 < end && at[1] == '\n')) { /* an empty line */
+            at += *at == '\r' ? 2 : 1;
+            continue;
+        }
         json_t *row = json_object();
         more = true;
         for (size_t i = 0; more; i++) {

@@ -112,8 +112,11 @@ static int set_json(const struct option *o, void *config, const char *path, cons
     if (o->type == OPTION_STRINGS) clear_list(o, config);
     if (json_is_null(value)) return 0;
     if (json_is_array(value) && o->type == OPTION_STRINGS) {
-        for (size_t i = 0; i < json_array_size(value); i++)
-            if (set_json(o, config, path, json_array_get(value, i), error) < 0) return -1;
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            const char *item = json_string_value(json_array_get(value, i));
+            if (!item) return error_set(error, ERROR_USAGE, "%s: key \"%s\" must be a list of strings", path, o->key);
+            if (set(o, config, item, error) < 0) return -1;
+        }
         return 0;
     }
     if (json_is_string(value)) return set(o, config, json_string_value(value), error);

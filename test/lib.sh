@@ -1,0 +1,24 @@
+# For test scripts: a scratch folder in $tmp, small data sets, and `check NAME command...`, which prints ok or not ok.
+set -u
+tmp=$(mktemp -d /tmp/percept-test-XXXXXX)
+trap 'rm -rf "$tmp"' EXIT
+failures=0
+
+check() { # NAME COMMAND...: ok when the command succeeds
+    local name=$1 start=$SECONDS; shift
+    if "$@" > "$tmp/out" 2>&1; then echo "ok $name ($((SECONDS - start)) s)"
+    else echo "not ok $name: $*"; sed 's/^/    /' "$tmp/out" | tail -20; failures=$((failures + 1)); fi
+}
+status() { # EXPECTED COMMAND...: succeeds when the command exits so
+    local want=$1 got; shift
+    "$@"; got=$?
+    [ $got -eq "$want" ] || { echo "exit status $got, expected $want"; return 1; }
+}
+says() { # TEXT COMMAND...: the command's output holds the text
+    local text=$1; shift
+    "$@" > "$tmp/said" 2>&1
+    grep -qF -- "$text" "$tmp/said" || { echo "does not say: $text"; cat "$tmp/said"; return 1; }
+}
+ranks() { local n=$1; shift; timeout -k 5 300 mpirun --bind-to none -n "$n" "$@"; }
+same() { cmp "$1" "$2"; }
+finish() { exit $((failures > 0)); }

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# The same result on 1, 2 and 4 ranks, and whatever the memory options are: packs byte by byte, weights bit by bit, figures digit by digit.
+. "$(dirname "$0")/../lib.sh"
+"$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
+
+pack() { pe-dataloader pack --input "$tmp/pictures" --output "$1" --samples-per-shard 16; }
+pack "$tmp/data" > /dev/null 2>&1
+for n in 2 4; do
+    ranks $n pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data$n" --samples-per-shard 16 > /dev/null 2>&1
+    check "pack_on_${n}_ranks_is_identical" diff -r "$tmp/data" "$tmp/data$n"
+done
+
+common="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 16 --slices 8 --steps 20 --warmup 4 --lr 3e-3 --threads 1
+    --mask-weight 0.5 --resolution-schedule 16:0.3,32:0.7 --save-frequency 0 --logs $tmp/logs"
+weights() { echo "$tmp/logs/$1/checkpoints/step-00000020/model.safetensors"; }
+pe-trainer $common --name base > "$tmp/base.log" 2>&1 || cat "$tmp/base.log"
+trained() { # NAME RANKS OPTION...: 20 steps, then the weights must be those of the base run
+    local name=$1 n=$2; shift 2
+    ranks "$n" pe-trainer $common --name "$name" "$@" && same "$(weights base)" "$(weights "$name")"
+}
+check weights_on_2_ranks trained two 2
+check weights_on_4_ranks trained four 4
+check weights_with_grad_cache trained cache 1 --grad-cache
+check weights_with_recomputation trained recompute 1 --grad-checkpointing
+check weights_without_zero trained replicated 2 --zero 0
+check weights_with_all_of_it trained all 4 --grad-cache --grad-checkpointing --zero 0
+check weights_with_3_threads trained threads 1 --threads 3 --workers 3
+pe-trainer $common --name other --seed 1 > /dev/null 2>&1
+check weights_of_another_seed_differ status 1 same "$(weights base)" "$(weights other)"
+
+model="--weights $tmp/logs/base/checkpoints/latest --model PE-Core-Test8-32 --threads 1"
+figures() { ranks "$1" pe-evaluator retrieval $model --data "$tmp/data" --batch-size "$2" --output "$tmp/r$1.json" && same "$tmp/r1.json" "$tmp/r$1.json"; }
+pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r1.json" > /dev/null 2>&1
+check retrieval_on_2_ranks figures 2 7
+check retrieval_on_4_ranks figures 4 32
+pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/e1.npy" > /dev/null 2>&1
+embedded() { ranks "$1" pe-evaluator embed $model --images "$tmp/pictures" --batch-size 5 --output "$tmp/e.npy" && same "$tmp/e1.npy" "$tmp/e.npy"; }
+check embeddings_on_4_ranks embedded 4
+check three_ranks_are_refused_by_name says "must be a power of two" ranks 3 pe-trainer $common --name three
+check refusal_has_status_2_on_all_ranks status 2 ranks 3 pe-trainer $common --name three
+finish

@@ -1,0 +1,410 @@
+/* Every op against a float64 reference, forward and backward, on every instruction level this machine has.
+ *
+ * One case table: a case names its inputs, how the op is called, and the same formula in double.  The output must agree with the formula;
+ * the gradient of sum(weights * output) must agree with central differences of the formula.  Bounds: float32 rounding (6e-8) times the
+ * root of the longest sum, times a margin of 20; differences of the double formula add about 1e-8. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/rng.h"
+#include "ops/ops.h"
+#include "test/harness.h"
+
+enum { INPUTS = 6 };
+
+struct op_case {
+    const char *name;
+    int64_t shape[INPUTS][2]; /* rows, cols; rows 0: not there */
+    struct tensor *(*run)(struct tape *t, struct tensor **in, const struct op_case *c);
+    void (*reference)(const double *const *in, double *out, const struct op_case *c);
+    int64_t out[2];
+    int flags, heads;
+    double depth; /* length of the longest sum */
+};
+
+enum { GELU = 1, CAUSAL = 2, HIDDEN = 4, RAGGED = 8 };
+
+static double gelu(double x) { return 0.5 * x * (1 + erf(x / sqrt(2))); }
+
+static void normed(const double *x, const double *scale, const double *shift, double *y, int64_t cols)
+{
+    double mean = 0, var = 0;
+    for (int64_t i = 0; i < cols; i++) mean += x[i] / (double)cols;
+    for (int64_t i = 0; i < cols; i++) var += (x[i] - mean) * (x[i] - mean) / (double)cols;
+    for (int64_t i = 0; i < cols; i++) y[i] = (x[i] - mean) / sqrt(var + 1e-5) * scale[i] + shift[i];
+}
+
+/* in: x, weight, bias, residual, scale, shift */
+static struct tensor *run_linear(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_linear(t, in[0], (struct linear){in[1], in[2], in[3], in[4], in[5], c->flags & GELU});
+}
+
+static void reference_linear(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t rows = c->shape[0][0], width = c->shape[0][1], outs = c->shape[1][0];
+    double *x = malloc((size_t)width * sizeof *x);
+    for (int64_t r = 0; r < rows; r++) {
+        memcpy(x, in[0] + r * width, (size_t)width * sizeof *x);
+        if (in[4]) normed(in[0] + r * width, in[4], in[5], x, width);
+        for (int64_t i = 0; c->flags & GELU && i < width; i++) x[i] = gelu(x[i]);
+        for (int64_t o = 0; o < outs; o++) {
+            double sum = (in[2] ? in[2][o] : 0) + (in[3] ? in[3][r * outs + o] : 0);
+            for (int64_t i = 0; i < width; i++) sum += x[i] * in[1][o * width + i];
+            out[r * outs + o] = sum;
+        }
+    }
+    free(x);
+}
+
+static struct tensor *run_project(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_project(t, in[0], in[1]);
+}
+
+static void reference_project(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t rows = c->shape[0][0], width = c->shape[0][1], outs = c->shape[1][1];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < outs; o++) {
+            double sum = 0;
+            for (int64_t i = 0; i < width; i++) sum += in[0][r * width + i] * in[1][i * outs + o];
+            out[r * outs + o] = sum;
+        }
+}
+
+static struct tensor *run_norm(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_norm(t, in[0], in[1], in[2]);
+}
+
+static void reference_norm(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t r = 0; r < c->shape[0][0]; r++) normed(in[0] + r * c->shape[0][1], in[1], in[2], out + r * c->shape[0][1], c->shape[0][1]);
+}
+
+/* Sequence starts: equal parts, or ragged 1, 2, 3 ... rows. */
+static int32_t starts_store[2][16];
+static struct sequences cut(const struct op_case *c)
+{
+    struct sequences s = {.count = c->flags & RAGGED ? 4 : 3, .q_start = starts_store[0], .k_start = c->shape[1][0] ? starts_store[1] : starts_store[0]};
+    for (int64_t i = 0; i <= s.count; i++) {
+        starts_store[0][i] = (int32_t)(c->flags & RAGGED ? i * (i + 1) / 2 : i * c->shape[0][0] / s.count);
+        starts_store[1][i] = (int32_t)(i * c->shape[1][0] / s.count);
+    }
+    return s;
+}
+
+static struct tensor *run_attention(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_attention(t, in[0], in[1], c->heads, cut(c), c->flags & CAUSAL);
+}
+
+static void reference_attention(const double *const *in, double *out, const struct op_case *c)
+{
+    struct sequences s = cut(c);
+    int64_t width = c->out[1], hd = width / c->heads, ld_q = c->shape[0][1], ld_kv = in[1] ? 2 * width : 3 * width;
+    const double *keys = in[1] ? in[1] : in[0] + width, *values = keys + width;
+    double *p = malloc(4096 * sizeof *p);
+    for (int64_t n = 0; n < s.count; n++)
+        for (int h = 0; h < c->heads; h++)
+            for (int64_t i = s.q_start[n]; i < s.q_start[n + 1]; i++) {
+                double total = 0;
+                int64_t k0 = s.k_start[n], end = c->flags & CAUSAL ? k0 + i - s.q_start[n] + 1 : s.k_start[n + 1];
+                for (int64_t j = k0; j < end; j++) {
+                    double dot = 0;
+                    for (int64_t d = 0; d < hd; d++) dot += in[0][i * ld_q + h * hd + d] * keys[j * ld_kv + h * hd + d];
+                    total += p[j - k0] = exp(dot / sqrt((double)hd));
+                }
+                for (int64_t d = 0; d < hd; d++) {
+                    double sum = 0;
+                    for (int64_t j = k0; j < end; j++) sum += p[j - k0] / total * values[j * ld_kv + h * hd + d];
+                    out[i * width + h * hd + d] = sum;
+                }
+            }
+    free(p);
+}
+
+static const int32_t identity[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+static float rotary_cosine[64], rotary_sine[64];
+static struct tensor *run_rotary(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    static struct rotary_table table = {.tokens = 3, .cosine = rotary_cosine, .sine = rotary_sine};
+    for (int i = 0; i < 64; i++) rotary_cosine[i] = cosf((float)i * .7f), rotary_sine[i] = sinf((float)i * .7f);
+    /* in place: give it a copy that belongs to the tape */
+    return op_rotary(t, op_gather(t, in[0], identity, in[0]->rows), c->heads, &table);
+}
+
+static void reference_rotary(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t width = c->shape[0][1] / 3, hd = width / c->heads, pairs = hd / 2;
+    for (int64_t r = 0; r < c->shape[0][0]; r++)
+        for (int64_t i = 0; i < 3 * width; i++) {
+            int64_t pair = i % hd / 2, at = r % 3 * pairs + pair;
+            const double *x = in[0] + r * 3 * width;
+            double cosine = rotary_cosine[at], sine = rotary_sine[at];
+            out[r * 3 * width + i] = i >= 2 * width ? x[i] : i % 2 ? x[i] * cosine + x[i - 1] * sine : x[i] * cosine - x[i + 1] * sine;
+        }
+}
+
+static const uint8_t hidden_map[16] = {0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0};
+static struct tensor *run_tokens(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_tokens(t, in[0], in[1], in[2], c->flags & HIDDEN ? hidden_map : NULL, 3);
+}
+
+static void reference_tokens(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t width = c->shape[0][1], count = c->shape[0][0] / 3, first = in[1] != NULL, tokens = count + first;
+    for (int64_t n = 0; n < 3; n++)
+        for (int64_t t = 0; t < tokens; t++)
+            for (int64_t i = 0; i < width; i++) {
+                int64_t p = n * count + t - first;
+                double content = t < first ? in[1][i] : c->flags & HIDDEN && hidden_map[p] ? 0 : in[0][p * width + i];
+                out[(n * tokens + t) * width + i] = content + in[2][t * width + i];
+            }
+}
+
+static struct tensor *run_grid(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_grid(t, in[0], (int64_t)sqrt((double)c->shape[0][0]), (int64_t)sqrt((double)c->out[0]));
+}
+
+static void reference_grid(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t from = (int64_t)sqrt((double)c->shape[0][0]), to = (int64_t)sqrt((double)c->out[0]), first = c->shape[0][0] - from * from, w = c->out[1];
+    memcpy(out, in[0], (size_t)(first * w) * sizeof *out);
+    for (int64_t y = 0; y < to; y++)
+        for (int64_t x = 0; x < to; x++) {
+            double fy = fmax(0, (y + .5) * (double)from / (double)to - .5), fx = fmax(0, (x + .5) * (double)from / (double)to - .5);
+            int64_t y0 = (int64_t)fy, x0 = (int64_t)fx, y1 = y0 + 1 < from ? y0 + 1 : y0, x1 = x0 + 1 < from ? x0 + 1 : x0;
+            double wy = fy - (double)y0, wx = fx - (double)x0;
+            const double *g = in[0] + first * w;
+            for (int64_t i = 0; i < w; i++)
+                out[(first + y * to + x) * w + i] = (1 - wy) * ((1 - wx) * g[(y0 * from + x0) * w + i] + wx * g[(y0 * from + x1) * w + i]) +
+                                                    wy * ((1 - wx) * g[(y1 * from + x0) * w + i] + wx * g[(y1 * from + x1) * w + i]);
+        }
+}
+
+static const int32_t ids[7] = {3, 0, 3, 8, 1, 3, 0}, places[7] = {0, 1, 2, 0, 1, 0, 1};
+static struct tensor *run_embed(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_embed(t, in[0], in[1], ids, places, 7);
+}
+
+static void reference_embed(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1];
+    for (int64_t r = 0; r < 7; r++)
+        for (int64_t i = 0; i < w; i++) out[r * w + i] = in[0][ids[r] * w + i] + in[1][places[r] * w + i];
+}
+
+static struct tensor *run_gather(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_gather(t, in[0], ids, 7);
+}
+
+static void reference_gather(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t r = 0; r < 7; r++) memcpy(out + r * c->out[1], in[0] + ids[r] * c->out[1], (size_t)c->out[1] * sizeof *out);
+}
+
+static struct tensor *run_repeat(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_repeat(t, in[0], c->out[0]);
+}
+
+static void reference_repeat(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t r = 0; r < c->out[0]; r++) memcpy(out + r * c->out[1], in[0], (size_t)c->out[1] * sizeof *out);
+}
+
+static struct tensor *run_normalize(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_normalize(t, in[0]);
+}
+
+static void reference_normalize(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t r = 0; r < c->out[0]; r++) {
+        double squares = 0;
+        for (int64_t i = 0; i < c->out[1]; i++) squares += pow(in[0][r * c->out[1] + i], 2);
+        for (int64_t i = 0; i < c->out[1]; i++) out[r * c->out[1] + i] = in[0][r * c->out[1] + i] / sqrt(squares);
+    }
+}
+
+/* The second input of cosine is a constant: its gradient is not asked for. */
+static struct tensor *run_cosine(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    in[1]->needs_grad = false;
+    return op_cosine(t, in[0], in[1]);
+}
+
+static void reference_cosine(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->shape[0][1];
+    for (int64_t r = 0; r < c->out[0]; r++) {
+        double xy = 0, xx = 0, yy = 0;
+        for (int64_t i = r * w; i < (r + 1) * w; i++) xy += in[0][i] * in[1][i], xx += in[0][i] * in[0][i], yy += in[1][i] * in[1][i];
+        out[r] = xy / sqrt(xx * yy);
+    }
+}
+
+static const struct op_case cases[] = {
+    {"linear", {{5, 7}, {9, 7}}, run_linear, reference_linear, {5, 9}, .depth = 9},
+    {"linear_bias_residual", {{17, 33}, {41, 33}, {1, 41}, {17, 41}}, run_linear, reference_linear, {17, 41}, .depth = 41},
+    {"linear_blocks", {{131, 403}, {70, 403}, {1, 70}}, run_linear, reference_linear, {131, 70}, .depth = 403},
+    {"linear_gelu", {{19, 45}, {38, 45}, {1, 38}, {19, 38}}, run_linear, reference_linear, {19, 38}, .flags = GELU, .depth = 45},
+    {"linear_norm", {{21, 50}, {35, 50}, {1, 35}, {0}, {1, 50}, {1, 50}}, run_linear, reference_linear, {21, 35}, .depth = 50},
+    {"linear_norm_blocks", {{70, 390}, {40, 390}, {1, 40}, {0}, {1, 390}, {1, 390}}, run_linear, reference_linear, {70, 40}, .depth = 390},
+    {"project", {{13, 36}, {36, 20}}, run_project, reference_project, {13, 20}, .depth = 36},
+    {"norm", {{70, 37}, {1, 37}, {1, 37}}, run_norm, reference_norm, {70, 37}, .depth = 70},
+    {"norm_wide", {{3, 200}, {1, 200}, {1, 200}}, run_norm, reference_norm, {3, 200}, .depth = 200},
+    {"attention", {{51, 3 * 24}}, run_attention, reference_attention, {51, 24}, .heads = 3, .depth = 24},
+    {"attention_causal", {{36, 3 * 32}}, run_attention, reference_attention, {36, 32}, .heads = 2, .flags = CAUSAL, .depth = 32},
+    {"attention_ragged", {{10, 3 * 16}}, run_attention, reference_attention, {10, 16}, .heads = 2, .flags = CAUSAL | RAGGED, .depth = 16},
+    {"attention_pool", {{3, 24}, {39, 48}}, run_attention, reference_attention, {3, 24}, .heads = 4, .depth = 24},
+    {"rotary", {{6, 3 * 24}}, run_rotary, reference_rotary, {6, 72}, .heads = 2, .depth = 2},
+    {"tokens", {{12, 10}, {1, 10}, {5, 10}}, run_tokens, reference_tokens, {15, 10}, .depth = 3},
+    {"tokens_hidden", {{12, 10}, {1, 10}, {5, 10}}, run_tokens, reference_tokens, {15, 10}, .flags = HIDDEN, .depth = 3},
+    {"tokens_no_class", {{12, 10}, {0}, {4, 10}}, run_tokens, reference_tokens, {12, 10}, .depth = 3},
+    {"grid_up", {{1 + 9, 6}}, run_grid, reference_grid, {1 + 25, 6}, .depth = 9},
+    {"grid_down", {{36, 70}}, run_grid, reference_grid, {9, 70}, .depth = 9},
+    {"embed", {{9, 12}, {3, 12}}, run_embed, reference_embed, {7, 12}, .depth = 3},
+    {"gather", {{9, 12}}, run_gather, reference_gather, {7, 12}, .depth = 3},
+    {"repeat", {{1, 70}}, run_repeat, reference_repeat, {6, 70}, .depth = 6},
+    {"normalize", {{7, 45}}, run_normalize, reference_normalize, {7, 45}, .depth = 45},
+    {"cosine", {{7, 45}, {7, 45}}, run_cosine, reference_cosine, {7, 1}, .depth = 45},
+};
+
+static double weighted(const struct op_case *c, const double *const *in, const float *weight, double *out)
+{
+    double sum = 0;
+    c->reference(in, out, c);
+    for (int64_t i = 0; i < c->out[0] * c->out[1]; i++) sum += (double)weight[i] * out[i];
+    return sum;
+}
+
+/* Central differences at some elements of input n. */
+static void check_gradient(const struct op_case *c, double **in, int n, const float *grad, const float *weight, double *out, double bound)
+{
+    int64_t count = c->shape[n][0] * c->shape[n][1], picks = count < 12 ? count : 12;
+    float got[12], want[12];
+    char what[64];
+    for (int64_t k = 0; k < picks; k++) {
+        int64_t at = count * k / picks + (count > 24 ? k % 2 : 0);
+        double keep = in[n][at], h = 1e-5;
+        in[n][at] = keep + h;
+        double up = weighted(c, (const double *const *)in, weight, out);
+        in[n][at] = keep - h;
+        double down = weighted(c, (const double *const *)in, weight, out);
+        in[n][at] = keep;
+        got[k] = grad[at];
+        want[k] = (float)((up - down) / (2 * h));
+    }
+    snprintf(what, sizeof what, "%s: gradient of input %d", c->name, n);
+    test_close(what, got, want, picks, bound);
+}
+
+static void run_case(const struct op_case *c, struct device *device, bool recompute)
+{
+    struct tape tape;
+    tape_init(&tape, device);
+    struct tensor store[INPUTS] = {0}, *in[INPUTS] = {0};
+    double *wide[INPUTS] = {0};
+    struct rng rng = rng_open(7, RNG_TEST, (uint64_t)c->depth, (uint64_t)c->out[0]);
+    for (int n = 0; n < INPUTS; n++) {
+        int64_t count = c->shape[n][0] * c->shape[n][1];
+        if (!count) continue;
+        store[n] = (struct tensor){.rows = c->shape[n][0], .cols = c->shape[n][1], .needs_grad = true, .parameter = true, .segment = -1, .slot = -1};
+        store[n].data = malloc((size_t)count * sizeof(float));
+        store[n].grad = malloc((size_t)count * sizeof(float));
+        wide[n] = malloc((size_t)count * sizeof(double));
+        for (int64_t i = 0; i < count; i++) wide[n][i] = store[n].data[i] = (float)rng_normal(&rng);
+        in[n] = &store[n];
+    }
+    int64_t outs = c->out[0] * c->out[1];
+    float *weight = malloc((size_t)outs * sizeof *weight), *want = malloc((size_t)outs * sizeof *want), *got = malloc((size_t)outs * sizeof *got);
+    double *out = malloc((size_t)outs * sizeof *out), bound = 20 * 6e-8 * sqrt(c->depth + 10);
+    for (int64_t i = 0; i < outs; i++) weight[i] = (float)rng_normal(&rng);
+
+    tape.recording = true;
+    tape.recompute = recompute;
+    tape_open_segment(&tape);
+    struct tensor *y = tape_close_segment(&tape, NULL, c->run(&tape, in, c));
+    memcpy(got, y->data, (size_t)outs * sizeof *got);
+    EXPECT(y->rows == c->out[0] && y->cols == c->out[1], "%s: [%ld, %ld]", c->name, (long)y->rows, (long)y->cols);
+    c->reference((const double *const *)wide, out, c);
+    for (int64_t i = 0; i < outs; i++) want[i] = (float)out[i];
+    test_close(c->name, got, want, outs, bound);
+    tape_seed(&tape, y, weight);
+    tape_backward(&tape, 0, 1);
+    for (int n = 0; n < INPUTS; n++)
+        if (in[n] && in[n]->needs_grad) check_gradient(c, wide, n, in[n]->grad, weight, out, bound + 1e-7);
+    for (int n = 0; n < INPUTS; n++) {
+        free(store[n].data);
+        free(store[n].grad);
+        free(wide[n]);
+    }
+    free(weight);
+    free(want);
+    free(got);
+    free(out);
+    tape_free(&tape);
+}
+
+static void run_level(const char *level, int threads)
+{
+    struct device device;
+    struct error error = {0};
+    if (device_open(&device, "cpu", level, threads, &error) < 0) {
+        printf("  %s: not on this machine\n", level);
+        return;
+    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        run_case(&cases[i], &device, false);
+        run_case(&cases[i], &device, true);
+    }
+    device_close(&device);
+}
+
+static void ops_portable(void) { run_level("portable", 2); }
+static void ops_v3(void) { run_level("x86-64-v3", 2); }
+static void ops_v4(void) { run_level("x86-64-v4", 2); }
+
+/* The same bits from 1, 2 and 3 threads. */
+static void ops_threads(void)
+{
+    struct error error = {0};
+    enum { ROWS = 300, IN = 500, OUT = 90 };
+    float *x = malloc(sizeof(float[ROWS * IN])), *w = malloc(sizeof(float[OUT * IN])), *y[3], *dw[3];
+    struct rng rng = rng_open(1, RNG_TEST, 0, 0);
+    for (int i = 0; i < ROWS * IN; i++) x[i] = (float)rng_normal(&rng);
+    for (int i = 0; i < OUT * IN; i++) w[i] = (float)rng_normal(&rng);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct device d;
+        if (device_open(&d, "cpu", NULL, threads, &error) < 0) EXPECT(0, "%s", error.text);
+        float *out = y[threads - 1] = malloc(sizeof(float[ROWS * OUT])), *grad = dw[threads - 1] = malloc(sizeof(float[OUT * IN]));
+        d.kernels->linear_forward(&d, out, x, w, NULL, NULL, ROWS, IN, OUT, (struct linear_prepare){.kind = LINEAR_GELU});
+        d.kernels->linear_backward_weight(&d, grad, NULL, out, x, ROWS, IN, OUT, (struct linear_prepare){.kind = LINEAR_PLAIN}, false, false);
+        EXPECT(!memcmp(out, y[0], sizeof(float[ROWS * OUT])), "forward with %d threads", threads);
+        EXPECT(!memcmp(grad, dw[0], sizeof(float[OUT * IN])), "backward with %d threads", threads);
+        device_close(&d);
+    }
+    for (int i = 0; i < 3; i++) free(y[i]), free(dw[i]);
+    free(x);
+    free(w);
+}
+
+int main(int argc, char **argv)
+{
+    return test_main(argc, argv, (struct test[]){{"ops_portable", ops_portable}, {"ops_v3", ops_v3}, {"ops_v4", ops_v4}, {"ops_threads", ops_threads}, {0}});
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The shape of the tree: floors, each header alone, no function over 100 lines, both compilers without warnings where clang is there.
+. "$(dirname "$0")/../lib.sh"
+flags="-std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -fopenmp -Icommon -I. $(pkg-config --cflags ompi-c jansson libpng libwebp 2>/dev/null)"
+headers() {
+    local header
+    for header in $(git ls-files '*.h' | grep -v backend/cpu/); do
+        printf '#include "%s"\n' "$header" | sed 's|"common/|"|' | ${CC:-gcc} $flags -fsyntax-only -x c - || return 1
+    done
+}
+functions() {
+    local long
+    long=$(git ls-files '*.c' '*.h' | grep -v '^test/' | xargs awk 'FNR==1{s=0} /^\{/{s=FNR} /^\}/{if(s&&FNR-s>100)print FILENAME":"FNR" "FNR-s" lines"; s=0}')
+    echo "$long"; [ -z "$long" ]
+}
+clang_clean() {
+    local file
+    echo '#include <omp.h>' | clang -fopenmp -fsyntax-only -x c - 2> /dev/null || { echo "clang with OpenMP is not installed: not checked"; return 0; }
+    for file in $(git ls-files 'common/*.c' 'dataloader/*.c' 'trainer/*.c' 'evaluator/*.c' | grep -v backend/cpu/) common/backend/cpu/table.c; do
+        clang $flags -fsyntax-only "$file" || return 1
+    done
+}
+check floors scripts/check_floors
+check each_header_alone headers
+check functions_under_100_lines functions
+check clang_has_no_warnings clang_clean
+finish
