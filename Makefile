@@ -87,6 +87,9 @@ $(BUILD)/libstages.a: $(STAGE_OBJ)
 	@rm -f $@ && ar rcs $@ $^
 $(BUILD)/test/make_pictures: $(BUILD)/test/make_pictures.o $(LIB)
 	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+$(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(LIB)
+	@echo '  LINK  $@'
+	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
 $(BUILD)/test/%: $(BUILD)/test/%.o $(BUILD)/test/harness.o $(BUILD)/libstages.a $(LIB)
 	@echo '  LINK  $@'
 	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)

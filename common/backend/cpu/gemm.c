@@ -152,19 +152,19 @@ static __attribute__((noinline)) void pack(float *to, int width, int64_t panels,
     }
 }
 
-/* acc[MR][NV] = sum over kc of a panel times b panel, kept in registers. */
-static inline __attribute__((always_inline)) void multiply_panels(const float *restrict a, const float *restrict b, int64_t kc,
+/* acc = sum over kc of the first m lines of an A panel times the first nv vectors of a B panel, kept in registers. */
+static inline __attribute__((always_inline)) void multiply_panels(const float *restrict a, const float *restrict b, int64_t kc, int m, int nv,
                                                                   vec acc[MR][NV])
 {
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NV; j++) acc[i][j] = vec_splat(0);
+    for (int i = 0; i < m; i++)
+        for (int j = 0; j < nv; j++) acc[i][j] = vec_splat(0);
     for (int64_t k = 0; k < kc; k++, a += MR, b += NR) {
         vec row[NV];
-        for (int j = 0; j < NV; j++) row[j] = vec_load(b + j * LANES);
+        for (int j = 0; j < nv; j++) row[j] = vec_load(b + j * LANES);
 #pragma GCC unroll 16
-        for (int i = 0; i < MR; i++)
+        for (int i = 0; i < m; i++)
 #pragma GCC unroll 2
-            for (int j = 0; j < NV; j++) acc[i][j] += a[i] * row[j];
+            for (int j = 0; j < nv; j++) acc[i][j] += a[i] * row[j];
     }
 }
 
@@ -176,15 +176,16 @@ static inline vec finish(vec v, const struct epilogue *e, const float *bias, con
     return v;
 }
 
-/* Multiply one pair of panels into the rows x cols corner of C at (m, n). */
-static void tile(const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m, int64_t n, int64_t rows, int64_t cols,
-                 int add, const struct epilogue *e)
+/* Multiply one pair of panels into the rows x cols corner of C at (m, n); rows <= mr, cols <= nv * LANES. */
+static inline __attribute__((always_inline)) void tile_as(int mr, int nv, const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m,
+                                                          int64_t n, int64_t rows, int64_t cols, int add, const struct epilogue *e)
 {
     vec acc[MR][NV];
-    multiply_panels(a, b, kc, acc);
+    multiply_panels(a, b, kc, mr, nv, acc);
     for (int i = 0; i < rows; i++)
-        for (int j = 0; j < NV && j * LANES < cols; j++) {
+        for (int j = 0; j < nv; j++) {
             int64_t at = (m + i) * ldc + n + j * LANES, left = cols - j * LANES;
+            if (left <= 0) continue;
             if (left >= LANES) {
                 vec v = acc[i][j];
                 if (add) v += vec_load(c + at);
@@ -199,6 +200,17 @@ static void tile(const float *a, const float *b, int64_t kc, float *c, int64_t l
             if (e && e->gate) v *= vec_gelu_slope(vec_load_part(e->gate + at, left, 0));
             vec_store_part(c + at, v, left);
         }
+}
+
+/* The same sums in the same order, with less work at the edges. */
+static void tile(const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m, int64_t n, int64_t rows, int64_t cols, int add,
+                 const struct epilogue *e)
+{
+    enum { FEW = MR > 4 ? 4 : MR };
+    if (rows > FEW && cols > LANES) tile_as(MR, NV, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    else if (rows > FEW) tile_as(MR, 1, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    else if (cols > LANES) tile_as(FEW, NV, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    else tile_as(FEW, 1, a, b, kc, c, ldc, m, n, rows, cols, add, e);
 }
 
 /* scratch[t] is thread t's packing space of gemm_scratch_floats(); with threads 1 everything runs in the caller. */

@@ -6,7 +6,10 @@ static void square_sums(struct device *d, double *out, const float *x, int64_t c
     for (int64_t block = 0; block < (count + SQUARE_BLOCK - 1) / SQUARE_BLOCK; block++) {
         int64_t end = (block + 1) * SQUARE_BLOCK < count ? (block + 1) * SQUARE_BLOCK : count;
         double part[8] = {0};
-        for (int64_t i = block * SQUARE_BLOCK; i < end; i++) part[i % 8] += (double)x[i] * (double)x[i];
+        int64_t i = block * SQUARE_BLOCK;
+        for (; i + 8 <= end; i += 8)
+            for (int k = 0; k < 8; k++) part[k] += (double)x[i + k] * (double)x[i + k];
+        for (; i < end; i++) part[i % 8] += (double)x[i] * (double)x[i];
         out[block] = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
     }
 }

@@ -1,0 +1,106 @@
+/* Parameter counts of the published shapes, and weights in all three namings. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "checkpoint/safetensors.h"
+#include "models/weights.h"
+#include "test/harness.h"
+
+static void counts(void)
+{
+    static const struct {
+        const char *name;
+        int64_t elements;
+    } want[] = {{"PE-Core-G14-448", 2419266561}, {"PE-Core-L14-336", 671137793}, {"PE-Core-B16-224", 447659521}, {"PE-Core-S16-384", 87187713}, {"PE-Core-T16-384", 69545601}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        struct model_config config;
+        struct error error = {0};
+        struct clip clip;
+        EXPECT(model_config_load(&config, want[i].name, &error) == 0, "%s", error.text);
+        clip_open(&clip, &config, false); /* address space only: nothing is touched */
+        EXPECT(parameters_elements(&clip.parameters) == want[i].elements, "%s: %ld", want[i].name, (long)parameters_elements(&clip.parameters));
+        clip_close(&clip);
+    }
+    struct model_config config;
+    struct error error = {0};
+    EXPECT(model_config_load(&config, "PE-Core-B16-244", &error) < 0 && strstr(error.text, "maybe PE-Core-B16-224?"), "%s", error.text);
+}
+
+static struct clip load(const char *path, bool vision_only, struct error *error)
+{
+    struct model_config config;
+    struct clip clip;
+    model_config_load(&config, "test/golden/core/model.json", error);
+    clip_open(&clip, &config, false);
+    weights_load(&clip, path, vision_only, error);
+    return clip;
+}
+
+static void namings(void)
+{
+    struct error error = {0};
+    struct clip source = load("test/golden/core/model-weights.safetensors", false, &error);
+    static const enum weights_naming all[] = {WEIGHTS_PE, WEIGHTS_OPEN_CLIP, WEIGHTS_TIMM};
+    for (int i = 0; i < 3; i++) {
+        char *path = fs_join(test_folder(), "w.safetensors");
+        EXPECT(weights_save(&source, path, all[i], NULL, &error) == 0, "%s", error.text);
+        struct clip copy = load(path, all[i] == WEIGHTS_TIMM, &error);
+        EXPECT(!error.code, "%s", error.text);
+        for (int64_t k = 0; k < copy.parameters.count; k++) {
+            const struct parameter *a = source.parameters.list[k], *b = copy.parameters.list[k];
+            if (all[i] == WEIGHTS_TIMM && strncmp(a->name, "visual.", 7)) continue;
+            EXPECT(!memcmp(a->tensor.data, b->tensor.data, (size_t)tensor_count(&a->tensor) * sizeof(float)), "naming %d: %s", all[i], a->name);
+        }
+        clip_close(&copy);
+        if (all[i] == WEIGHTS_TIMM) {
+            struct error refused = {0};
+            copy = load(path, false, &refused);
+            EXPECT(strstr(refused.text, "vision tower only"), "%s", refused.text);
+            clip_close(&copy);
+        }
+        free(path);
+    }
+    clip_close(&source);
+}
+
+/* What open_clip wrote comes back from our writer key by key, shape by shape, bit by bit. */
+static void round_trip(void)
+{
+    struct error error = {0};
+    struct clip clip = load("test/golden/core/model-weights.safetensors", false, &error);
+    char *path = fs_join(test_folder(), "again.safetensors");
+    struct safetensors theirs, ours;
+    EXPECT(weights_save(&clip, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0 && safetensors_open(&ours, path, &error) == 0 &&
+               safetensors_open(&theirs, "test/golden/core/model-weights.safetensors", &error) == 0,
+           "%s", error.text);
+    EXPECT(ours.count == theirs.count, "%ld keys, want %ld", (long)ours.count, (long)theirs.count);
+    for (int64_t i = 0; i < theirs.count; i++) {
+        const struct safetensors_entry *want = &theirs.entries[i], *got = safetensors_find(&ours, want->name);
+        EXPECT(got && got->ndim == want->ndim && !memcmp(got->shape, want->shape, sizeof got->shape) && !memcmp(got->bytes, want->bytes, (size_t)want->count * 4), "%s",
+               want->name);
+    }
+    safetensors_close(&ours);
+    safetensors_close(&theirs);
+    clip_close(&clip);
+    free(path);
+}
+
+static void wrong_model(void)
+{
+    struct error error = {0};
+    struct model_config config;
+    struct clip clip;
+    model_config_load(&config, "test/golden/core/model-g.json", &error);
+    clip_open(&clip, &config, false);
+    EXPECT(weights_load(&clip, "test/golden/core/model-weights.safetensors", false, &error) < 0, "loaded");
+    EXPECT(strstr(error.text, "visual.trunk.") && strstr(error.text, "--model"), "%s", error.text);
+    clip_close(&clip);
+}
+
+int main(int argc, char **argv)
+{
+    return test_main(argc, argv, (struct test[]){{"parameter_counts", counts}, {"weights_in_three_namings", namings}, {"open_clip_round_trip", round_trip},
+                                                 {"weights_of_another_model", wrong_model}, {0}});
+}
