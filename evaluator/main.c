@@ -3,6 +3,7 @@
  *   embed       features of pictures or texts, as .npy
  *   zeroshot    classification by class names
  *   retrieval   text -> image and image -> text
+ *   export      weights for open_clip, timm or PE
  *
  * All ranks share the pictures; the figures are the same on any number of them. */
 #include <stdio.h>
@@ -14,12 +15,12 @@
 static const struct {
     const struct option_program *program;
     int (*run)(struct session *, struct error *);
-} verbs[] = {{&embed_program, embed_run}, {&zeroshot_program, zeroshot_run}, {&retrieval_program, retrieval_run}};
+} verbs[] = {{&embed_program, embed_run}, {&zeroshot_program, zeroshot_run}, {&retrieval_program, retrieval_run}, {&export_program, export_run}};
 
 static int usage(const struct world *world, const char *verb, struct error *error)
 {
     bool asked = verb && (!strcmp(verb, "--help") || !strcmp(verb, "-h")), version = verb && !strcmp(verb, "--version");
-    if (verb && !asked && !version) return error_set(error, ERROR_USAGE, "unknown verb \"%s\" (embed, zeroshot, retrieval)", verb);
+    if (verb && !asked && !version) return error_set(error, ERROR_USAGE, "unknown verb \"%s\" (embed, zeroshot, retrieval, export)", verb);
     if (!world->rank && version) printf("pe-evaluator %s\n", percept_version);
     if (world->rank || version) return 0;
     printf("pe-evaluator - what a Perception Encoder can do, in numbers\n\n");

@@ -11,6 +11,7 @@ struct evaluator_config {
     char *images, *texts;                   /* embed */
     struct option_list data;                /* zeroshot, retrieval */
     char *templates, *classnames;           /* zeroshot */
+    char *naming;                           /* export */
     int64_t image_size, threads, batch, max_pixels;
 };
 
@@ -36,10 +37,11 @@ int lines_read(const char *path, bool skip_empty, char ***lines, int64_t *count,
 void lines_free(char **lines, int64_t count);
 
 /* The verbs. */
-extern const struct option_program embed_program, zeroshot_program, retrieval_program;
+extern const struct option_program embed_program, zeroshot_program, retrieval_program, export_program;
 int embed_run(struct session *session, struct error *error);
 int zeroshot_run(struct session *session, struct error *error);
 int retrieval_run(struct session *session, struct error *error);
+int export_run(struct session *session, struct error *error);
 
 /* Options all verbs share; used in each table. */
 #define EVALUATOR_OPTIONS \

@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "data/image.h"
 #include "data/resize.h"
+#include "data/wide.h"
 
 int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out, struct error *error)
 {
@@ -39,23 +40,37 @@ static struct box random_crop(struct rng *rng, int width, int height, const stru
     return (struct box){(width - w) / 2, (height - h) / 2, w, h};
 }
 
-static inline uint8_t blend(int from, int to, int factor)
+static inline int blend(int from, int to, int factor)
 {
     int v = ((from << 16) + factor * (to - from) + (1 << 15)) >> 16;
-    return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v);
+    return v < 0 ? 0 : v > 255 ? 255 : v;
+}
+
+enum { LOT = 64 };
+
+/* Brightness, then saturation, of LOT pixels held channel by channel: a loop the compiler turns into vectors. */
+WIDE static void jitter_lot(int r[LOT], int g[LOT], int b[LOT], int bright, int colour)
+{
+    for (int i = 0; i < LOT; i++) {
+        int x = blend(0, r[i], bright), y = blend(0, g[i], bright), z = blend(0, b[i], bright);
+        int grey = (x * 19595 + y * 38470 + z * 7471 + 0x8000) >> 16;
+        r[i] = blend(grey, x, colour);
+        g[i] = blend(grey, y, colour);
+        b[i] = blend(grey, z, colour);
+    }
 }
 
 static void jitter(struct rng *rng, const struct augmentation *a, uint8_t *pixels, int64_t count)
 {
     int bright = (int)(65536 * rng_range(rng, 1 - a->brightness, 1 + a->brightness));
     int colour = (int)(65536 * rng_range(rng, 1 - a->saturation, 1 + a->saturation));
-    for (int64_t i = 0; i < count; i++) {
-        uint8_t *p = pixels + 3 * i;
-        int r = blend(0, p[0], bright), g = blend(0, p[1], bright), b = blend(0, p[2], bright);
-        int grey = (r * 19595 + g * 38470 + b * 7471 + 0x8000) >> 16;
-        p[0] = blend(grey, r, colour);
-        p[1] = blend(grey, g, colour);
-        p[2] = blend(grey, b, colour);
+    int r[LOT] = {0}, g[LOT] = {0}, b[LOT] = {0};
+    for (int64_t at = 0; at < count; at += LOT) {
+        int n = count - at < LOT ? (int)(count - at) : LOT;
+        uint8_t *p = pixels + 3 * at;
+        for (int i = 0; i < n; i++) r[i] = p[3 * i], g[i] = p[3 * i + 1], b[i] = p[3 * i + 2];
+        jitter_lot(r, g, b, bright, colour);
+        for (int i = 0; i < n; i++) p[3 * i] = (uint8_t)r[i], p[3 * i + 1] = (uint8_t)g[i], p[3 * i + 2] = (uint8_t)b[i];
     }
 }
 

@@ -118,7 +118,12 @@ int jpeg_decode(const uint8_t *bytes, size_t len, struct image_region *region, s
     jpeg_read_header(&in, TRUE);
     bool four = in.jpeg_color_space == JCS_CMYK || in.jpeg_color_space == JCS_YCCK;
     in.out_color_space = four ? JCS_CMYK : JCS_RGB;
-    if (region) in.scale_num = 1, in.scale_denom = (unsigned)region->scale;
+    if (region) { /* training pictures: the last bit of chroma is not worth its time */
+        in.scale_num = 1;
+        in.scale_denom = (unsigned)region->scale;
+        in.do_fancy_upsampling = FALSE;
+        in.dct_method = JDCT_IFAST;
+    }
     jpeg_start_decompress(&in);
     JDIMENSION top = 0, rows = in.output_height;
     if (region) crop(&in, region, &top, &rows);

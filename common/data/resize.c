@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "data/wide.h"
 
 enum { BITS = 22 };
 
@@ -76,7 +77,39 @@ static void horizontal(const uint8_t *row, const struct weights *w, uint8_t *out
     }
 }
 
-static void vertical(const uint8_t *rows, size_t stride, const int *k, int count, uint8_t *out, int bytes)
+enum { ROWS = 8 };
+typedef int32_t lanes __attribute__((vector_size(4 * ROWS)));
+
+static inline uint32_t load4(const uint8_t *p)
+{
+    uint32_t word;
+    memcpy(&word, p, 4);
+    return word;
+}
+
+/* The same for ROWS rows `source` bytes apart: a lane is a row, and reads four bytes for the three of a pixel. */
+WIDE static void horizontal_rows(const uint8_t *row, size_t source, const struct weights *w, uint8_t *out, size_t stride, int width)
+{
+    for (int i = 0; i < width; i++) {
+        const uint8_t *p = row + 3 * w->first[i];
+        const int *k = w->value + i * w->taps;
+        lanes r = (1 << (BITS - 1)) - (lanes){0}, g = r, b = r;
+        for (int x = 0; x < w->count[i]; x++, p += 3) {
+            lanes pixel;
+            for (int y = 0; y < ROWS; y++) pixel[y] = (int32_t)load4(p + (size_t)y * source);
+            r += (pixel & 255) * k[x];
+            g += (pixel >> 8 & 255) * k[x];
+            b += (pixel >> 16 & 255) * k[x];
+        }
+        lanes done = r >> BITS | g >> BITS << 8 | b >> BITS << 16; /* weights are positive and sum to 1: no clipping */
+        for (int y = 0; y < ROWS; y++) {
+            int32_t pixel = done[y];
+            memcpy(out + (size_t)y * stride + (size_t)(3 * i), &pixel, i + 1 < width ? 4 : 3); /* the fourth byte is overwritten next */
+        }
+    }
+}
+
+WIDE static void vertical(const uint8_t *rows, size_t stride, const int *k, int count, uint8_t *out, int bytes)
 {
     int i = 0;
     for (; i + 64 <= bytes; i += 64) { /* blocks the compiler keeps in vector registers */
@@ -84,7 +117,7 @@ static void vertical(const uint8_t *rows, size_t stride, const int *k, int count
         for (int j = 0; j < 64; j++) sum[j] = 1 << (BITS - 1);
         for (int y = 0; y < count; y++)
             for (int j = 0; j < 64; j++) sum[j] += rows[(size_t)y * stride + (size_t)(i + j)] * k[y];
-        for (int j = 0; j < 64; j++) out[i + j] = rounded(sum[j]);
+        for (int j = 0; j < 64; j++) out[i + j] = (uint8_t)(sum[j] >> BITS);
     }
     for (; i < bytes; i++) {
         int sum = 1 << (BITS - 1);
@@ -105,7 +138,10 @@ void resize_box(const struct image *image, double x0, double y0, double x1, doub
     const uint8_t *rows = image->pixels;
     if (across) {
         narrow = mem_alloc((size_t)(last - first), stride);
-        for (int y = first; y < last; y++) horizontal(image->pixels + (size_t)y * source, &wx, narrow + (size_t)(y - first) * stride, width);
+        int y = first;
+        for (; y + ROWS <= last && y + ROWS < image->height; y += ROWS) /* the last row of the picture has no byte behind it */
+            horizontal_rows(image->pixels + (size_t)y * source, source, &wx, narrow + (size_t)(y - first) * stride, stride, width);
+        for (; y < last; y++) horizontal(image->pixels + (size_t)y * source, &wx, narrow + (size_t)(y - first) * stride, width);
         rows = narrow - (size_t)first * stride;
     }
     for (int y = 0; y < height; y++) {
