@@ -56,10 +56,11 @@ char *mem_strdup(const char *text)
     return memcpy(mem_alloc(bytes, 1), text, bytes);
 }
 
+/* Address space without memory behind it yet; NULL when the system refuses that much. */
 static void *reserve(size_t bytes)
 {
     void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    CHECK(base != MAP_FAILED, "cannot reserve %zu bytes of address space", bytes);
+    if (base == MAP_FAILED) return NULL;
 #ifdef MADV_HUGEPAGE
     madvise(base, bytes, MADV_HUGEPAGE);
 #endif
@@ -69,7 +70,9 @@ static void *reserve(size_t bytes)
 void *mem_map(size_t count, size_t size)
 {
     size_t bytes = bytes_of(count, size);
-    return bytes ? reserve(bytes) : NULL;
+    void *block = bytes ? reserve(bytes) : NULL;
+    CHECK(block || !bytes, "out of memory for %zu bytes", bytes);
+    return block;
 }
 
 void mem_unmap(void *block, size_t count, size_t size)
@@ -79,14 +82,16 @@ void mem_unmap(void *block, size_t count, size_t size)
 
 void arena_open(struct arena *arena, size_t limit)
 {
-    *arena = (struct arena){.base = reserve(limit), .limit = limit};
-    POISON(arena->base, limit);
+    *arena = (struct arena){.limit = limit};
+    /* Where address space is limited (ulimit -v, strict overcommit) a smaller arena will do. */
+    while (!(arena->base = reserve(arena->limit)) && arena->limit > (size_t)1 << 28) arena->limit /= 2;
+    CHECK(arena->base, "cannot reserve %zu bytes of address space", arena->limit);
 }
 
 void arena_close(struct arena *arena)
 {
     if (!arena->base) return;
-    UNPOISON(arena->base, arena->limit);
+    UNPOISON(arena->base, arena->peak);
     munmap(arena->base, arena->limit);
     *arena = (struct arena){0};
 }

@@ -27,7 +27,7 @@ struct arena {
     size_t used, limit, peak; /* bytes */
 };
 
-/* Reserve `limit` bytes of address space (no memory yet). */
+/* Reserve `limit` bytes of address space (no memory yet), or less where the system does not grant that much. */
 void arena_open(struct arena *arena, size_t limit);
 void arena_close(struct arena *arena);
 

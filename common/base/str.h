@@ -16,7 +16,7 @@ struct str {
 void str_append(struct str *str, const void *bytes, size_t len);
 void str_puts(struct str *str, const char *text);
 void str_putc(struct str *str, char c);
-void str_printf(struct str *str, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void str_printf(struct str *str, const char *format, ...) __attribute__((format(printf, 2, 3), nonnull(2)));
 void str_clear(struct str *str); /* length 0, memory kept */
 void str_free(struct str *str);
 

@@ -100,12 +100,12 @@ static inline __attribute__((always_inline)) void pack_lines(float *to, int widt
                                                              int64_t rest, int64_t k0, int64_t kc)
 {
     for (int c = 0; c < width; c += LANES) {
-        int lines = width - c < LANES ? width - c : LANES;
+        int whole = width - c < LANES ? width - c : LANES, lines = whole;
         if (rest - c < lines) lines = rest > c ? (int)(rest - c) : 0;
         for (int64_t k = 0; k < kc; k += LANES) {
             int64_t n = kc - k < LANES ? kc - k : LANES;
             vec v[LANES];
-            if (n == LANES && (lines == LANES || lines == MR)) {
+            if (n == LANES && lines == whole) {
 #pragma GCC unroll 16
                 for (int i = 0; i < LANES; i++)
                     v[i] = i < MR || width == NR ? prepare_load(op, kind, line0 + c + i, k0 + k, LANES) : vec_splat(0);
