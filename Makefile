@@ -1,6 +1,7 @@
 # Percept.  `make help` lists the targets.  One Makefile, one object folder per configuration, flags remembered.
 CC      ?= gcc
 CONFIG  ?= release
+JOBS    ?= $(shell nproc)
 BUILD   := build/$(CONFIG)
 STAGES  := dataloader trainer evaluator
 
@@ -43,7 +44,7 @@ help:
 	@echo 'make asan      the tests under AddressSanitizer and UBSan'
 	@echo 'make fuzz      each parser under libFuzzer for a while (needs clang)'
 	@echo 'make clean     remove build/'
-	@echo 'Variables: CC=gcc|clang  CONFIG=release|asan|debug'
+	@echo 'Variables: CC=gcc|clang  CONFIG=release|asan|debug  JOBS=n'
 
 # Rebuild when compiler or flags change.
 FLAGS := $(CC) $(CFLAGS) $(CPPFLAGS)
@@ -101,16 +102,16 @@ deps:
 
 # The goals that set up a bare machine run a second make, which then sees the installed packages.
 check: deps
-	@$(MAKE) --no-print-directory tests
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
 	@test/run $(BUILD) $(TESTS)
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$(JOBS) all
 	@scripts/demo
 asan:
-	@$(MAKE) --no-print-directory CONFIG=asan tests
+	@$(MAKE) --no-print-directory -j$(JOBS) CONFIG=asan tests
 	@test/run build/asan $(TEST_SRC:%.c=build/asan/%)
 bench: deps
-	@$(MAKE) --no-print-directory all $(BENCHES)
+	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
 	@scripts/bench
 fuzz:
 	@scripts/fuzz

@@ -233,6 +233,30 @@ int options_parse(const struct option_program *p, void *config, int argc, char *
     return OPTIONS_OK;
 }
 
+int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet, struct error *error)
+{
+    const char *verb = argc > 1 ? argv[1] : "", *name = programs[0]->name;
+    struct str known = {0};
+    for (int i = 0; programs[i]; i++) {
+        if (!strcmp(verb, programs[i]->verb)) {
+            str_free(&known);
+            return i;
+        }
+        str_printf(&known, i ? ", %s" : "%s", programs[i]->verb);
+    }
+    bool help = !strcmp(verb, "--help") || !strcmp(verb, "-h"), version = !strcmp(verb, "--version");
+    if (!*verb) error_set(error, ERROR_USAGE, "%s needs a verb: %s; %s --help says more", name, known.data, name);
+    else if (!help && !version) error_set(error, ERROR_USAGE, "unknown verb \"%s\" (%s)", verb, known.data);
+    else if (version && !quiet) printf("%s %s\n", name, percept_version);
+    else if (!quiet) {
+        printf("%s - %s\n\n", name, summary);
+        for (int i = 0; programs[i]; i++) printf("  %s %-10s %s\n", name, programs[i]->verb, programs[i]->summary);
+        printf("\n%s VERB --help lists the options of a verb.\n", name);
+    }
+    str_free(&known);
+    return -1;
+}
+
 void options_free(const struct option_program *p, void *config)
 {
     for (const struct option *o = p->options; !end_of(o); o++) {

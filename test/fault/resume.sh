@@ -56,7 +56,7 @@ other_options() { says "resume with the same" pe-trainer $common --name base --r
 check resume_with_other_options_is_refused other_options
 
 pack_killed() {
-    "$BUILD"/test/make_pictures "$tmp/many" 2000
+    "$BUILD"/test/make_pictures "$tmp/many" 5000
     pe-dataloader pack --input "$tmp/many" --output "$tmp/whole" --samples-per-shard 100 > /dev/null 2>&1
     pe-dataloader pack --input "$tmp/many" --output "$tmp/part" --samples-per-shard 100 > /dev/null 2>&1 &
     local pid=$!
