@@ -49,7 +49,7 @@ static const struct option options[] = {
     {OPTION_REAL, "mask-ratio", AT(mask_ratio), "0.4", 0, 1, NULL, "share of its patches that is hidden"},
 
     {OPTION_GROUP, "memory and machine", 0, NULL, 0, 0, NULL, NULL},
-    {OPTION_INT, "slices", AT(slices), "0", 0, 256, NULL, "parts of the batch, a power of two, at least the ranks; 0: 8 or what divides; results depend on it"},
+    {OPTION_INT, "slices", AT(slices), "0", 0, 256, NULL, "parts of the batch, a power of two, at least the ranks; 0: up to 8, of 32 samples or more; results depend on it"},
     {OPTION_BOOL, "grad-cache", AT(grad_cache), "false", 0, 0, NULL, "embed first, then run slice by slice: any batch fits, gradients are exact"},
     {OPTION_BOOL, "grad-checkpointing", AT(recompute), "false", 0, 0, NULL, "forget activations inside blocks, recompute them backward"},
     {OPTION_INT, "zero", AT(zero), "1", 0, 1, NULL, "1: optimizer state sharded over ranks; 0: a copy each"},

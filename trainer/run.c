@@ -39,9 +39,10 @@ static int plan(struct run *r, struct error *error)
     r->steps = c->steps ? c->steps : (int64_t)ceil(c->epochs * (double)r->data.samples / (double)batch);
     r->slices = c->slices;
     if (!r->slices) {
+        /* enough for a run to go on with more ranks later; each slice of a size that keeps the products busy */
         r->slices = 8;
         while (r->slices < ranks) r->slices *= 2;
-        while (r->slices > 1 && (batch % r->slices || batch / r->slices < 2)) r->slices /= 2;
+        while (r->slices > ranks && (batch % r->slices || batch / r->slices < 32)) r->slices /= 2;
     }
     if (r->slices & (r->slices - 1)) return error_set(error, ERROR_USAGE, "--slices %ld: must be a power of two", (long)r->slices);
     if (batch % r->slices)
