@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/image.h"
 #include "dataloader/source.h"
 
 struct folder {
@@ -19,7 +20,7 @@ static int walk(struct source *s, struct folder *f, const char *root, const char
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         char *below = *inner ? fs_join(inner, list.names[i]) : mem_strdup(list.names[i]), *full = fs_join(root, below);
         if (fs_is_folder(full)) rc = walk(s, f, root, below, captions, error);
-        else if (source_is_picture(below)) {
+        else if (image_is_name(below)) {
             if (s->count % 1024 == 0) f->names = mem_realloc(f->names, (size_t)s->count + 1024, sizeof *f->names);
             f->names[s->count++] = mem_strdup(below);
         } else if (str_ends_with(below, ".txt") || str_ends_with(below, ".json")) *captions = true;

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <utf8proc.h>
 
 #include "base/check.h"
@@ -54,12 +53,6 @@ int sample_metadata(struct sample *s, json_t *object, struct error *error)
     const json_t *label = json_object_get(object, "label");
     if (json_is_integer(label) && s->label < 0) s->label = (int)json_integer_value(label);
     return 0;
-}
-
-bool source_is_picture(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".png") || !strcasecmp(dot, ".webp"));
 }
 
 int64_t sources_class(struct sources *all, const char *name)

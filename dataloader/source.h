@@ -59,7 +59,6 @@ int tar_parse(struct source *source, const char *path, const uint8_t *bytes, siz
 int folder_open(struct source *source, const char *path, struct sources *all, struct error *error);
 int manifest_open(struct source *source, const char *path, struct sources *all, struct error *error);
 
-bool source_is_picture(const char *name); /* by extension */
 /* Label of a class name, adding it; only while opening. */
 int64_t sources_class(struct sources *sources, const char *name);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/image.h"
 #include "dataloader/source.h"
 
 struct part {
@@ -99,7 +100,7 @@ static void add_member(struct source *s, struct tar *t, const char *name, const 
     }
     if (!dot || dot == base) return;
     struct part part = {bytes, len, true};
-    bool picture = source_is_picture(dot);
+    bool picture = image_is_name(dot);
     if (!picture && strcmp(dot, ".txt") && strcmp(dot, ".json") && strcmp(dot, ".cls")) return;
     struct entry *e = entry_for(s, t, name, (size_t)(dot - name));
     if (picture) e->media = part;

@@ -3,10 +3,10 @@
  *   | 93 "NUMPY" 1 0 | u16 header length | {'descr': '<f4', 'fortran_order': False, 'shape': (n, dim), } padded, newline | data | */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "data/image.h"
 #include "evaluator/session.h"
 
 #define AT(field) offsetof(struct evaluator_config, field)
@@ -34,12 +34,6 @@ static int write_npy(const char *path, const float *data, int64_t rows, int64_t 
     return rc;
 }
 
-static bool is_picture(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && (!strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".png") || !strcasecmp(dot, ".webp"));
-}
-
 static int list_pictures(const char *folder, char ***paths, int64_t *count, struct error *error)
 {
     struct fs_list list;
@@ -47,7 +41,7 @@ static int list_pictures(const char *folder, char ***paths, int64_t *count, stru
     char **out = mem_alloc(list.count + 1, sizeof *out);
     int64_t n = 0;
     for (size_t i = 0; i < list.count; i++)
-        if (is_picture(list.names[i])) out[n++] = fs_join(folder, list.names[i]);
+        if (image_is_name(list.names[i])) out[n++] = fs_join(folder, list.names[i]);
     fs_list_free(&list);
     *paths = out;
     *count = n;

@@ -150,15 +150,34 @@ static int verify(const struct world *world, const char *folder, const json_t *s
     return 0;
 }
 
+/* The names of the step folders, newest first, as rank 0 sees them: on a shared file system others may see them later, and all ranks must try the
+ * same ones.  *names is the caller's to free. */
+static int64_t step_names(const struct world *world, const char *root, char (**names)[16], struct error *error)
+{
+    struct fs_list list = {0};
+    int64_t count = 0;
+    *names = NULL;
+    if (world_agree(world, !world->rank && fs_exists(root) ? fs_list(root, &list, error) : 0, error) < 0) return -1;
+    for (size_t i = list.count; i-- > 0;) {
+        if (!is_step(list.names[i])) continue;
+        *names = mem_realloc(*names, (size_t)count + 1, sizeof **names);
+        snprintf((*names)[count++], sizeof **names, "%.13s", list.names[i]);
+    }
+    fs_list_free(&list);
+    world_broadcast(world, &count, sizeof count, 0);
+    if (world->rank) *names = mem_alloc((size_t)count, sizeof **names);
+    world_broadcast(world, *names, (size_t)count * sizeof **names, 0);
+    return count;
+}
+
 int checkpoint_find(const struct world *world, const char *run, char **folder, json_t **state, struct error *error)
 {
-    char *root = fs_join(run, "checkpoints");
-    struct fs_list list = {0};
-    int found = 0, rc = world_agree(world, fs_exists(root) ? fs_list(root, &list, error) : 0, error);
-    for (size_t i = rc < 0 ? 0 : list.count; i-- > 0 && !found;) {
-        if (!is_step(list.names[i])) continue;
+    char *root = fs_join(run, "checkpoints"), (*names)[16];
+    int64_t count = step_names(world, root, &names, error);
+    int found = count < 0 ? -1 : 0;
+    for (int64_t i = 0; i < count && !found; i++) {
         struct error why = {0};
-        char *path = fs_join(root, list.names[i]), *file = fs_join(path, "state.json");
+        char *path = fs_join(root, names[i]), *file = fs_join(path, "state.json");
         json_t *read = json_read(file, &why);
         free(file);
         int sound = read ? verify(world, path, read, &why) : -1;
@@ -172,7 +191,7 @@ int checkpoint_find(const struct world *world, const char *run, char **folder, j
         json_decref(read);
         free(path);
     }
-    fs_list_free(&list);
+    free(names);
     free(root);
-    return rc < 0 ? -1 : found;
+    return found;
 }

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <webp/decode.h>
 #include <webp/encode.h>
 
@@ -79,6 +80,12 @@ static int webp_orientation(const uint8_t *b, size_t len)
         at += 8 + (size_t)size + (size & 1);
     }
     return 1;
+}
+
+bool image_is_name(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+    return dot && (!strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".png") || !strcasecmp(dot, ".webp"));
 }
 
 int image_probe(const uint8_t *b, size_t len, struct image_info *info, struct error *error)

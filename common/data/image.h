@@ -24,6 +24,9 @@ struct image_info {
     int orientation;   /* EXIF 1..8, 1 when absent */
 };
 
+/* Does the name end in .jpg, .jpeg, .png or .webp (any case)? */
+bool image_is_name(const char *name);
+
 /* From the header alone. */
 int image_probe(const uint8_t *bytes, size_t len, struct image_info *info, struct error *error);
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "log/log.h"
 
 /* CRC-32C (Castagnoli), bit by bit: event records are tiny. */
 static uint32_t crc32c(const void *bytes, size_t len)
@@ -118,6 +119,11 @@ void metrics_write(struct metrics *m, const char *prefix, int64_t step, json_t *
         fprintf(m->lines, "%s\n", line);
         fflush(m->lines);
         free(line);
+    }
+    if ((m->lines && ferror(m->lines)) || (m->events && ferror(m->events))) {
+        log_warn("metrics of step %ld could not be written: is the disk full?", (long)step);
+        clearerr(m->lines);
+        clearerr(m->events);
     }
     json_decref(row);
     str_free(&summary);
