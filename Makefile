@@ -15,7 +15,7 @@ MPI_LIBS   := $(shell pkg-config --libs ompi-c 2>/dev/null || echo -lmpi)
 
 CFLAGS  += -std=c17 -D_GNU_SOURCE -Wall -Wextra -fopenmp -fno-math-errno -ffp-contract=fast $(CFLAGS_$(CONFIG))
 CPPFLAGS += -Icommon -I. -MMD -MP $(MPI_CFLAGS) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
-LDLIBS  += $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -ljpeg $(MPI_LIBS) -lm -lpthread
+LDLIBS  += -ldl $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -ljpeg $(MPI_LIBS) -lm -lpthread
 
 LIB_SRC  := $(filter-out common/backend/cpu/%,$(wildcard common/*/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/common/backend/cpu/table.portable.o

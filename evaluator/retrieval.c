@@ -69,7 +69,7 @@ int retrieval_run(struct session *s, struct error *error)
     if (rc == 0) rc = embed_images(&s->embedder, &data, data.samples, images, NULL, error);
     if (rc == 0) {
         embed_texts(&s->embedder, captions.texts, captions.count, texts);
-        struct retrieval m = metrics_retrieval(&s->device, s->world, images, data.samples, texts, captions.owner, captions.count, dim);
+        struct retrieval m = metrics_retrieval(&s->host, s->world, images, data.samples, texts, captions.owner, captions.count, dim);
         rc = session_report(s, "zeroshot_retrieval", as_json(&m, data.samples, captions.count), error);
     }
     mem_unmap(images, (size_t)(data.samples * dim), sizeof *images);

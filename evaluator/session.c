@@ -14,7 +14,8 @@ static int open_model(struct session *s, struct error *error)
     const struct evaluator_config *c = s->config;
     struct model_config model;
     int cores = omp_get_num_procs() / s->world->node_ranks, threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
-    if (device_open(&s->device, c->device, c->cpu_level, threads, error) < 0 || model_config_load(&model, c->model, error) < 0) return -1;
+    if (device_open(&s->device, c->device, c->precision, c->cpu_level, threads, s->world->node_rank, error) < 0 ||
+        device_open(&s->host, "cpu", "fp32", c->cpu_level, threads, 0, error) < 0 || model_config_load(&model, c->model, error) < 0) return -1;
     if (c->image_size) {
         if (c->image_size % model.vision.patch_size)
             return error_set(error, ERROR_USAGE, "--force-image-size %ld is no multiple of the patch size %ld", (long)c->image_size, (long)model.vision.patch_size);
@@ -22,9 +23,10 @@ static int open_model(struct session *s, struct error *error)
     }
     if (!c->images && model.text.vocab_size != TOKEN_VOCABULARY)
         return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", c->model, (long)model.text.vocab_size, TOKEN_VOCABULARY);
-    clip_open(&s->clip, &model, false);
+    clip_open(&s->clip, &model);
     tape_init(&s->tape, &s->device);
     if (weights_load(&s->clip, c->weights, c->images != NULL, error) < 0) return -1;
+    clip_place(&s->clip, &s->device, false);
     s->tokenizer = tokenizer_open();
     s->embedder = (struct embedder){.world = s->world, .device = &s->device, .clip = &s->clip, .tape = &s->tape, .tokenizer = s->tokenizer,
                                     .batch = c->batch, .max_pixels = c->max_pixels, .threads = threads, .progress = "embedded"};
@@ -43,6 +45,7 @@ void session_close(struct session *s)
     if (s->tape.device) tape_free(&s->tape);
     clip_close(&s->clip);
     if (s->device.kernels) device_close(&s->device);
+    if (s->host.kernels) device_close(&s->host);
 }
 
 int session_report(const struct session *s, const char *task, json_t *metrics, struct error *error)

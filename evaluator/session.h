@@ -7,7 +7,7 @@
 #include "models/embed.h"
 
 struct evaluator_config {
-    char *weights, *model, *device, *cpu_level, *output;
+    char *weights, *model, *device, *precision, *cpu_level, *output;
     char *images, *texts;                   /* embed */
     struct option_list data;                /* zeroshot, retrieval */
     char *templates, *classnames;           /* zeroshot */
@@ -19,6 +19,7 @@ struct session {
     const struct world *world;
     const struct evaluator_config *config;
     struct device device;
+    struct device host; /* the CPU, for figures over features */
     struct clip clip;
     struct tape tape;
     struct tokenizer *tokenizer;
@@ -51,7 +52,8 @@ int export_run(struct session *session, struct error *error);
     {OPTION_STRING, "output", offsetof(struct evaluator_config, output), "!", 0, 0, NULL, "file to write"}, \
     {OPTION_INT, "batch-size", offsetof(struct evaluator_config, batch), "64", 1, 65536, NULL, "pictures or texts at a time"}, \
     {OPTION_INT, "max-image-pixels", offsetof(struct evaluator_config, max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are an error"}, \
-    {OPTION_STRING, "device", offsetof(struct evaluator_config, device), "cpu", 0, 0, NULL, "cpu"}, \
+    {OPTION_STRING, "device", offsetof(struct evaluator_config, device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"}, \
+    {OPTION_CHOICE, "precision", offsetof(struct evaluator_config, precision), "fp32", 0, 0, "fp32|bf16", "arithmetic of the towers"}, \
     {OPTION_STRING, "cpu-level", offsetof(struct evaluator_config, cpu_level), NULL, 0, 0, NULL, "force an instruction level: portable, x86-64-v3, x86-64-v4"}, \
     {OPTION_INT, "threads", offsetof(struct evaluator_config, threads), "0", 0, 1024, NULL, "threads of a rank; 0: its share of the cores"}
 

@@ -90,7 +90,7 @@ static int evaluate(struct session *s, const struct collection *data, const stru
     for (int64_t i = 0; rc == 0 && i < count; i++)
         if (labels[i] >= names->count) rc = error_set(error, ERROR_FAILED, "sample %ld has label %d, there are %ld class names", (long)i, labels[i], (long)names->count);
     if (rc == 0) {
-        struct classification m = metrics_classification(&s->device, s->world, features, labels, count, classes, names->count, dim);
+        struct classification m = metrics_classification(&s->host, s->world, features, labels, count, classes, names->count, dim);
         if (!m.samples) rc = error_set(error, ERROR_FAILED, "%s: no sample has a label", s->config->data.items[0]);
         else
             rc = session_report(s, "zeroshot_classification",

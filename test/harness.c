@@ -95,3 +95,29 @@ int test_main(int argc, char **argv, const struct test *tests)
     }
     return failed > 0;
 }
+
+void *test_to_device(struct device *d, const float *host, int64_t count, bool wide)
+{
+    const struct kernels *k = d->kernels;
+    float *there = k->map(d, (size_t)count * sizeof *there);
+    k->upload(d, there, host, (size_t)count * sizeof *there);
+    k->wait(d);
+    if (wide || k->real_bytes == sizeof(float)) return there;
+    void *narrow = k->map(d, (size_t)count * k->real_bytes);
+    k->round(d, narrow, there, count);
+    k->unmap(d, there, (size_t)count * sizeof *there);
+    return narrow;
+}
+
+void test_from_device(struct device *d, float *host, const void *there, int64_t count, bool wide)
+{
+    size_t bytes = wide ? sizeof(float) : d->kernels->real_bytes;
+    d->kernels->download(d, host, there, (size_t)count * bytes);
+    if (bytes == sizeof(float)) return;
+    /* bfloat16 is the upper half of a float; backwards, so that nothing is overwritten before it is read */
+    const uint16_t *half = (const uint16_t *)(const void *)host;
+    for (int64_t i = count - 1; i >= 0; i--) {
+        uint32_t bits = (uint32_t)half[i] << 16;
+        memcpy(host + i, &bits, sizeof bits);
+    }
+}

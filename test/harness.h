@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "backend/device.h"
 #include "base/error.h"
 
 struct test {
@@ -27,6 +28,10 @@ void test_fail(const char *file, int line, const char *text, const char *format,
 
 /* Largest |a - b| <= bound * (|b|max or 1e-30): prints first index, both values and the bound. Returns relative error. */
 double test_close(const char *what, const float *a, const float *b, int64_t count, double bound);
+
+/* Floats on the device as `real`, or as they are when wide; and back.  to_device: caller unmaps count * element bytes. */
+void *test_to_device(struct device *device, const float *host, int64_t count, bool wide);
+void test_from_device(struct device *device, float *host, const void *there, int64_t count, bool wide);
 
 /* A fresh folder under the system's temporary folder, removed at exit; the string stays valid. */
 const char *test_folder(void);

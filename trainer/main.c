@@ -14,8 +14,7 @@ int main(int argc, char **argv)
 
     int rc = run_open(&run, &world, argc, argv, &error);
     while (rc == 0 && !run_finished(&run)) {
-        struct batch *batch = run_batch(&run, &error);
-        rc = batch ? step_train(&run, batch, &error) : -1;
+        rc = step_train(&run, &error);
         if (rc == 0) rc = run_after_step(&run, &error);
     }
     run_close(&run);

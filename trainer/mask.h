@@ -5,20 +5,23 @@
 #ifndef TRAINER_MASK_H
 #define TRAINER_MASK_H
 
-#include "trainer/run.h"
+#include "trainer/step.h"
 
 struct mask {
     int64_t images, hidden; /* images seen masked; hidden patches of each */
     const uint8_t *pixels;
     int size;
-    uint8_t *map;           /* [images * patches] 1: hidden */
-    int32_t *rows;          /* [images * hidden] token rows of the hidden patches */
+    const uint8_t *map;     /* [images * patches] 1: hidden; on the device */
+    const int32_t *rows;    /* [images * hidden] token rows of the hidden patches; on the device */
     struct tensor target;   /* [images * hidden, width] */
 };
 
-/* Draw the patches of the first images of the slice at batch row `row`, and keep their target tokens from `tokens`. */
-void mask_targets(struct mask *mask, struct run *run, const struct batch *batch, int64_t row, const struct tensor *tokens);
-/* Forward and backward of the masked view; returns sum of (1 - cosine) / hidden patches of the global batch. */
-double mask_learn(struct mask *mask, struct run *run);
+/* Draw the patches of the first images of the slice, and keep their target tokens from slice->tokens. */
+void mask_targets(struct mask *mask, struct run *run, struct arena *host, const struct slice *slice);
+/* Forward of the masked view and the seed of its backward pass; *cosines (on the device) becomes the sum over hidden patches. */
+void mask_forward(struct mask *mask, struct run *run, double *cosines);
+/* Hidden patches of the global batch: the mask loss is 1 - sum of cosines / this. */
+double mask_rows(const struct run *run, int size);
+size_t mask_host_bytes(const struct run *run); /* of a slice, at most */
 
 #endif

@@ -53,8 +53,9 @@ static const struct option options[] = {
     {OPTION_BOOL, "grad-cache", AT(grad_cache), "false", 0, 0, NULL, "embed first, then run slice by slice: any batch fits, gradients are exact"},
     {OPTION_BOOL, "grad-checkpointing", AT(recompute), "false", 0, 0, NULL, "forget activations inside blocks, recompute them backward"},
     {OPTION_INT, "zero", AT(zero), "1", 0, 1, NULL, "1: optimizer state sharded over ranks; 0: a copy each"},
-    {OPTION_CHOICE, "precision", AT(precision), "fp32", 0, 0, "fp32", "arithmetic of the towers"},
-    {OPTION_STRING, "device", AT(device), "cpu", 0, 0, NULL, "cpu"},
+    {OPTION_STRING, "device", AT(device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"},
+    {OPTION_CHOICE, "precision", AT(precision), "fp32", 0, 0, "fp32|bf16", "arithmetic of the towers; bf16 keeps fp32 weights, sums and optimizer beside it"},
+    {OPTION_CHOICE, "reduction", AT(reduction), "auto", 0, 0, "auto|exact|nccl", "sums over ranks: the same bits on any number of them, or GPU to GPU; auto: nccl where it can be"},
     {OPTION_STRING, "cpu-level", AT(cpu_level), NULL, 0, 0, NULL, "force an instruction level: portable, x86-64-v3, x86-64-v4"},
     {OPTION_INT, "threads", AT(threads), "0", 0, 1024, NULL, "compute threads of a rank; 0: its share of the cores"},
 

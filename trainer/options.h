@@ -23,7 +23,7 @@ struct trainer_config {
     /* memory and machine */
     bool recompute, grad_cache;
     int64_t zero, threads;
-    char *device, *cpu_level, *precision;
+    char *device, *cpu_level, *precision, *reduction;
     /* run folder */
     char *logs, *name, *resume;
     int64_t save_steps, keep, log_steps, val_steps, stop_after;

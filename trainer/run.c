@@ -1,5 +1,5 @@
 /* Opening and closing of a run, and what happens between steps. */
-#include "trainer/run.h"
+#include "trainer/mask.h"
 
 #include <math.h>
 #include <omp.h>
@@ -54,7 +54,9 @@ static int plan(struct run *r, struct error *error)
     r->slice = batch / r->slices;
     r->local = r->slice * r->mine;
     const struct vision_config *v = &r->clip.config.vision;
-    return resolutions_parse(&r->resolutions, c->resolution_schedule, v->image_size, v->patch_size, r->steps, error);
+    if (resolutions_parse(&r->resolutions, c->resolution_schedule, v->image_size, v->patch_size, r->steps, error) < 0) return -1;
+    for (int i = 0; i < r->resolutions.count; i++) r->largest = r->resolutions.size[i] > r->largest ? (int)r->resolutions.size[i] : r->largest;
+    return 0;
 }
 
 static int choose_model(struct run *r, struct model_config *model, struct error *error)
@@ -86,15 +88,16 @@ static void freeze(struct run *r)
     }
 }
 
-/* Which samples batch `number` holds for this rank: places of the global stream, permuted within each epoch. */
+/* The loader's batch `number` is slice number % mine of step number / mine here: places of the global stream, permuted within each epoch. */
 static void job(void *context, struct batch *b)
 {
     struct run *r = context;
-    b->count = r->local;
-    b->size = (int)resolution_at(&r->resolutions, b->number);
+    uint64_t step = (uint64_t)(b->number / r->mine), slice = (uint64_t)(r->world->rank * r->mine + b->number % r->mine);
+    b->count = r->slice;
+    b->size = (int)resolution_at(&r->resolutions, (int64_t)step);
     uint64_t samples = (uint64_t)r->data.samples, seed = (uint64_t)r->config.seed;
-    for (int64_t i = 0; i < r->local; i++) {
-        uint64_t at = (uint64_t)b->number * (uint64_t)r->config.global_batch + (uint64_t)(r->world->rank * r->local + i);
+    for (int64_t i = 0; i < r->slice; i++) {
+        uint64_t at = step * (uint64_t)r->config.global_batch + slice * (uint64_t)r->slice + (uint64_t)i;
         b->epochs[i] = at / samples;
         b->samples[i] = (int64_t)rng_permute(seed, at / samples, at % samples, samples);
     }
@@ -121,12 +124,11 @@ static int open_data(struct run *r, struct error *error)
 
 static void start_loader(struct run *r)
 {
-    int size = 0;
-    for (int i = 0; i < r->resolutions.count; i++) size = r->resolutions.size[i] > size ? (int)r->resolutions.size[i] : size;
+    bool copied = r->device.kernels->reserve != NULL; /* pixels leave the loader's memory at once */
     struct loader_config c = {.data = &r->data, .tokenizer = r->tokenizer, .augmentation = &r->augmentation,
-                              .context = r->clip.config.text.context_length, .max_pixels = r->config.max_pixels, .batches = r->steps, .first = r->step,
-                              .count_max = r->local, .size_max = size, .seed = (uint64_t)r->config.seed, .threads = (int)r->config.workers, .ahead = 3,
-                              .job = job, .job_context = r};
+                              .context = r->clip.config.text.context_length, .max_pixels = r->config.max_pixels, .batches = r->steps * r->mine,
+                              .first = r->step * r->mine, .count_max = r->slice, .size_max = r->largest, .seed = (uint64_t)r->config.seed,
+                              .threads = (int)r->config.workers, .ahead = (int)r->mine + 2, .keep = copied ? 2 : (int)r->mine, .device = &r->device, .job = job, .job_context = r};
     r->loader = loader_open(&c);
 }
 
@@ -151,26 +153,48 @@ static int open_folder(struct run *r, struct error *error)
     return rc;
 }
 
+static size_t figures_bytes(const struct run *r)
+{
+    return sizeof *r->figures + (size_t)(2 * r->mine) * sizeof *r->figures->finite;
+}
+
 static int open_all(struct run *r, struct error *error)
 {
     struct trainer_config *c = &r->config;
     struct model_config model;
     int cores = omp_get_num_procs() / r->world->node_ranks;
     int threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
-    if (device_open(&r->device, c->device, c->cpu_level, threads, error) < 0 || choose_model(r, &model, error) < 0 || open_data(r, error) < 0) return -1;
-    clip_open(&r->clip, &model, true);
-    tape_init(&r->tape, &r->device);
-    arena_open(&r->arena, (size_t)1 << 36);
+    if (device_open(&r->device, c->device, c->precision, c->cpu_level, threads, r->world->node_rank, error) < 0) return -1;
+    if (device_open(&r->host_device, "cpu", "fp32", c->cpu_level, threads, 0, error) < 0) return -1;
+    if (choose_model(r, &model, error) < 0 || open_data(r, error) < 0) return -1;
+    clip_open(&r->clip, &model);
     if (plan(r, error) < 0) return -1;
     clip_init(&r->clip, (uint64_t)c->seed);
     if (c->pretrained && weights_load(&r->clip, c->pretrained, false, error) < 0) return -1;
     freeze(r);
-    r->optimizer = (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2,
-                                      .eps = c->eps, .decay = c->wd, .clip = c->clip, .sharded = c->zero == 1};
-    optimizer_open(&r->optimizer, &r->device, r->world, &r->clip.parameters);
-    accumulator_open(&r->gradients, &r->device, &r->clip.parameters, r->mine);
     r->folder = fs_join(c->logs, c->name);
     return r->world->rank ? 0 : open_folder(r, error);
+}
+
+/* (all) What lies on the device. */
+static int open_device(struct run *r, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    if (comm_open(&r->comm, r->world, &r->device, c->reduction, error) < 0) return -1;
+    clip_place(&r->clip, &r->device, true);
+    tape_init(&r->tape, &r->device);
+    r->optimizer = (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2,
+                                      .eps = c->eps, .decay = c->wd, .clip = c->clip, .sharded = c->zero == 1};
+    optimizer_open(&r->optimizer, &r->comm, &r->clip.parameters);
+    accumulator_open(&r->gradients, &r->comm, &r->clip.parameters, r->mine);
+    contrastive_open(&r->contrastive, &r->device, &r->comm, r->local, r->clip.config.embed_dim, (int)r->slices);
+    r->figures = r->device.kernels->map(&r->device, figures_bytes(r));
+    device_arena_open(&r->device, &r->buffers, (size_t)1 << 38);
+    size_t slice = sizeof(struct slice) + text_pack_bytes(r->slice, r->clip.config.text.context_length) + mask_host_bytes(r) + (size_t)r->slice * 16 + 8192;
+    for (int i = 0; i < 2; i++) device_host_arena_open(&r->device, &r->host[i], slice * (size_t)r->mine + 8192);
+    /* a slice's pixels stay until its backward pass is over; two more may be on their way meanwhile */
+    r->pixel_slots = r->mine + 2;
+    return 0;
 }
 
 int run_open(struct run *r, const struct world *world, int argc, char **argv, struct error *error)
@@ -179,12 +203,14 @@ int run_open(struct run *r, const struct world *world, int argc, char **argv, st
     log_open(world->rank);
     int rc = options_parse(&trainer_program, &r->config, argc - 1, argv + 1, world->rank > 0, error);
     if (rc == OPTIONS_DONE) return OPTIONS_DONE;
-    if (world_agree(world, rc < 0 ? rc : open_all(r, error), error) < 0) return -1;
+    if (world_agree(world, rc < 0 ? rc : open_all(r, error), error) < 0 || open_device(r, error) < 0) return -1;
     int restored = r->config.resume ? run_restore(r, error) : 0;
     if (restored < 0) return -1;
     r->first_step = r->step;
     catch_signals();
+    step_plan(r);
     start_loader(r);
+    r->clock = clock_seconds();
     const struct parameters *p = &r->clip.parameters;
     log_info("%s, %.1f M parameters; %ld samples; %ld steps of %ld (%.1f epochs) in %ld slices on %d ranks x %d threads, %s", r->clip.config.name,
              (double)parameters_elements(p) / 1e6, (long)r->data.samples, (long)r->steps, (long)r->config.global_batch,
@@ -201,12 +227,17 @@ void run_close(struct run *r)
         metrics_close(&r->metrics);
         log_close();
     }
-    if (r->optimizer.device) optimizer_close(&r->optimizer);
+    if (r->optimizer.comm) optimizer_close(&r->optimizer);
     accumulator_close(&r->gradients);
+    contrastive_close(&r->contrastive);
     if (r->tape.device) tape_free(&r->tape);
-    arena_close(&r->arena);
+    for (int i = 0; i < 2; i++) arena_close(&r->host[i]);
+    arena_close(&r->buffers);
+    if (r->figures) r->device.kernels->unmap(&r->device, r->figures, figures_bytes(r));
     clip_close(&r->clip);
+    if (r->comm.world) comm_close(&r->comm);
     if (r->device.kernels) device_close(&r->device);
+    if (r->host_device.kernels) device_close(&r->host_device);
     tokenizer_close(r->tokenizer);
     collection_close(&r->data);
     collection_close(&r->validation);
@@ -219,35 +250,27 @@ bool run_finished(const struct run *r)
     return r->step >= r->steps;
 }
 
-struct batch *run_batch(struct run *r, struct error *error)
-{
-    r->report.data_seconds = 0;
-    struct batch *b = loader_next(r->loader, &r->report.data_seconds, error);
-    return world_agree(r->world, b ? 0 : -1, error) < 0 ? NULL : b;
-}
-
 static void log_line(struct run *r)
 {
     const struct step_report *p = &r->report;
-    double n = (double)r->sum_count, batch_time = r->sum_step / n, rate = (double)r->config.global_batch / batch_time;
-    int64_t samples = r->data.samples, seen = r->step * r->config.global_batch, epoch = (seen - 1) / samples, inside = seen - epoch * samples;
-    double scale = exp((double)r->clip.logit_scale->data[0]);
+    double n = (double)r->sum_count, batch_time = r->sum_seconds / n, rate = (double)r->config.global_batch / batch_time;
+    int64_t samples = r->data.samples, seen = p->step * r->config.global_batch, epoch = (seen - 1) / samples, inside = seen - epoch * samples;
     char left[32];
-    clock_duration((double)(r->steps - r->step) * batch_time, left);
+    clock_duration((double)(r->steps - p->step) * batch_time, left);
     log_info("Train Epoch: %ld [%ld/%ld (%.0f%%)] Data (t): %.3f Batch (t): %.3f, %.1f/s, %.1f/s/rank LR: %.6f Logit Scale: %.3f Contrastive_loss: %.4g (%.4g) Loss: %.4g (%.4g)"
              " Grad norm: %.3g Acc: %.3f Res: %ld Step: %ld/%ld ETA: %s",
              (long)epoch, (long)inside, (long)samples, 100. * (double)inside / (double)samples, r->sum_data / n, batch_time, rate, rate / r->world->size,
-             p->rate, scale, p->contrastive, r->sum_loss / n, p->loss, r->sum_loss / n, p->grad_norm, p->accuracy,
-             (long)resolution_at(&r->resolutions, r->step - 1), (long)r->step, (long)r->steps, left);
+             p->rate, p->logit_scale, p->contrastive, r->sum_loss / n, p->loss, r->sum_loss / n, p->grad_norm, p->accuracy,
+             (long)resolution_at(&r->resolutions, p->step - 1), (long)p->step, (long)r->steps, left);
     size_t now, peak;
     mem_usage(&now, &peak);
-    json_t *row = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "step", (json_int_t)r->step, "epoch",
+    json_t *row = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "step", (json_int_t)p->step, "epoch",
                             (double)seen / (double)samples, "samples_seen", (json_int_t)seen, "loss", r->sum_loss / n, "last_loss", p->loss, "contrastive_loss", p->contrastive,
-                            "mask_loss", p->mask, "accuracy", p->accuracy, "lr", p->rate, "logit_scale", scale, "grad_norm", p->grad_norm, "data_time",
+                            "mask_loss", p->mask, "accuracy", p->accuracy, "lr", p->rate, "logit_scale", p->logit_scale, "grad_norm", p->grad_norm, "data_time",
                             r->sum_data / n, "batch_time", batch_time, "samples_per_second", rate, "flop_per_second",
-                            (json_int_t)(6 * r->sum_macs * r->world->size / r->sum_step), "peak_memory", (json_int_t)peak, "image_size",
-                            (json_int_t)resolution_at(&r->resolutions, r->step - 1));
-    metrics_write(&r->metrics, "train", r->step, row);
+                            (json_int_t)(6 * r->sum_macs * r->world->size / r->sum_seconds), "peak_memory", (json_int_t)peak, "image_size",
+                            (json_int_t)resolution_at(&r->resolutions, p->step - 1));
+    metrics_write(&r->metrics, "train", p->step, row);
 }
 
 static bool due(int64_t step, int64_t every)
@@ -263,25 +286,31 @@ static bool epoch_due(const struct run *r, double epochs)
     return floor((double)r->step * batch / period) > floor((double)(r->step - 1) * batch / period);
 }
 
+void run_report(struct run *r)
+{
+    r->sum_loss += r->report.loss;
+    r->sum_data += r->report.data_seconds;
+    r->sum_seconds += r->report.seconds;
+    r->sum_macs += r->report.macs;
+    r->sum_count++;
+    if (!due(r->report.step, r->config.log_steps) && r->report.step < r->steps) return;
+    if (!r->world->rank) log_line(r);
+    r->sum_loss = r->sum_data = r->sum_seconds = r->sum_macs = 0;
+    r->sum_count = 0;
+}
+
 int run_after_step(struct run *r, struct error *error)
 {
     const struct trainer_config *c = &r->config;
-    r->sum_loss += r->report.loss;
-    r->sum_data += r->report.data_seconds;
-    r->sum_step += r->report.step_seconds + r->report.data_seconds;
-    r->sum_macs += r->report.macs;
-    r->sum_count++;
     bool last = run_finished(r);
-    if (due(r->step, c->log_steps) || last) {
-        if (!r->world->rank) log_line(r);
-        r->sum_loss = r->sum_data = r->sum_step = r->sum_macs = 0;
-        r->sum_count = 0;
-    }
     bool enough = c->stop_after && r->step - r->first_step >= c->stop_after;
     r->stopping = world_max(r->world, signalled || enough) > 0 && !last;
-    if (r->stopping || last || due(r->step, c->save_steps) || epoch_due(r, c->save_epochs))
-        if (run_save(r, error) < 0) return -1;
-    if (r->validation.samples && (last || due(r->step, c->val_steps)) && validate(r, error) < 0) return -1;
+    bool save = r->stopping || last || due(r->step, c->save_steps) || epoch_due(r, c->save_epochs);
+    bool check = r->validation.samples && (last || due(r->step, c->val_steps));
+    if (save || check) {
+        if (step_drain(r, error) < 0 || (save && run_save(r, error) < 0) || (check && validate(r, error) < 0)) return -1;
+        r->clock = clock_seconds();
+    }
     if (!r->stopping) return 0;
     log_info("stopped by %s after step %ld, saved; run again with --resume latest to go on", enough ? "--stop-after" : "a signal", (long)r->step);
     return error_set(error, ERROR_STOPPED, "stopped after saving step %ld", (long)r->step);

@@ -12,9 +12,25 @@
 #include "optim/schedule.h"
 #include "trainer/options.h"
 
+/* What a step says, in host memory. */
 struct step_report {
-    double loss, contrastive, mask, accuracy, rate, grad_norm; /* of the last step */
-    double data_seconds, step_seconds, macs;
+    int64_t step; /* counted from 1 */
+    double loss, contrastive, mask, accuracy, rate, grad_norm, logit_scale;
+    double data_seconds, seconds, macs; /* waiting for data; since the step before; multiply-adds of a forward pass of this rank */
+};
+
+/* The same on the device, as it is fetched. */
+struct step_figures {
+    double totals[CONTRASTIVE_TOTALS], norm, mask;
+    float factor, log_scale;
+    double finite[]; /* [2, slices here] */
+};
+
+/* A step whose figures are on their way. */
+struct pending_step {
+    bool active;
+    const struct slice *slices; /* in the step's host arena */
+    double rate, waited, macs;
 };
 
 struct run {
@@ -22,9 +38,13 @@ struct run {
     struct trainer_config config;
     char *folder;               /* logs/name */
     struct device device;
+    struct device host_device;  /* the CPU, for figures of the validation */
+    struct comm comm;
     struct clip clip;
     struct tape tape;
-    struct arena arena;         /* host data of a step */
+    struct arena host[2];       /* host data of a step; two steps may be under way on a GPU */
+    struct arena buffers;       /* device data of a step */
+    struct contrastive contrastive;
     struct optimizer optimizer;
     struct accumulator gradients;
     struct collection data, validation;
@@ -36,10 +56,15 @@ struct run {
 
     int64_t step, steps, first_step; /* steps done; in all; done when this process started */
     int64_t slices, mine, local, slice; /* slices in all and here; samples a rank and a slice */
+    int largest;                /* pixels a side, of all resolutions */
+    int64_t received, pixel_slots; /* slices taken from the loader; places for their pixels */
+    struct pending_step pending[2];
+    struct step_figures *figures; /* on the device */
+    double clock;               /* when the last figures came */
     bool stopping;              /* a signal came, all ranks know */
     struct step_report report;
     /* sums since the last log line */
-    double sum_loss, sum_data, sum_step, sum_macs;
+    double sum_loss, sum_data, sum_seconds, sum_macs;
     int64_t sum_count;
 };
 
@@ -48,10 +73,9 @@ int run_open(struct run *run, const struct world *world, int argc, char **argv, 
 void run_close(struct run *run);
 
 bool run_finished(const struct run *run);
-/* Batch of the next step, or NULL. (all) */
-struct batch *run_batch(struct run *run, struct error *error);
-
-/* (all) Log line, metrics row, checkpoint, validation, as due after a step.  ERROR_STOPPED when a signal stops the run. */
+/* The figures of a step are in run->report: log line and metrics row, as due. */
+void run_report(struct run *run);
+/* (all) Checkpoint and validation, as due after a step.  ERROR_STOPPED when a signal stops the run. */
 int run_after_step(struct run *run, struct error *error);
 
 /* (all) Save a checkpoint of the present step. */

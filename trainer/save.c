@@ -22,9 +22,27 @@ static int save_model(struct run *r, const struct checkpoint_writer *w, json_t *
 {
     char *path = checkpoint_file(w, "model.safetensors");
     uint64_t sum;
+    parameters_pull(&r->clip.parameters);
     int rc = weights_save(&r->clip, path, WEIGHTS_PE, &sum, error);
     if (rc == 0) note(sums, "model.safetensors", sum);
     free(path);
+    return rc;
+}
+
+/* Device memory into a file, a piece at a time. */
+static int append(struct run *r, struct safetensors_writer *out, const float *data, int64_t count, struct error *error)
+{
+    enum { PIECE = 1 << 22 };
+    const struct kernels *k = r->device.kernels;
+    if (!k->reserve) return safetensors_append(out, data, count, error);
+    float *piece = mem_alloc(PIECE, sizeof *piece);
+    int rc = 0;
+    for (int64_t at = 0; at < count && rc == 0; at += PIECE) {
+        int64_t n = count - at < PIECE ? count - at : PIECE;
+        k->download(&r->device, piece, data + at, (size_t)n * sizeof *piece);
+        rc = safetensors_append(out, piece, n, error);
+    }
+    free(piece);
     return rc;
 }
 
@@ -43,8 +61,8 @@ static int save_optimizer(struct run *r, const struct checkpoint_writer *w, json
     uint64_t sum;
     int rc = safetensors_begin(&out, path, metadata, error);
     json_decref(metadata);
-    if (rc == 0) rc = safetensors_append(&out, o->m, count, error);
-    if (rc == 0) rc = safetensors_append(&out, o->v, count, error);
+    if (rc == 0) rc = append(r, &out, o->m, count, error);
+    if (rc == 0) rc = append(r, &out, o->v, count, error);
     if (rc == 0) rc = safetensors_finish(&out, &sum, error);
     else safetensors_abandon(&out);
     if (rc == 0) note(sums, name, sum);
@@ -81,6 +99,19 @@ int run_save(struct run *r, struct error *error)
     return rc;
 }
 
+/* Elements [from, to) of an entry into device memory. */
+static int read_part(struct run *r, const struct safetensors *file, const struct safetensors_entry *e, int64_t from, int64_t to, float *out, struct error *error)
+{
+    const struct kernels *k = r->device.kernels;
+    if (!k->reserve) return safetensors_read(file, e, from, to - from, out, error);
+    float *host = mem_alloc((size_t)(to - from), sizeof *host);
+    int rc = safetensors_read(file, e, from, to - from, host, error);
+    if (rc == 0) k->upload(&r->device, out, host, (size_t)(to - from) * sizeof *host);
+    k->wait(&r->device);
+    free(host);
+    return rc;
+}
+
 /* Copy what file i of n holds of this rank's part of the moments. */
 static int load_part(struct run *r, const char *path, struct error *error)
 {
@@ -93,8 +124,8 @@ static int load_part(struct run *r, const char *path, struct error *error)
     if (rc == 0) {
         int64_t first = strtoll(start, NULL, 10), from = first > o->first ? first : o->first, to = first + m->count < o->end ? first + m->count : o->end;
         if (from < to) {
-            rc = safetensors_read(&file, m, from - first, to - from, o->m + (from - o->first), error);
-            if (rc == 0) rc = safetensors_read(&file, v, from - first, to - from, o->v + (from - o->first), error);
+            rc = read_part(r, &file, m, from - first, to - first, o->m + (from - o->first), error);
+            if (rc == 0) rc = read_part(r, &file, v, from - first, to - first, o->v + (from - o->first), error);
         }
     }
     safetensors_close(&file);
@@ -127,6 +158,7 @@ static int load(struct run *r, const char *folder, const json_t *state, struct e
     char *model = fs_join(folder, "model.safetensors");
     int rc = check_identity(r, state, folder, error);
     if (rc == 0) rc = weights_load(&r->clip, model, false, error);
+    if (rc == 0) parameters_push(&r->clip.parameters);
     const char *name;
     json_t *sum;
     json_object_foreach(json_object_get(state, "files"), name, sum)

@@ -1,5 +1,7 @@
 /* The step.  With --grad-cache slices are embedded without recording and run again, recorded, once their feature gradients are known;
- * without it they are recorded at once.  The arithmetic of a slice is the same either way, and so are the bits. */
+ * without it they are recorded at once.  The arithmetic of a slice is the same either way, and so are the bits.
+ *
+ * Nothing here waits for a GPU: what a step reports is fetched while the next one is being launched. */
 #include "trainer/step.h"
 
 #include <math.h>
@@ -9,111 +11,116 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "log/log.h"
 #include "trainer/mask.h"
-
-struct slice {
-    struct tensor *image, *text, *tokens;
-    struct text_batch words;
-    int first, end; /* segments on the tape */
-};
 
 struct step {
     struct run *run;
-    struct batch *batch;
+    struct arena *host;
     struct slice *slices;
-    float *images, *texts, *d_images, *d_texts; /* [local, dim] */
+    void *images, *texts;       /* [local, dim] real */
+    float *d_images, *d_texts;  /* [local, dim] */
+    double *finite;             /* [2, mine] a sum over the image and text features of each slice */
+    double *mask;               /* [mine] sum of cosines of the mask loss */
 };
+
+static size_t real_bytes(const struct run *r, int64_t rows)
+{
+    return (size_t)(rows * r->clip.config.embed_dim) * r->device.kernels->real_bytes;
+}
+
+/* Bring slice n's data to the device; what the loader lends is copied or, on the CPU, stays valid for the step. */
+static int receive(struct step *s, int n, double *waited, struct error *error)
+{
+    struct run *r = s->run;
+    struct slice *x = &s->slices[n];
+    struct batch *b = loader_next(r->loader, waited, error);
+    if (!b) return -1;
+    *x = (struct slice){.size = b->size, .slot = (int)(r->received++ % r->pixel_slots)};
+    x->samples = memcpy(arena_take(s->host, (size_t)r->slice, sizeof *x->samples), b->samples, (size_t)r->slice * sizeof *x->samples);
+    x->epochs = memcpy(arena_take(s->host, (size_t)r->slice, sizeof *x->epochs), b->epochs, (size_t)r->slice * sizeof *x->epochs);
+    x->pixels = r->device.kernels->stage(&r->device, x->slot, b->pixels, (size_t)(r->slice * b->size * b->size * 3));
+    x->words = text_pack(s->host, &r->device, &r->buffers, b->ids, r->slice, r->clip.config.text.context_length);
+    return 0;
+}
 
 /* A frozen tower is embedded without recording even in a recorded pass. */
 static void embed(struct step *s, int n, bool record)
 {
     struct run *r = s->run;
     struct slice *x = &s->slices[n];
-    int64_t size = s->batch->size, row = n * r->slice, dim = r->clip.config.embed_dim;
     x->first = r->tape.segment_count;
     r->tape.recompute = r->config.recompute;
     r->tape.recording = record && !r->config.lock_image;
-    x->tokens = vision_tokens(&r->tape, &r->clip.vision, s->batch->pixels + row * size * size * 3, r->slice, size, NULL, r->clip.config.vision.layers);
+    x->tokens = vision_tokens(&r->tape, &r->clip.vision, x->pixels, r->slice, x->size, NULL, r->clip.config.vision.layers);
     x->image = vision_pool(&r->tape, &r->clip.vision, x->tokens, r->slice);
     r->tape.recording = record && !r->config.lock_text;
     x->text = text_forward(&r->tape, &r->clip.text, &x->words);
     x->end = r->tape.segment_count;
-    memcpy(s->images + row * dim, x->image->data, (size_t)(r->slice * dim) * sizeof(float));
-    memcpy(s->texts + row * dim, x->text->data, (size_t)(r->slice * dim) * sizeof(float));
 }
 
-static void forward(struct step *s)
+/* The features of slice n into the batch's. */
+static void keep_features(struct step *s, int n)
 {
     struct run *r = s->run;
-    int64_t context = r->clip.config.text.context_length, dim = r->clip.config.embed_dim;
-    size_t floats = (size_t)(r->local * dim);
-    s->slices = arena_take(&r->arena, (size_t)r->mine, sizeof *s->slices);
-    s->images = arena_take(&r->arena, floats, sizeof(float));
-    s->texts = arena_take(&r->arena, floats, sizeof(float));
-    s->d_images = arena_take(&r->arena, floats, sizeof(float));
-    s->d_texts = arena_take(&r->arena, floats, sizeof(float));
-    for (int n = 0; n < r->mine; n++) {
-        s->slices[n] = (struct slice){.words = text_pack(&r->arena, s->batch->ids + n * r->slice * context, r->slice, context)};
-        embed(s, n, !r->config.grad_cache);
-        if (r->config.grad_cache) tape_reset(&r->tape);
-    }
+    const struct kernels *k = r->device.kernels;
+    struct slice *x = &s->slices[n];
+    int64_t count = r->slice * r->clip.config.embed_dim;
+    k->round(&r->device, (char *)s->images + real_bytes(r, n * r->slice), x->image->data, count);
+    k->round(&r->device, (char *)s->texts + real_bytes(r, n * r->slice), x->text->data, count);
+    k->sum_floats(&r->device, s->finite + n, x->image->data, count);
+    k->sum_floats(&r->device, s->finite + r->mine + n, x->text->data, count);
 }
 
-/* Gradients of one slice into the accumulator; returns the slice's share of the mask loss. */
-static double backward(struct step *s, int n)
+static int forward(struct step *s, double *waited, struct error *error)
+{
+    struct run *r = s->run;
+    for (int n = 0; n < r->mine; n++) {
+        if (!r->device.planning && receive(s, n, waited, error) < 0) return -1;
+        r->device.kernels->staged(&r->device, s->slices[n].slot);
+        embed(s, n, !r->config.grad_cache);
+        keep_features(s, n);
+        if (r->config.grad_cache) tape_reset(&r->tape);
+    }
+    return 0;
+}
+
+static void walk_back(struct run *r, int first, int end, bool last)
+{
+    r->tape.between = last && r->gradients.sent ? accumulator_send : NULL;
+    r->tape.between_context = &r->gradients;
+    tape_backward(&r->tape, first, end);
+    r->tape.between = NULL;
+}
+
+/* Gradients of one slice into the accumulator, and the slice's sum of mask cosines. */
+static void backward(struct step *s, int n)
 {
     struct run *r = s->run;
     struct slice *x = &s->slices[n];
-    int64_t dim = r->clip.config.embed_dim, row = n * r->slice;
+    int64_t at = n * r->slice * r->clip.config.embed_dim;
     if (r->config.grad_cache) embed(s, n, true);
     struct mask mask = {0};
     bool masked = r->config.mask_weight > 0 && !r->config.lock_image;
-    if (masked) mask_targets(&mask, r, s->batch, row, x->tokens);
+    if (masked) mask_targets(&mask, r, s->host, x);
     accumulator_begin(&r->gradients);
-    tape_seed(&r->tape, x->image, s->d_images + row * dim);
-    tape_seed(&r->tape, x->text, s->d_texts + row * dim);
-    tape_backward(&r->tape, x->first, x->end);
-    double loss = masked ? mask_learn(&mask, r) : 0;
+    tape_seed(&r->tape, x->image, s->d_images + at);
+    tape_seed(&r->tape, x->text, s->d_texts + at);
+    walk_back(r, x->first, x->end, n == 0 && !masked);
+    if (masked) {
+        int first = r->tape.segment_count;
+        mask_forward(&mask, r, s->mask + n);
+        walk_back(r, first, r->tape.segment_count, n == 0);
+    }
     accumulator_end(&r->gradients);
     if (r->config.grad_cache) tape_reset(&r->tape);
-    return loss;
-}
-
-/* The message for numbers that are not finite: which step, slice, samples. */
-static int not_finite(struct step *s, const char *what, struct error *error)
-{
-    struct run *r = s->run;
-    int64_t dim = r->clip.config.embed_dim;
-    int guilty = -1;
-    for (int n = 0; n < r->mine && guilty < 0; n++)
-        for (int64_t i = n * r->slice * dim; i < (n + 1) * r->slice * dim; i++)
-            if (!isfinite(s->images[i]) || !isfinite(s->texts[i])) guilty = n;
-    int64_t where = world_max(r->world, guilty < 0 ? -1 : r->world->rank * r->mine + guilty);
-    if (guilty < 0 && where >= 0) return error_set(error, ERROR_FAILED, "a slice of another rank is not finite");
-    struct str ids = {0};
-    int first = guilty < 0 ? 0 : guilty, end = guilty < 0 ? (int)r->mine : guilty + 1;
-    for (int64_t i = first * r->slice; i < end * r->slice && ids.len < 900; i++) str_printf(&ids, " %ld", (long)s->batch->samples[i]);
-    error_set(error, ERROR_FAILED,
-              "step %ld: the %s is not finite (%s %d, samples%s); the last checkpoint stays, resume from it with a lower --lr or without these samples",
-              (long)r->step + 1, what, guilty < 0 ? "no slice alone, first" : "slice", (int)(r->world->rank * r->mine) + first, ids.data);
-    str_free(&ids);
-    return -1;
-}
-
-/* One value a slice, summed over all slices in the fixed tree. */
-static double tree_sum(const struct run *r, double *values)
-{
-    for (int64_t width = 1; width < r->mine; width *= 2)
-        for (int64_t n = 0; n + width < r->mine; n += 2 * width) values[n] += values[n + width];
-    double sum = values[0];
-    world_sum_doubles(r->world, &sum, 1);
-    return sum;
+    r->device.kernels->stage_done(&r->device, x->slot);
 }
 
 static double step_macs(const struct step *s)
 {
     const struct run *r = s->run;
-    double macs = (double)r->local * vision_macs(&r->clip.vision, s->batch->size);
+    double macs = (double)r->local * vision_macs(&r->clip.vision, s->slices[0].size);
     for (int n = 0; n < r->mine; n++) {
         const struct text_batch *w = &s->slices[n].words;
         double squares = 0;
@@ -123,34 +130,150 @@ static double step_macs(const struct step *s)
     return macs;
 }
 
-int step_train(struct run *r, struct batch *batch, struct error *error)
+static void step_begin(struct step *s, struct run *r)
 {
-    double start = clock_seconds();
-    struct step s = {.run = r, .batch = batch};
+    *s = (struct step){.run = r, .host = &r->host[r->step & 1]};
     tape_reset(&r->tape);
-    arena_release(&r->arena, 0);
-    forward(&s);
-    float *log_scale = r->clip.logit_scale->data;
-    struct contrastive_result loss = contrastive_loss(&r->device, r->world, s.images, s.texts, s.d_images, s.d_texts, r->local,
-                                                      r->clip.config.embed_dim, (int)r->slices, expf(*log_scale));
-    if (!isfinite(loss.loss)) return world_agree(r->world, not_finite(&s, "loss", error), error);
+    arena_release(s->host, 0);
+    arena_release(&r->buffers, 0);
+    s->slices = arena_take(s->host, (size_t)r->mine, sizeof *s->slices);
+    s->images = arena_take(&r->buffers, real_bytes(r, r->local), 1);
+    s->texts = arena_take(&r->buffers, real_bytes(r, r->local), 1);
+    s->d_images = arena_take(&r->buffers, (size_t)(r->local * r->clip.config.embed_dim), sizeof(float));
+    s->d_texts = arena_take(&r->buffers, (size_t)(r->local * r->clip.config.embed_dim), sizeof(float));
+    s->finite = arena_take(&r->buffers, (size_t)(2 * r->mine), sizeof *s->finite);
+    s->mask = arena_take(&r->buffers, (size_t)r->mine, sizeof *s->mask);
+}
 
-    double *mask_loss = arena_take(&r->arena, (size_t)r->mine, sizeof *mask_loss);
-    for (int n = (int)r->mine - 1; n >= 0; n--) mask_loss[n] = backward(&s, n);
-    float *gradients = accumulator_sum(&r->gradients);
-    /* the gradient of the logit scale is known whole: rank 0 brings it into the sum */
+/* What the step will have to say, gathered on the device and sent on its way. */
+static void report_begin(struct step *s, double rate, double waited)
+{
+    struct run *r = s->run;
+    const struct kernels *k = r->device.kernels;
+    struct step_figures *f = r->figures; /* on the device: only addresses are formed */
+    k->copy(&r->device, f->totals, r->contrastive.totals, sizeof f->totals);
+    k->copy(&r->device, &f->norm, r->optimizer.norm, sizeof f->norm);
+    k->copy(&r->device, &f->factor, r->optimizer.factor, sizeof f->factor);
+    k->copy(&r->device, &f->log_scale, r->clip.logit_scale->master, sizeof f->log_scale);
+    if (r->config.mask_weight > 0) {
+        k->tree_sum(&r->device, s->mask, r->mine);
+        comm_sum_doubles(&r->comm, s->mask, 1);
+        k->copy(&r->device, &f->mask, s->mask, sizeof f->mask);
+    }
+    k->copy(&r->device, f->finite, s->finite, (size_t)(2 * r->mine) * sizeof *f->finite);
+    k->fetch_begin(&r->device, (int)(r->step & 1), f, sizeof *f + (size_t)(2 * r->mine) * sizeof *f->finite);
+    r->pending[r->step & 1] = (struct pending_step){.slices = s->slices, .rate = rate, .waited = waited, .macs = step_macs(s), .active = true};
+}
+
+/* The message for numbers that are not finite: which step, slice, samples. */
+static int not_finite(struct run *r, int64_t step, const struct step_figures *f, const struct slice *slices, struct error *error)
+{
+    int guilty = -1;
+    for (int n = (int)r->mine - 1; n >= 0; n--)
+        if (!isfinite(f->finite[n]) || !isfinite(f->finite[r->mine + n])) guilty = n;
+    const char *what = isfinite(f->totals[CONTRASTIVE_LOSS]) ? "gradient" : "loss";
+    int64_t where = world_max(r->world, guilty < 0 ? -1 : r->world->rank * r->mine + guilty);
+    if (guilty < 0 && where >= 0) return error_set(error, ERROR_FAILED, "a slice of another rank is not finite");
+    struct str ids = {0};
+    int first = guilty < 0 ? 0 : guilty, end = guilty < 0 ? (int)r->mine : guilty + 1;
+    for (int n = first; n < end; n++)
+        for (int64_t i = 0; i < r->slice && ids.len < 900; i++) str_printf(&ids, " %ld", (long)slices[n].samples[i]);
+    error_set(error, ERROR_FAILED,
+              "step %ld: the %s is not finite (%s %d, samples%s); the last checkpoint stays, resume from it with a lower --lr or without these samples",
+              (long)step, what, guilty < 0 ? "no slice alone, first" : "slice", (int)(r->world->rank * r->mine) + first, ids.data);
+    str_free(&ids);
+    return -1;
+}
+
+/* Take in the figures of step `step` (counted from 0), if they are still on their way. */
+static int collect(struct run *r, int64_t step, struct error *error)
+{
+    struct pending_step *p = &r->pending[step & 1];
+    if (step < 0 || !p->active) return 0;
+    p->active = false;
+    struct step_figures *f = mem_alloc(sizeof *f + (size_t)(2 * r->mine) * sizeof *f->finite, 1);
+    r->device.kernels->fetch_end(&r->device, (int)(step & 1), f);
+    int rc = 0;
+    if (!isfinite(f->totals[CONTRASTIVE_LOSS]) || f->factor == 0)
+        rc = world_agree(r->world, not_finite(r, step + 1, f, p->slices, error), error);
+    struct contrastive_result c = contrastive_result(&r->contrastive, f->totals);
+    double mask = r->config.mask_weight > 0 ? 1 - f->mask / mask_rows(r, p->slices[0].size) : 0, now = clock_seconds();
+    r->report = (struct step_report){.step = step + 1, .loss = c.loss + r->config.mask_weight * mask, .contrastive = c.loss, .mask = mask,
+                                     .accuracy = c.accuracy, .rate = p->rate, .grad_norm = f->norm, .logit_scale = exp((double)f->log_scale),
+                                     .data_seconds = p->waited, .seconds = now - r->clock, .macs = p->macs};
+    r->clock = now;
+    free(f);
+    if (rc == 0) run_report(r);
+    return rc;
+}
+
+int step_drain(struct run *r, struct error *error)
+{
+    return collect(r, r->step - 2, error) < 0 || collect(r, r->step - 1, error) < 0 ? -1 : 0;
+}
+
+int step_train(struct run *r, struct error *error)
+{
+    struct step s;
+    double waited = 0;
+    step_begin(&s, r);
+    int rc = forward(&s, &waited, error);
+    if (world_agree(r->world, rc, error) < 0) return -1;
+    float *log_scale = r->clip.logit_scale->master;
+    contrastive_run(&r->contrastive, s.images, s.texts, s.d_images, s.d_texts, log_scale);
+    for (int n = (int)r->mine - 1; n >= 0; n--) backward(&s, n);
+    bool reduced;
+    float *gradients = accumulator_sum(&r->gradients, &reduced);
+    /* The gradient of the logit scale is known whole: one rank brings it into the sum, or, summed already, everyone. */
+    const struct kernels *k = r->device.kernels;
     const struct parameter *scale = parameters_find(&r->clip.parameters, "logit_scale");
-    gradients[scale->offset] = r->world->rank ? 0 : (float)loss.logit_scale;
+    if (reduced || !r->world->rank) k->scale_gradient(&r->device, gradients + scale->offset, r->contrastive.totals + CONTRASTIVE_SCALE, log_scale);
 
     double rate = schedule_rate(r->config.lr, r->config.lr_min, r->step, r->config.warmup, r->steps);
-    double norm = optimizer_step(&r->optimizer, gradients, rate, r->step + 1);
-    if (!isfinite(norm)) return world_agree(r->world, not_finite(&s, "gradient", error), error);
-    if (*log_scale > (float)CLIP_MAX_LOGIT_SCALE) *log_scale = (float)CLIP_MAX_LOGIT_SCALE;
-    if (*log_scale < 0) *log_scale = 0;
+    optimizer_step(&r->optimizer, gradients, reduced, rate, r->step + 1);
+    k->clamp(&r->device, log_scale, 0, (float)CLIP_MAX_LOGIT_SCALE, r->optimizer.factor);
+    report_begin(&s, rate, waited);
     r->step++;
-    double mask = r->config.mask_weight > 0 ? tree_sum(r, mask_loss) : 0;
-    r->report = (struct step_report){.loss = loss.loss + r->config.mask_weight * mask, .contrastive = loss.loss, .mask = mask,
-                                     .accuracy = loss.accuracy, .rate = rate, .grad_norm = norm, .data_seconds = r->report.data_seconds,
-                                     .step_seconds = clock_seconds() - start, .macs = step_macs(&s)};
-    return 0;
+    /* a GPU is still at it: take in what the step before has to say */
+    return k->reserve ? collect(r, r->step - 2, error) : step_drain(r, error);
+}
+
+static void plan_slice(struct step *s, int n)
+{
+    struct run *r = s->run;
+    struct slice *x = &s->slices[n];
+    int64_t context = r->clip.config.text.context_length;
+    *x = (struct slice){.size = r->largest, .slot = n};
+    x->samples = memset(arena_take(s->host, (size_t)r->slice, sizeof *x->samples), 0, (size_t)r->slice * sizeof *x->samples);
+    x->epochs = memset(arena_take(s->host, (size_t)r->slice, sizeof *x->epochs), 0, (size_t)r->slice * sizeof *x->epochs);
+    int32_t *ids = mem_zalloc((size_t)(r->slice * context), sizeof *ids);
+    for (int64_t i = 0; i < r->slice; i++) ids[(i + 1) * context - 1] = 1; /* as long as a text can be */
+    x->words = text_pack(s->host, &r->device, &r->buffers, ids, r->slice, context);
+    free(ids);
+}
+
+void step_plan(struct run *r)
+{
+    struct step s;
+    struct device *d = &r->device;
+    if (!d->kernels->reserve) return;
+    size_t fixed = d->mapped, before = d->committed;
+    d->planning = true;
+    for (int i = 0; i < r->pixel_slots; i++) d->kernels->stage(d, i, NULL, (size_t)(r->slice * r->largest * r->largest * 3));
+    step_begin(&s, r);
+    for (int n = 0; n < r->mine; n++) {
+        plan_slice(&s, n);
+        s.slices[n].pixels = d->kernels->stage(d, n, NULL, (size_t)(r->slice * r->largest * r->largest * 3));
+    }
+    struct error none = {0};
+    double waited;
+    forward(&s, &waited, &none);
+    for (int n = (int)r->mine - 1; n >= 0; n--) backward(&s, n);
+    r->gradients.waiting = 0;
+    tape_reset(&r->tape);
+    d->planning = false;
+    double gib = 1024. * 1024 * 1024;
+    log_info("memory planned: %.2f GiB of %.2f on the GPU: weights, gradients, optimizer and loss %.2f, pictures and gradients between blocks %.2f, activations %.2f",
+             (double)(d->mapped + d->committed) / gib, (double)d->total / gib, (double)fixed / gib, (double)(d->mapped - fixed) / gib,
+             (double)(d->committed - before) / gib);
 }

@@ -4,8 +4,23 @@
 
 #include "trainer/run.h"
 
-/* (all) Fills run->report and advances run->step.  A loss or gradient that is not finite is an error that names step, slice and samples;
- * the weights are then still those of the step before. */
-int step_train(struct run *run, struct batch *batch, struct error *error);
+/* A slice of the batch on its way through the step. */
+struct slice {
+    int size, slot;               /* pixels a side; where they are staged */
+    const uint8_t *pixels;        /* on the device */
+    int64_t *samples;             /* [slice] */
+    uint64_t *epochs;             /* [slice] */
+    struct text_batch words;
+    struct tensor *image, *text, *tokens;
+    int first, end;               /* segments on the tape */
+};
+
+/* (all) Advances run->step; its figures reach run_report when they are known, on a GPU during the next step.  A loss or gradient that is
+ * not finite is an error that names step, slice and samples; that step has then changed no weights. */
+int step_train(struct run *run, struct error *error);
+/* (all) Wait for the figures of all steps done. */
+int step_drain(struct run *run, struct error *error);
+/* A dry run on the largest shapes: takes all the device memory a step needs, and says how much.  Nothing on the CPU. */
+void step_plan(struct run *run);
 
 #endif

@@ -49,7 +49,7 @@ int validate(struct run *r, struct error *error)
     if (rc == 0) {
         embed_texts(&e, captions, count, texts);
         for (int64_t i = 0; i < count; i++) owner[i] = (int32_t)i;
-        struct retrieval m = metrics_retrieval(&r->device, r->world, images, count, texts, owner, count, dim);
+        struct retrieval m = metrics_retrieval(&r->host_device, r->world, images, count, texts, owner, count, dim);
         report(r, &m, count, clock_seconds() - start);
     }
     for (int64_t i = 0; i < count; i++) free(captions[i]);

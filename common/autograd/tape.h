@@ -8,11 +8,11 @@
  * forgotten except its output; the backward pass replays its calls, bit for bit, before walking them.  Gradients of tensors
  * inside a segment live while its backward pass runs; gradients of segment outputs come from a small pool.
  *
- * Without recording nothing is noted, and closing a segment overwrites its input `x` with its output: code that wants
- * to keep the tokens of a layer copies them first.
+ * Without recording nothing is noted.  Segments then take turns on two scratch arenas, and closing one gives up its input `x`: code that
+ * wants to keep the tokens of a layer copies them first.
  *
- * Backward passes run over whole segments, last recorded first: the memory is a stack.  Tensors and host data given
- * to ops (token ids, pixels) must outlive the backward pass. */
+ * Backward passes run over whole segments, last recorded first: the memory is a stack.  Tensors and arrays given
+ * to ops (token ids, pixels; in device memory) must outlive the backward pass. */
 #ifndef AUTOGRAD_TAPE_H
 #define AUTOGRAD_TAPE_H
 
@@ -35,6 +35,7 @@ struct call {
 struct op_def {
     const char *name;
     bool saves;    /* forward keeps something besides its output for backward: replay even the last call of a segment */
+    bool wide;     /* out is float whatever the device computes in */
     bool in_place; /* out shares the memory of in[0]; its backward hands the gradient over */
     void (*forward)(struct tape *tape, struct call *call);
     void (*backward)(struct tape *tape, struct call *call); /* NULL: inference only, refused when a gradient is needed */
@@ -44,20 +45,24 @@ struct segment {
     int first, end;      /* calls */
     bool forgotten;
     size_t kept, scratch; /* arena marks at opening */
+    int side;
     struct tensor *output;
 };
 
 struct tape {
     struct device *device;
     bool recording, recompute;
-    struct arena notes, kept, scratch, grads;
+    struct arena notes, kept, scratch[2], grads;
     struct call *calls;
     struct segment *segments;
     int call_count, call_cap, segment_count, segment_cap;
     int open; /* the segment being recorded or walked, -1 when none */
+    int side; /* which scratch the open segment uses */
+    void (*between)(void *context); /* called after each segment of a backward pass, when set */
+    void *between_context;
     struct {
-        float *data;
-        size_t floats;
+        void *data;
+        size_t bytes;
         bool used;
     } pool[TAPE_SLOTS];
 };
@@ -74,7 +79,7 @@ struct tensor *tape_close_segment(struct tape *tape, struct tensor *input, struc
 /* Backward over segments [first, end), which must be the last ones recorded; afterwards they are gone.  The gradients of
  * their outputs must have been set by tape_seed. */
 void tape_backward(struct tape *tape, int first, int end);
-/* Copy grad [rows, cols] into the tensor's gradient (adding when it has one). */
+/* Copy grad [rows, cols] into the tensor's gradient, its first. */
 void tape_seed(struct tape *tape, struct tensor *tensor, const float *grad);
 
 size_t tape_peak(const struct tape *tape); /* bytes of activations, scratch and gradients at most so far */
@@ -84,12 +89,15 @@ size_t tape_peak(const struct tape *tape); /* bytes of activations, scratch and 
 /* Run `op` on in[0 .. OP_INPUTS) and return its output [rows, cols]; `bytes` of attributes are copied. */
 struct tensor *tape_apply(struct tape *tape, const struct op_def *op, struct tensor *const in[OP_INPUTS], int64_t rows, int64_t cols,
                           const void *attributes, size_t bytes);
-/* Floats that live as long as the output being computed. */
+/* Floats, or elements of type real, that live as long as the output being computed. */
 float *tape_take(struct tape *tape, int64_t count);
+void *tape_take_real(struct tape *tape, int64_t count);
+/* The same until the backward call that takes them returns. */
+void *tape_borrow(struct tape *tape, int64_t count, size_t size);
 
 /* Where to put the gradient of t, and whether to add; data is NULL when none is wanted.  Counts as touching. */
 struct gradient {
-    float *data;
+    void *data;
     bool accumulate;
 };
 struct gradient tape_gradient(struct tape *tape, struct tensor *t);

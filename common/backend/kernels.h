@@ -1,9 +1,17 @@
-/* The table of kernels: everything a device must be able to compute.
+/* The table of kernels: everything a device must be able to compute, and the memory it computes in.
  *
  * The CPU table (cpu/table.c) is complete, plain C, and the oracle for any other; ops call through the table and never
- * ask which device they are on.  All matrices are row-major float32 of shape [rows, cols] without gaps unless a leading
- * dimension (ld, in elements) is given.  Outputs come first.  Where `accumulate` is a parameter, false means overwrite.
- * Kernels do not fail: shapes are checked by the ops.  Results never depend on the number of threads. */
+ * ask which device they are on.  Arrays lie in memory of the device unless said to be host memory.  All matrices are
+ * row-major of shape [rows, cols] without gaps unless a leading dimension (ld, in elements) is given.
+ *
+ * `real` is the type a table computes in: activations, their gradients and the weights as the products read them.  A table is
+ * compiled for one type (float on the CPU; float or bfloat16 with CUDA); everyone else sees void.  What is written as float or double
+ * is that type in every table: norm parameters, statistics, gradients of parameters, master weights, features of unit length.
+ * Sums are taken in float or wider whatever `real` is.
+ *
+ * Outputs come first.  Where `accumulate` is a parameter, false means overwrite.  Kernels do not fail: shapes are checked by
+ * the ops.  They may return before their work is done; what is called later sees the results.  CPU results never depend on the number of
+ * threads. */
 #ifndef BACKEND_KERNELS_H
 #define BACKEND_KERNELS_H
 
@@ -11,14 +19,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifndef BACKEND_REAL
+typedef void real;
+#else
+typedef BACKEND_REAL real;
+#endif
+
 struct device;
 
-/* What happens to the input of a linear layer on its way in; done while packing, so it is never stored. */
+/* What happens to the input of a linear layer on its way in.  A CPU does it while packing; a table that `keeps_inputs` stores
+ * the result: of the norm in `kept`, written by linear_forward; of GELU where the layer that made the input put it. */
 enum linear_input { LINEAR_PLAIN, LINEAR_GELU, LINEAR_NORM };
 struct linear_prepare {
     enum linear_input kind;
-    const float *mean, *rstd;   /* [rows], LINEAR_NORM */
+    float *mean, *rstd;         /* [rows], LINEAR_NORM: written forward, read backward */
     const float *scale, *shift; /* [in],   LINEAR_NORM */
+    real *kept;                 /* [rows, in], NULL unless the table keeps inputs */
 };
 
 /* Scaled dot-product attention over packed sequences.  Sequence s owns rows q_start[s] .. q_start[s + 1] of q and o and
@@ -27,46 +43,92 @@ struct linear_prepare {
  * lse [q rows, heads] holds log sum exp of the scaled scores for the backward pass; NULL when only inferring. */
 struct attention {
     int64_t sequences, heads, head_dim;
-    const int32_t *q_start, *k_start; /* [sequences + 1] each, host memory */
+    const int32_t *q_start, *k_start; /* [sequences + 1] each */
+    int64_t q_longest, k_longest;     /* rows of the longest sequence */
+    bool uniform;                     /* all sequences are that long */
     bool causal;
-    const float *q, *k, *v;
+    const real *q, *k, *v;
     int64_t ld_q, ld_kv;
-    float *o, *lse; /* o [q rows, heads * head_dim] */
+    real *o;    /* [q rows, heads * head_dim] */
+    float *lse;
     /* backward only: d_o like o; d_q, d_k, d_v like q, k, v with the same leading dimensions, overwritten */
-    const float *d_o;
-    float *d_q, *d_k, *d_v;
+    const real *d_o;
+    real *d_q, *d_k, *d_v;
 };
 
-struct adam_step {
-    float lr, beta1, beta2, eps, decay;
+/* One update of a part of the flat parameter store (tensor/parameters.h), all tensors at once.  The store is cut into blocks of
+ * SQUARE_BLOCK floats, none of which two parameters share; owner [count / SQUARE_BLOCK] is the parameter of each, -1 where nothing is to
+ * be updated.  `clip` multiplies the gradients; 0 (the norm was not finite) leaves everything as it is. */
+struct update {
+    float *p, *m, *v, *g; /* [count]; g: gradient, for LAMB then the direction */
+    real *compute;        /* [count] the weights as products read them, written along with p; NULL when that is p itself */
+    int64_t count;
+    const int32_t *owner;
+    const float *decay;   /* of each parameter; 0: no decay, and no trust ratio */
+    const float *clip;    /* [1] */
+    double *p_sums, *g_sums;                       /* LAMB: block sums of squares of p and of the direction, [count / SQUARE_BLOCK] */
+    const double *weight_squares, *update_squares; /* LAMB: the same summed by parameter */
+    float rate, beta1, beta2, eps;
     float correct1, correct2; /* 1 - beta^step */
-    float clip;               /* gradients are multiplied by this first */
 };
 
 struct kernels {
-    const char *name; /* "cpu/x86-64-v4" ... */
+    const char *name;  /* "cpu/x86-64-v4", "cuda/bf16" ... */
+    size_t real_bytes; /* of one `real` */
+    bool keeps_inputs; /* see struct linear_prepare */
+    int strip_rows;    /* rows of logits that make a good strip of the contrastive loss */
+    int slice_columns; /* texts it wants to meet at a time; 0: the slices as they are */
 
     size_t (*scratch_floats)(void); /* packing space a thread needs */
 
-    /* y = in(x) w^T + b + residual.  x [rows, in], w [out, in], b [out] or NULL, residual [rows, out] or NULL (may be y). */
-    void (*linear_forward)(struct device *d, float *y, const float *x, const float *w, const float *b, const float *residual,
+    /* --- memory --- */
+    void *(*map)(struct device *d, size_t bytes); /* zeroed */
+    void (*unmap)(struct device *d, void *block, size_t bytes);
+    void *(*host_map)(struct device *d, size_t bytes); /* host memory that uploads read without waiting; zeroed */
+    void (*host_unmap)(struct device *d, void *block, size_t bytes);
+    /* Address space that gets memory behind it with `commit`, for arenas (base/memory.h); NULL where arenas do it themselves. */
+    void *(*reserve)(struct device *d, size_t bytes);
+    void (*commit)(void *d, void *base, size_t from, size_t to);
+    void (*release)(void *d, void *base, size_t bytes, size_t committed);
+    /* Bytes of host memory -> device.  `from` must stay as it is until `wait`, or a fetch begun later has ended. */
+    void (*upload)(struct device *d, void *to, const void *from, size_t bytes);
+    void (*download)(struct device *d, void *to, const void *from, size_t bytes); /* device -> host memory, done on return */
+    void (*copy)(struct device *d, void *to, const void *from, size_t bytes);
+    void (*wait)(struct device *d); /* until all that was called is done */
+
+    /* A large host buffer on its way to the kernels beside their work.  stage: begin, returns where kernels will find it (slots are
+     * numbered; the same slot of the same size is used again).  staged: kernels called from now on may read it.  stage_done: those
+     * called so far were the last.  `host` must stay as it is until the slot is staged again. */
+    const void *(*stage)(struct device *d, int slot, const void *host, size_t bytes);
+    void (*staged)(struct device *d, int slot);
+    void (*stage_done)(struct device *d, int slot);
+    /* Device -> host without waiting at once: what `from` holds after the kernels called so far. */
+    void (*fetch_begin)(struct device *d, int slot, const void *from, size_t bytes);
+    void (*fetch_end)(struct device *d, int slot, void *to);
+
+    /* --- products --- */
+
+    /* y = in(x) w^T + b + residual.  x [rows, in], w [out, in], b [out] or NULL, residual [rows, out] or NULL (may be y).
+     * gelu [rows, out]: GELU(y) as well (then residual is NULL); NULL unless the table keeps inputs. */
+    void (*linear_forward)(struct device *d, real *y, real *gelu, const real *x, const real *w, const real *b, const real *residual,
                            int64_t rows, int64_t in, int64_t out, struct linear_prepare prepare);
     /* dx (+)= dy w;  with gate [rows, in]: dx = (dy w) * GELU'(gate), then accumulate must be false. */
-    void (*linear_backward_input)(struct device *d, float *dx, const float *dy, const float *w, const float *gate, int64_t rows,
+    void (*linear_backward_input)(struct device *d, real *dx, const real *dy, const real *w, const real *gate, int64_t rows,
                                   int64_t in, int64_t out, bool accumulate);
     /* dw (+)= dy^T in(x), db (+)= column sums of dy (db may be NULL). */
-    void (*linear_backward_weight)(struct device *d, float *dw, float *db, const float *dy, const float *x, int64_t rows, int64_t in,
+    void (*linear_backward_weight)(struct device *d, float *dw, float *db, const real *dy, const real *x, int64_t rows, int64_t in,
                                    int64_t out, struct linear_prepare prepare, bool accumulate_w, bool accumulate_b);
-    /* c (+)= a b with a [m, k] (or [k, m] when a_rows_k), b [k, n] when b_rows_k, else [n, k]. */
-    void (*matmul)(struct device *d, float *c, int64_t ld_c, const float *a, int64_t ld_a, bool a_rows_k, const float *b, int64_t ld_b,
-                   bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
+    /* c (+)= a b with a [m, k] (or [k, m] when a_rows_k), b [k, n] when b_rows_k, else [n, k].  c: float when wide, else real. */
+    void (*matmul)(struct device *d, void *c, bool wide, int64_t ld_c, const real *a, int64_t ld_a, bool a_rows_k, const real *b,
+                   int64_t ld_b, bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
 
-    /* Layer norm: y = (x - mean) * rstd * scale + shift,  rstd = 1 / sqrt(variance + eps).  mean, rstd [rows]. */
-    void (*norm_stats)(struct device *d, float *mean, float *rstd, const float *x, int64_t rows, int64_t cols, float eps);
-    void (*norm_forward)(struct device *d, float *y, const float *mean, const float *rstd, const float *x, const float *scale,
-                         const float *shift, int64_t rows, int64_t cols);
+    /* --- rows --- */
+
+    /* Layer norm: y = (x - mean) * rstd * scale + shift,  rstd = 1 / sqrt(variance + eps).  mean, rstd [rows] are written. */
+    void (*norm_forward)(struct device *d, real *y, float *mean, float *rstd, const real *x, const float *scale, const float *shift,
+                         int64_t rows, int64_t cols, float eps);
     /* dx (+)=, d_scale (+)=, d_shift (+)=; dx may be dy (then accumulate_x is false).  Any output may be NULL. */
-    void (*norm_backward)(struct device *d, float *dx, float *d_scale, float *d_shift, const float *dy, const float *x,
+    void (*norm_backward)(struct device *d, real *dx, float *d_scale, float *d_shift, const real *dy, const real *x,
                           const float *mean, const float *rstd, const float *scale, int64_t rows, int64_t cols, bool accumulate_x,
                           bool accumulate_scale, bool accumulate_shift);
 
@@ -76,66 +138,99 @@ struct kernels {
     /* Rotate pairs (2i, 2i+1) of each head of x [rows, heads * head_dim] (leading dimension ld) in place:
      *   (a, b) -> (a cos - b sin, b cos + a sin);  inverse negates the sine.
      * Row r uses row r % tokens of cosine, sine [tokens, head_dim / 2]. */
-    void (*rotary)(struct device *d, float *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
+    void (*rotary)(struct device *d, real *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
                    const float *sine, int64_t tokens, bool inverse);
+
+    /* y = x + keep * gamma * branch: a residual branch with LayerScale gamma [cols] (or NULL) and DropPath keep [sequences] (or NULL),
+     * one value for each of the rows / sequences consecutive rows.  y may be x.  Backward: d_branch = keep * gamma * dy;
+     * d_gamma (+)= sum over rows of keep * branch * dy. */
+    void (*branch_forward)(struct device *d, real *y, const real *x, const real *branch, const float *gamma, const float *keep, int64_t rows,
+                           int64_t cols, int64_t sequences);
+    void (*branch_backward)(struct device *d, real *d_branch, float *d_gamma, const real *dy, const real *branch, const float *gamma,
+                            const float *keep, int64_t rows, int64_t cols, int64_t sequences, bool accumulate_gamma);
 
     /* out [images * (size/patch)^2, 3 * patch^2], columns in order (channel, y, x), of pixels / 127.5 - 1;
      * pixels [images, size, size, 3] uint8. */
-    void (*patches)(struct device *d, float *out, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
+    void (*patches)(struct device *d, real *out, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
 
     /* out row (n, 0) = class_token + positions[0], row (n, t + 1) = patch (n, t) + positions[t + 1]; without class_token rows
-     * are (n, t).  hidden [images * patches] or NULL: where it is 1 the patch counts as zero. */
-    void (*tokens_forward)(struct device *d, float *out, const float *patches, const float *class_token, const float *positions,
+     * are (n, t).  hidden [images * patches] or NULL: where it is 1 the patch counts as zero.  Backward: d_patches may be NULL. */
+    void (*tokens_forward)(struct device *d, real *out, const real *patches, const real *class_token, const real *positions,
                            const uint8_t *hidden, int64_t images, int64_t count, int64_t width);
-    void (*tokens_backward)(struct device *d, float *d_patches, float *d_class, float *d_positions, const float *dy,
+    void (*tokens_backward)(struct device *d, real *d_patches, float *d_class, float *d_positions, const real *dy,
                             const uint8_t *hidden, int64_t images, int64_t count, int64_t width, bool accumulate_class,
                             bool accumulate_positions);
 
-    /* Bilinear resampling (half-pixel centres, edges clamped) of a grid of rows: out [to * to, width] from x [from * from, width]. */
-    void (*grid_resize)(struct device *d, float *out, const float *x, int64_t to, int64_t from, int64_t width);
-    void (*grid_resize_backward)(struct device *d, float *dx, const float *dy, int64_t to, int64_t from, int64_t width, bool accumulate);
+    /* Bilinear resampling (half-pixel centres, edges clamped) of a grid of rows, `first` rows before it copied:
+     * out [first + to * to, width] from x [first + from * from, width]. */
+    void (*grid_resize)(struct device *d, real *out, const real *x, int64_t first, int64_t to, int64_t from, int64_t width);
+    void (*grid_resize_backward)(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from, int64_t width,
+                                 bool accumulate);
 
-    /* out[r] = table[ids[r]] + positions[places[r]]; backward adds into both (zeroing them first unless accumulating). */
-    void (*embed_forward)(struct device *d, float *out, const float *table, const float *positions, const int32_t *ids,
+    /* out[r] = table[ids[r]] + positions[places[r]]; backward adds into both.  order [rows]: the rows sorted by id (stable), so that one
+     * writer meets all rows of an id, in order. */
+    void (*embed_forward)(struct device *d, real *out, const real *table, const real *positions, const int32_t *ids,
                           const int32_t *places, int64_t rows, int64_t width);
-    void (*embed_backward)(struct device *d, float *d_table, float *d_positions, const float *dy, const int32_t *ids,
-                           const int32_t *places, int64_t rows, int64_t width);
+    void (*embed_backward)(struct device *d, float *d_table, float *d_positions, const real *dy, const int32_t *ids,
+                           const int32_t *places, const int32_t *order, int64_t rows, int64_t width, int64_t position_count);
 
-    void (*gather_rows)(struct device *d, float *out, const float *x, const int32_t *index, int64_t rows, int64_t width);
-    void (*scatter_rows_add)(struct device *d, float *x, const float *y, const int32_t *index, int64_t rows, int64_t width);
+    /* out[r] = x[index[r]]; backward x[index[r]] += y[r], no index twice. */
+    void (*gather_rows)(struct device *d, real *out, const real *x, const int32_t *index, int64_t rows, int64_t width);
+    void (*scatter_rows_add)(struct device *d, real *x, const real *y, const int32_t *index, int64_t rows, int64_t width);
     /* out[r] = x[0] for all rows; backward sums rows in order. */
-    void (*repeat_row)(struct device *d, float *out, const float *x, int64_t rows, int64_t width);
-    void (*sum_rows)(struct device *d, float *out, const float *x, int64_t rows, int64_t width, bool accumulate);
+    void (*repeat_row)(struct device *d, real *out, const real *x, int64_t rows, int64_t width);
+    void (*sum_rows)(struct device *d, float *out, const real *x, int64_t rows, int64_t width, bool accumulate);
 
     /* y = x / max(|x|, 1e-12), norm [rows] = |x| kept for backward. */
-    void (*normalize_forward)(struct device *d, float *y, float *norm, const float *x, int64_t rows, int64_t cols);
-    void (*normalize_backward)(struct device *d, float *dx, const float *dy, const float *y, const float *norm, int64_t rows,
+    void (*normalize_forward)(struct device *d, float *y, float *norm, const real *x, int64_t rows, int64_t cols);
+    void (*normalize_backward)(struct device *d, real *dx, const float *dy, const float *y, const float *norm, int64_t rows,
                                int64_t cols, bool accumulate);
     /* cosine [rows] of x and y row by row; dx (+)= d cosine / dx * weight, y held fixed. */
-    void (*cosine_forward)(struct device *d, float *cosine, const float *x, const float *y, int64_t rows, int64_t cols);
-    void (*cosine_backward)(struct device *d, float *dx, const float *x, const float *y, const float *weight, int64_t rows,
+    void (*cosine_forward)(struct device *d, float *cosine, const real *x, const real *y, int64_t rows, int64_t cols);
+    void (*cosine_backward)(struct device *d, real *dx, const real *x, const real *y, const float *weight, int64_t rows,
                             int64_t cols, bool accumulate);
 
-    void (*add)(struct device *d, float *y, const float *x, int64_t count); /* y += x */
+    void (*add)(struct device *d, float *y, const float *x, int64_t count);     /* y += x */
+    void (*add_real)(struct device *d, real *y, const real *x, int64_t count);  /* the same for activations */
     void (*fill)(struct device *d, float *y, float value, int64_t count);
+    void (*sum_floats)(struct device *d, double *sum, const float *x, int64_t count); /* *sum = sum in double */
+    void (*round)(struct device *d, real *y, const float *x, int64_t count);    /* y = x as real */
 
-    /* Softmax statistics of a strip of logits l = scale * s, s [rows, cols] with leading dimension ld:
+    /* --- contrastive loss; log_scale [1] is the ln of the logit scale, exp(log_scale) = scale --- */
+
+    /* Softmax statistics of a strip of logits l = scale * s, s [rows, cols] with leading dimension ld, merged into those of earlier strips:
      *   row_max, row_sum [rows]: max and sum of exp(l - max) over the columns;  col_max, col_sum [cols] likewise over the rows. */
     void (*softmax_stats)(struct device *d, float *row_max, float *row_sum, float *col_max, float *col_sum, const float *s, int64_t ld,
-                          int64_t rows, int64_t cols, float scale);
-    /* s -> gradient of the symmetric InfoNCE by s, in place:  g = weight * (exp(l - row_lse) + exp(l - col_lse) - 2 [diagonal])
-     * where the diagonal is at column r + diagonal (none when outside); times scale.  Returns sum over the strip of g * s (before
-     * the scale), the gradient of the scale itself. */
-    double (*contrastive_gradient)(struct device *d, float *s, int64_t ld, const float *row_lse, const float *col_lse, int64_t rows,
-                                   int64_t cols, int64_t diagonal, float scale, float weight);
+                          int64_t rows, int64_t cols, const float *log_scale);
+    /* lse [count] = ln of the sum of `parts` statistics max, sum [parts, count], merged in order. */
+    void (*merge_stats)(struct device *d, float *lse, const float *max, const float *sum, int64_t parts, int64_t count);
+    /* g = gradient of the symmetric InfoNCE by s:  weight * scale * (exp(l - row_lse) + exp(l - col_lse) - 2 [diagonal])
+     * where the diagonal is at column r + diagonal (none when outside).  g [rows, cols] with leading dimension ld; may be s when real is float.
+     * *total += sum over the strip of g * s / scale, the gradient of the scale itself. */
+    void (*contrastive_gradient)(struct device *d, real *g, double *total, const float *s, int64_t ld, const float *row_lse, const float *col_lse,
+                                 int64_t rows, int64_t cols, int64_t diagonal, const float *log_scale, float weight);
+    /* Sums over rows i: loss[0] = row_lse + col_lse - 2 own,  hits[0] = count of own >= row_max - 1e-5 scale,  own = scale <x_i, y_i>. */
+    void (*contrastive_loss)(struct device *d, double *loss, double *hits, const real *x, const real *y, const float *row_lse, const float *col_lse,
+                             const float *row_max, int64_t rows, int64_t cols, const float *log_scale);
+    void (*tree_sum)(struct device *d, double *values, int64_t count);                     /* values[0] = sum in a binary tree, count a power of two */
+    void (*scale_gradient)(struct device *d, float *g, const double *sum, const float *log_scale); /* *g = *sum * scale */
 
-    /* Sum of squares in double, over blocks of 4096 elements: out [ceil(count / 4096)]. */
+    /* --- optimizer --- */
+
+    /* Sums of squares in double, over blocks of SQUARE_BLOCK elements: out [count / SQUARE_BLOCK]. */
     void (*square_sums)(struct device *d, double *out, const float *x, int64_t count);
-    /* Moments of Adam with bias correction;  update = m^ / (sqrt(v^) + eps) + decay * p.
-     * adam_apply: p -= lr * update.  lamb_update: leaves `update` in g. */
-    void (*adam_apply)(struct device *d, float *p, float *m, float *v, const float *g, int64_t count, struct adam_step step);
-    void (*lamb_update)(struct device *d, float *g, float *m, float *v, const float *p, int64_t count, struct adam_step step);
-    void (*lamb_apply)(struct device *d, float *p, const float *update, float rate, int64_t count); /* p -= rate * update */
+    /* out[i] = sum of blocks first[i] .. first[i + 1] in order. */
+    void (*parameter_sums)(struct device *d, double *out, const double *blocks, const int32_t *first, int64_t parameters);
+    /* *norm = sqrt(sum of squares [parameters]); *clip = limit / (norm + 1e-6) when limit > 0 and norm > limit, 0 when not finite, else 1. */
+    void (*clip_factor)(struct device *d, double *norm, float *clip, const double *squares, int64_t parameters, double limit);
+    /* Moments of Adam with bias correction;  direction = m^ / (sqrt(v^) + eps) + decay * p.
+     * adam: p -= rate * direction.  lamb_direction: leaves it in g, and both block sums.  lamb_apply: p -= rate * ratio * g with
+     * ratio = |p| / |direction| of the parameter, 1 where its decay or a norm is 0. */
+    void (*adam)(struct device *d, const struct update *u);
+    void (*lamb_direction)(struct device *d, const struct update *u);
+    void (*lamb_apply)(struct device *d, const struct update *u);
+    /* x = min(max(x, low), high), one value; not when *unless is 0. */
+    void (*clamp)(struct device *d, float *x, float low, float high, const float *unless);
 };
 
 enum { SQUARE_BLOCK = 4096 };

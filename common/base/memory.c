@@ -19,6 +19,9 @@
 #define RED_ZONE 0
 #endif
 
+enum { ALIGN = 256 };                      /* bytes: whole cache lines, and what GPUs load best */
+enum { COMMIT = 1 << 25 };                 /* device memory comes in pieces of 32 MiB */
+
 static size_t bytes_of(size_t count, size_t size)
 {
     size_t bytes;
@@ -91,6 +94,11 @@ void arena_open(struct arena *arena, size_t limit)
 void arena_close(struct arena *arena)
 {
     if (!arena->base) return;
+    if (arena->release) {
+        arena->release(arena->context, arena->base, arena->limit, arena->committed);
+        *arena = (struct arena){0};
+        return;
+    }
     UNPOISON(arena->base, arena->peak);
     munmap(arena->base, arena->limit);
     *arena = (struct arena){0};
@@ -98,12 +106,20 @@ void arena_close(struct arena *arena)
 
 void *arena_take(struct arena *arena, size_t count, size_t size)
 {
-    size_t bytes = (bytes_of(count, size) + 63) & ~(size_t)63;
+    size_t bytes = (bytes_of(count, size) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
     CHECK(bytes + RED_ZONE <= arena->limit - arena->used, "arena of %zu bytes is full: %zu used, %zu wanted", arena->limit,
           arena->used, bytes);
     void *block = arena->base + arena->used;
     arena->used += bytes + RED_ZONE;
     if (arena->used > arena->peak) arena->peak = arena->used;
+    if (arena->commit) {
+        size_t wanted = (arena->used + COMMIT - 1) / COMMIT * COMMIT;
+        if (wanted > arena->committed) {
+            arena->commit(arena->context, arena->base, arena->committed, wanted);
+            arena->committed = wanted;
+        }
+        return block;
+    }
     UNPOISON(block, bytes);
     return block;
 }
@@ -111,7 +127,7 @@ void *arena_take(struct arena *arena, size_t count, size_t size)
 void arena_release(struct arena *arena, size_t mark)
 {
     CHECK(mark <= arena->used, "mark %zu above %zu", mark, arena->used);
-    POISON(arena->base + mark, arena->used - mark);
+    if (!arena->commit) POISON(arena->base + mark, arena->used - mark);
     arena->used = mark;
 }
 

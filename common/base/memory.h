@@ -8,7 +8,7 @@
  *   base |== tensors of segment 0 ==|== segment 1 ==|......... reserved, untouched .........| limit
  *                                   ^ mark          ^ used
  *
- * arena_release(mark) forgets everything above the mark.  All blocks are aligned to 64 bytes; under AddressSanitizer
+ * arena_release(mark) forgets everything above the mark.  All blocks are aligned to 256 bytes; under AddressSanitizer
  * a red zone follows each block and released memory is poisoned. */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
@@ -25,6 +25,11 @@ char *mem_strdup(const char *text) __attribute__((malloc, warn_unused_result));
 struct arena {
     unsigned char *base;
     size_t used, limit, peak; /* bytes */
+    /* Memory that is not the host's (backend/device.h): commit puts memory behind bytes [from, to) of base, release gives all back. */
+    void (*commit)(void *context, void *base, size_t from, size_t to);
+    void (*release)(void *context, void *base, size_t limit, size_t committed);
+    void *context;
+    size_t committed;
 };
 
 /* Reserve `limit` bytes of address space (no memory yet), or less where the system does not grant that much. */

@@ -50,9 +50,9 @@ struct slot {
 struct loader {
     struct loader_config config;
     struct slot *slots;
-    int64_t next_job, next_out; /* batch numbers */
+    int64_t next_job, next_out, slot_count; /* next_job, next_out: batch numbers, the first not begun and not handed out */
     int64_t replaced;
-    bool stop, out; /* out: the batch next_out is with the caller */
+    bool stop;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
     pthread_t *threads;
@@ -115,11 +115,11 @@ static void fill_row(struct loader *l, struct slot *s, int64_t row)
 static struct slot *find_work(struct loader *l)
 {
     for (int64_t n = l->next_out; n < l->next_job; n++) {
-        struct slot *s = &l->slots[n % l->config.ahead];
+        struct slot *s = &l->slots[n % l->slot_count];
         if (s->started < s->batch.count) return s;
     }
     if (l->next_job >= l->config.batches || l->next_job >= l->next_out + l->config.ahead) return NULL;
-    struct slot *s = &l->slots[l->next_job % l->config.ahead];
+    struct slot *s = &l->slots[l->next_job % l->slot_count];
     s->batch.number = l->next_job;
     s->started = s->finished = 0;
     s->error = (struct error){0};
@@ -151,18 +151,23 @@ static void *work(void *argument)
     return NULL;
 }
 
+static size_t pixel_bytes(const struct loader_config *c)
+{
+    return (size_t)c->count_max * (size_t)c->size_max * (size_t)c->size_max * 3;
+}
+
 struct loader *loader_open(const struct loader_config *config)
 {
     struct loader *l = mem_zalloc(1, sizeof *l);
     l->config = *config;
-    /* one slot is with the caller, the others are in work */
-    l->config.ahead = config->ahead < 2 ? 2 : config->ahead;
+    l->config.keep = config->keep > 1 ? config->keep : 1;
+    l->slot_count = l->config.keep + l->config.ahead;
     l->next_job = l->next_out = config->first;
-    l->slots = mem_zalloc((size_t)l->config.ahead, sizeof *l->slots);
-    for (int i = 0; i < l->config.ahead; i++) {
+    l->slots = mem_zalloc((size_t)l->slot_count, sizeof *l->slots);
+    for (int64_t i = 0; i < l->slot_count; i++) {
         struct batch *b = &l->slots[i].batch;
         size_t rows = (size_t)config->count_max;
-        b->pixels = mem_alloc(rows * (size_t)config->size_max, (size_t)config->size_max * 3);
+        b->pixels = config->device ? config->device->kernels->host_map(config->device, pixel_bytes(config)) : mem_alloc(pixel_bytes(config), 1);
         if (config->tokenizer) b->ids = mem_alloc(rows * (size_t)config->context, sizeof *b->ids);
         b->samples = mem_alloc(rows, sizeof *b->samples);
         b->epochs = mem_zalloc(rows, sizeof *b->epochs);
@@ -184,9 +189,10 @@ void loader_close(struct loader *l)
     pthread_cond_broadcast(&l->work);
     pthread_mutex_unlock(&l->lock);
     for (int i = 0; i < l->config.threads; i++) pthread_join(l->threads[i], NULL);
-    for (int i = 0; i < l->config.ahead; i++) {
+    for (int64_t i = 0; i < l->slot_count; i++) {
         struct batch *b = &l->slots[i].batch;
-        free(b->pixels);
+        if (l->config.device) l->config.device->kernels->host_unmap(l->config.device, b->pixels, pixel_bytes(&l->config));
+        else free(b->pixels);
         free(b->ids);
         free(b->samples);
         free(b->epochs);
@@ -202,14 +208,13 @@ struct batch *loader_next(struct loader *l, double *waited, struct error *error)
     double start = clock_seconds();
     struct batch *batch = NULL;
     pthread_mutex_lock(&l->lock);
-    if (l->out) l->next_out++; /* the batch handed out before is done with */
-    l->out = true;
-    pthread_cond_broadcast(&l->work);
     if (l->next_out < l->config.batches) {
-        struct slot *s = &l->slots[l->next_out % l->config.ahead];
+        struct slot *s = &l->slots[l->next_out % l->slot_count];
         while (l->next_job <= l->next_out || s->finished < s->batch.count) pthread_cond_wait(&l->done, &l->lock);
         if (s->error.code) error_set(error, s->error.code, "%s", s->error.text);
         else batch = &s->batch;
+        l->next_out++; /* the oldest batch handed out makes room */
+        pthread_cond_broadcast(&l->work);
     }
     pthread_mutex_unlock(&l->lock);
     *waited += clock_seconds() - start;

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "backend/device.h"
 #include "data/augment.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
@@ -40,7 +41,8 @@ struct loader_config {
     int64_t count_max;                         /* rows of the largest batch */
     int size_max;
     uint64_t seed;
-    int threads, ahead;
+    int threads, ahead, keep;                  /* ahead: batches in work; keep: batches handed out that stay valid (0: 1) */
+    struct device *device;                     /* whose host memory pixels lie in, or NULL */
     /* Fill number, count, size, samples and epochs of batch->number. */
     void (*job)(void *context, struct batch *batch);
     void *job_context;
@@ -50,7 +52,7 @@ struct loader;
 struct loader *loader_open(const struct loader_config *config);
 void loader_close(struct loader *loader);
 
-/* The next batch in order (NULL after the last); it stays valid until the next call.  *waited grows by the seconds spent waiting.
+/* The next batch in order (NULL after the last); it stays valid until `keep` more calls were made.  *waited grows by the seconds spent waiting.
  * Fails when a sample and all its replacements are unreadable. */
 struct batch *loader_next(struct loader *loader, double *waited, struct error *error);
 int64_t loader_replaced(struct loader *loader); /* samples replaced so far */

@@ -50,6 +50,7 @@ struct world world_join(int *argc, char ***argv)
         MPI_Comm node;
         MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &node));
         MPI_TRY(MPI_Comm_size(node, &world.node_ranks));
+        MPI_TRY(MPI_Comm_rank(node, &world.node_rank));
         MPI_TRY(MPI_Comm_free(&node));
     }
     gethostname(world.host, sizeof world.host - 1);

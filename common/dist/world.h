@@ -13,7 +13,7 @@
 
 struct world {
     int rank, size;
-    int node_ranks; /* ranks on this host */
+    int node_ranks, node_rank; /* ranks on this host, and this one's number among them */
     char host[64];
 };
 

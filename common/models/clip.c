@@ -1,18 +1,24 @@
 /* The two towers together. */
 #include "models/clip.h"
 
-void clip_open(struct clip *clip, const struct model_config *config, bool training)
+void clip_open(struct clip *clip, const struct model_config *config)
 {
     *clip = (struct clip){.config = *config};
     vision_register(&clip->vision, &clip->parameters, &config->vision, config->embed_dim);
     text_register(&clip->text, &clip->parameters, &config->text, config->embed_dim);
     clip->logit_scale = parameters_add(&clip->parameters, "logit_scale", 0, NULL);
-    parameters_allocate(&clip->parameters, training);
+    parameters_allocate(&clip->parameters);
+}
+
+void clip_place(struct clip *clip, struct device *device, bool training)
+{
+    parameters_place(&clip->parameters, device, training);
+    parameters_push(&clip->parameters);
 }
 
 void clip_close(struct clip *clip)
 {
-    vision_free(&clip->vision);
+    vision_free(&clip->vision, clip->parameters.device);
     text_free(&clip->text);
     parameters_free(&clip->parameters);
 }
@@ -21,7 +27,7 @@ void clip_init(struct clip *clip, uint64_t seed)
 {
     vision_init(&clip->vision, &clip->parameters, seed);
     text_init(&clip->text, &clip->parameters, seed);
-    clip->logit_scale->data[0] = (float)CLIP_INITIAL_LOGIT_SCALE;
+    *parameters_find(&clip->parameters, "logit_scale")->values = (float)CLIP_INITIAL_LOGIT_SCALE;
 }
 
 struct tensor *clip_image(struct tape *t, struct clip *clip, const uint8_t *pixels, int64_t images, int64_t size)

@@ -41,11 +41,13 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
     int64_t batches = (count + e->batch - 1) / e->batch, dim = e->clip->config.embed_dim;
     int64_t mine = (batches - e->world->rank + e->world->size - 1) / e->world->size;
     struct deal deal = {e, count};
-    struct loader_config c = {.data = data, .max_pixels = e->max_pixels, .batches = mine, .count_max = e->batch,
+    const struct kernels *k = e->device->kernels;
+    struct loader_config c = {.data = data, .device = e->device, .keep = 2, .max_pixels = e->max_pixels, .batches = mine, .count_max = e->batch,
                               .size_max = (int)e->clip->config.vision.image_size, .threads = e->threads, .ahead = 3, .job = job, .job_context = &deal};
     struct loader *loader = loader_open(&c);
     struct progress progress = progress_open(e->progress ? e->progress : "", count, !e->progress);
     double waited = 0;
+    int64_t before = 0;
     int rc = 0;
     for (int64_t n = 0; n < mine && rc == 0; n++) {
         struct batch *b = loader_next(loader, &waited, error);
@@ -54,14 +56,22 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
             break;
         }
         int64_t first = (n * e->world->size + e->world->rank) * e->batch;
+        int slot = (int)(n % 2); /* two batches are under way: the device computes one while the last one's features come back */
+        const uint8_t *pixels = k->stage(e->device, slot, b->pixels, (size_t)(b->count * b->size * b->size * 3));
+        k->staged(e->device, slot);
         tape_reset(e->tape);
         e->tape->recording = false;
-        struct tensor *f = clip_image(e->tape, e->clip, b->pixels, b->count, b->size);
-        memcpy(features + first * dim, f->data, (size_t)(b->count * dim) * sizeof *features);
+        struct tensor *f = clip_image(e->tape, e->clip, pixels, b->count, b->size);
+        k->stage_done(e->device, slot);
+        k->fetch_begin(e->device, slot, f->data, (size_t)(b->count * dim) * sizeof *features);
+        if (n > 0) k->fetch_end(e->device, !slot, features + before * dim);
+        before = first;
         if (labels) memcpy(labels + first, b->labels, (size_t)b->count * sizeof *labels);
         int64_t done = (n + 1) * e->batch * e->world->size;
         progress_show(&progress, done < count ? done : count, "");
     }
+    if (rc == 0 && mine > 0) k->fetch_end(e->device, (int)((mine - 1) % 2), features + before * dim);
+    k->wait(e->device);
     loader_close(loader);
     rc = world_agree(e->world, rc, error);
     if (rc < 0) return -1;
@@ -84,7 +94,8 @@ static int read_file(const struct embedder *e, const char *path, int size, uint8
 int embed_files(const struct embedder *e, char *const *paths, int64_t count, float *features, struct error *error)
 {
     int64_t size = e->clip->config.vision.image_size, dim = e->clip->config.embed_dim, bytes = size * size * 3;
-    uint8_t *pixels = mem_alloc((size_t)(e->batch * bytes), 1);
+    const struct kernels *k = e->device->kernels;
+    uint8_t *pixels = k->host_map(e->device, (size_t)(e->batch * bytes));
     struct error *why = mem_zalloc((size_t)e->batch, sizeof *why);
     int rc = 0;
     for (int64_t first = e->world->rank * e->batch; first < count && rc == 0; first += e->world->size * e->batch) {
@@ -94,12 +105,15 @@ int embed_files(const struct embedder *e, char *const *paths, int64_t count, flo
         for (int64_t i = 0; i < n && rc == 0; i++)
             if (why[i].code) rc = error_set(error, why[i].code, "%s", why[i].text);
         if (rc < 0) break;
+        const uint8_t *there = k->stage(e->device, 0, pixels, (size_t)(n * bytes));
+        k->staged(e->device, 0);
         tape_reset(e->tape);
         e->tape->recording = false;
-        struct tensor *f = clip_image(e->tape, e->clip, pixels, n, size);
-        memcpy(features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
+        struct tensor *f = clip_image(e->tape, e->clip, there, n, size);
+        k->stage_done(e->device, 0);
+        k->download(e->device, features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
     }
-    free(pixels);
+    k->host_unmap(e->device, pixels, (size_t)(e->batch * bytes));
     free(why);
     rc = world_agree(e->world, rc, error);
     if (rc == 0) share(e, features, (size_t)dim * sizeof *features, count);
@@ -109,19 +123,22 @@ int embed_files(const struct embedder *e, char *const *paths, int64_t count, flo
 void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features)
 {
     int64_t context = e->clip->config.text.context_length, dim = e->clip->config.embed_dim, batches = (count + e->batch - 1) / e->batch;
-    struct arena arena;
-    arena_open(&arena, (size_t)1 << 32);
+    struct arena host, arena;
+    device_host_arena_open(e->device, &host, text_pack_bytes(e->batch, context) + (size_t)(e->batch * context) * sizeof(int32_t) + 4096);
+    device_arena_open(e->device, &arena, (size_t)1 << 32);
     for (int64_t b = e->world->rank; b < batches; b += e->world->size) {
         int64_t n = rows_of(e, b, count), first = b * e->batch;
+        arena_release(&host, 0);
         arena_release(&arena, 0);
-        int32_t *ids = arena_take(&arena, (size_t)(n * context), sizeof *ids);
+        int32_t *ids = arena_take(&host, (size_t)(n * context), sizeof *ids);
         for (int64_t i = 0; i < n; i++) tokenizer_encode(e->tokenizer, texts[first + i], ids + i * context, context);
-        struct text_batch words = text_pack(&arena, ids, n, context);
+        struct text_batch words = text_pack(&host, e->device, &arena, ids, n, context);
         tape_reset(e->tape);
         e->tape->recording = false;
         struct tensor *f = text_forward(e->tape, &e->clip->text, &words);
-        memcpy(features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
+        e->device->kernels->download(e->device, features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
     }
+    arena_close(&host);
     arena_close(&arena);
     share(e, features, (size_t)dim * sizeof *features, count);
 }

@@ -16,15 +16,20 @@ struct text {
     struct block *blocks;
 };
 
-/* Sequences without their padding. */
+/* Sequences without their padding, in host memory and on the device. */
 struct text_batch {
-    int64_t count, rows;
-    int32_t *ids, *places;  /* [rows] token id and position */
-    int32_t *starts, *ends; /* [count + 1] first row of each sequence; [count] row of its end token */
+    int64_t count, rows, longest;
+    int32_t *ids, *places, *order; /* [rows] token id and position; the rows sorted by id */
+    int32_t *starts, *ends;        /* [count + 1] first row of each sequence; [count] row of its end token */
+    struct {
+        const int32_t *ids, *places, *order, *starts, *ends;
+    } on_device;
 };
 
-/* From ids [count, context] padded with 0: a sequence ends at the first largest id.  Arrays are taken from `arena`. */
-struct text_batch text_pack(struct arena *arena, const int32_t *ids, int64_t count, int64_t context);
+/* From ids [count, context] padded with 0: a sequence ends at the first largest id.  Host arrays are taken from `host`, which must be as
+ * kernels->upload wants it; the device's from `arena` (device_arena_open). */
+struct text_batch text_pack(struct arena *host, struct device *device, struct arena *arena, const int32_t *ids, int64_t count, int64_t context);
+size_t text_pack_bytes(int64_t count, int64_t context); /* of host memory, at most */
 
 void text_register(struct text *x, struct parameters *p, const struct text_config *config, int64_t output);
 void text_free(struct text *x);

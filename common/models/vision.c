@@ -40,13 +40,19 @@ void vision_register(struct vision *v, struct parameters *p, const struct vision
     v->proj = parameters_add(p, "visual.proj", 2, (int64_t[]){w, output});
 }
 
-void vision_free(struct vision *v)
+static void release(struct vision *v, struct device *device)
+{
+    const struct kernels *k = device->kernels;
+    k->unmap(device, v->rope.cosine, v->rope_bytes);
+    k->unmap(device, v->rope.sine, v->rope_bytes);
+    k->unmap(device, v->starts, (size_t)(v->images + 1) * sizeof *v->starts);
+    k->unmap(device, v->probes, (size_t)(v->images + 1) * sizeof *v->probes);
+}
+
+void vision_free(struct vision *v, struct device *device)
 {
     free(v->blocks);
-    free(v->rope.cosine);
-    free(v->rope.sine);
-    free(v->starts);
-    free(v->probes);
+    if (device) release(v, device);
     *v = (struct vision){0};
 }
 
@@ -67,32 +73,53 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
 
 /* Angles of a grid x grid image: the first half of a head turns with the column, the second with the row, pairs adjacent;
  * indices start at 1 when a class token (angle 0) leads. */
-static void rope_prepare(struct vision *v, int64_t grid)
+static void rope_prepare(struct vision *v, struct device *device, int64_t grid)
 {
     if (v->rope_grid == grid) return;
-    int64_t pairs = v->config.width / v->config.heads / 2, per_axis = pairs / 2, first = v->config.class_token;
-    v->rope_grid = grid;
-    v->rope.tokens = grid * grid + first;
-    v->rope.cosine = mem_realloc(v->rope.cosine, (size_t)(v->rope.tokens * pairs), sizeof(float));
-    v->rope.sine = mem_realloc(v->rope.sine, (size_t)(v->rope.tokens * pairs), sizeof(float));
-    for (int64_t t = 0; t < v->rope.tokens; t++)
+    const struct kernels *k = device->kernels;
+    int64_t pairs = v->config.width / v->config.heads / 2, per_axis = pairs / 2, first = v->config.class_token, tokens = grid * grid + first;
+    size_t bytes = (size_t)(tokens * pairs) * sizeof(float);
+    float *cosine = mem_alloc(bytes, 1), *sine = mem_alloc(bytes, 1);
+    for (int64_t t = 0; t < tokens; t++)
         for (int64_t i = 0; i < pairs; i++) {
             int64_t at = t - first, index = i < per_axis ? at % grid : at / grid;
             float frequency = (float)pow(10000, -2. * (double)(i % per_axis) / (double)(2 * per_axis));
             float angle = t < first ? 0 : (float)(index + first) * frequency;
-            v->rope.cosine[t * pairs + i] = cosf(angle);
-            v->rope.sine[t * pairs + i] = sinf(angle);
+            cosine[t * pairs + i] = cosf(angle);
+            sine[t * pairs + i] = sinf(angle);
         }
+    k->wait(device);
+    k->unmap(device, v->rope.cosine, v->rope_bytes);
+    k->unmap(device, v->rope.sine, v->rope_bytes);
+    v->rope = (struct rotary_table){.tokens = tokens, .cosine = k->map(device, bytes), .sine = k->map(device, bytes)};
+    v->rope_grid = grid;
+    v->rope_bytes = bytes;
+    k->upload(device, v->rope.cosine, cosine, bytes);
+    k->upload(device, v->rope.sine, sine, bytes);
+    k->wait(device);
+    free(cosine);
+    free(sine);
 }
 
-static void offsets_prepare(struct vision *v, int64_t images, int64_t tokens)
+static void offsets_prepare(struct vision *v, struct device *device, int64_t images, int64_t tokens)
 {
     if (v->images >= images && v->tokens == tokens) return;
-    v->starts = mem_realloc(v->starts, (size_t)images + 1, sizeof *v->starts);
-    v->probes = mem_realloc(v->probes, (size_t)images + 1, sizeof *v->probes);
-    for (int64_t i = 0; i <= images; i++) v->starts[i] = (int32_t)(i * tokens), v->probes[i] = (int32_t)i;
+    const struct kernels *k = device->kernels;
+    if (images < v->images) images = v->images;
+    size_t bytes = (size_t)(images + 1) * sizeof *v->starts, old = (size_t)(v->images + 1) * sizeof *v->starts;
+    int32_t *starts = mem_alloc(2 * bytes, 1), *probes = starts + images + 1;
+    for (int64_t i = 0; i <= images; i++) starts[i] = (int32_t)(i * tokens), probes[i] = (int32_t)i;
+    k->wait(device);
+    k->unmap(device, v->starts, old);
+    k->unmap(device, v->probes, old);
+    v->starts = k->map(device, bytes);
+    v->probes = k->map(device, bytes);
     v->images = images;
     v->tokens = tokens;
+    k->upload(device, v->starts, starts, bytes);
+    k->upload(device, v->probes, probes, bytes);
+    k->wait(device);
+    free(starts);
 }
 
 struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
@@ -101,15 +128,14 @@ struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pi
     const struct vision_config *c = &v->config;
     int64_t grid = size / c->patch_size, native = c->image_size / c->patch_size;
     CHECK(size % c->patch_size == 0 && layers >= 0 && layers <= c->layers, "size %ld, layers %ld", (long)size, (long)layers);
-    if (c->rope) rope_prepare(v, grid);
-    offsets_prepare(v, images, grid * grid + c->class_token);
+    if (c->rope) rope_prepare(v, t->device, grid);
+    offsets_prepare(v, t->device, images, grid * grid + c->class_token);
 
     tape_open_segment(t);
     struct tensor *patches = op_linear(t, op_patches(t, pixels, images, size, c->patch_size), (struct linear){.weight = v->conv});
-    struct tensor *positions = grid == native ? v->positions : op_grid(t, v->positions, native, grid);
-    struct tensor *x = op_tokens(t, patches, v->class_token, positions, hidden, images);
+    struct tensor *x = op_tokens(t, patches, v->class_token, v->positions, native, hidden, images);
     x = tape_close_segment(t, NULL, op_norm(t, x, v->ln_pre_weight, v->ln_pre_bias));
-    struct sequences whole = {images, v->starts, v->starts};
+    struct sequences whole = {images, v->starts, v->starts, v->tokens, v->tokens, true};
     for (int64_t i = 0; i < layers; i++) x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL);
     return x;
 }
@@ -118,12 +144,14 @@ static struct tensor *pool_attention(struct tape *t, struct vision *v, struct te
 {
     struct tensor *kv = op_linear(t, tokens, (struct linear){.weight = v->pool.kv_weight, .bias = v->pool.kv_bias,
                                                              .norm_scale = v->ln_post_weight, .norm_shift = v->ln_post_bias});
-    struct tensor *q = op_linear(t, v->pool.probe, (struct linear){.weight = v->pool.q_weight, .bias = v->pool.q_bias});
-    struct sequences s = {images, v->probes, v->starts};
-    struct tensor *y = op_attention(t, op_repeat(t, q, images), kv, v->config.pool_heads, s, false);
+    struct tensor *probes = op_repeat(t, v->pool.probe, images);
+    struct tensor *q = op_linear(t, probes, (struct linear){.weight = v->pool.q_weight, .bias = v->pool.q_bias});
+    struct sequences s = {images, v->probes, v->starts, 1, v->tokens, true};
+    struct tensor *y = op_attention(t, q, kv, v->config.pool_heads, s, false);
     y = op_linear(t, y, (struct linear){.weight = v->pool.out_weight, .bias = v->pool.out_bias});
     struct tensor *hidden = op_linear(t, y, (struct linear){.weight = v->pool.fc_weight, .bias = v->pool.fc_bias,
-                                                            .norm_scale = v->pool.ln_weight, .norm_shift = v->pool.ln_bias});
+                                                            .norm_scale = v->pool.ln_weight, .norm_shift = v->pool.ln_bias,
+                                                            .gelu_output = true});
     return op_linear(t, hidden, (struct linear){.weight = v->pool.proj_weight, .bias = v->pool.proj_bias, .residual = y,
                                                 .gelu_input = true});
 }

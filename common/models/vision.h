@@ -20,19 +20,20 @@ struct vision {
         struct tensor *probe, *q_weight, *q_bias, *kv_weight, *kv_bias, *out_weight, *out_bias, *ln_weight, *ln_bias;
         struct tensor *fc_weight, *fc_bias, *proj_weight, *proj_bias;
     } pool;
-    struct rotary_table rope; /* for rope_grid */
+    struct rotary_table rope; /* for rope_grid, on the device; bytes of each table */
     int64_t rope_grid;
-    int32_t *starts, *probes; /* row offsets of images, [images + 1] each, for `images` */
+    size_t rope_bytes;
+    int32_t *starts, *probes; /* row offsets of images, [images + 1] each, for `images`, on the device */
     int64_t images, tokens;
 };
 
 /* Register parameters under "visual." in PE's order. */
 void vision_register(struct vision *v, struct parameters *p, const struct vision_config *config, int64_t output);
-void vision_free(struct vision *v);
+void vision_free(struct vision *v, struct device *device); /* device: the one it computed on, or NULL */
 /* PE's initialisation; the draws depend on (seed, parameter name) alone. */
 void vision_init(struct vision *v, struct parameters *p, uint64_t seed);
 
-/* pixels uint8 [images, size, size, 3] -> tokens [images * tokens, width] after block `layers` (1-based count; the whole tower:
+/* pixels (on the device) uint8 [images, size, size, 3] -> tokens [images * tokens, width] after block `layers` (1-based count; the whole tower:
  * config.layers), without ln_post.  hidden [images * patches] marks patches whose content is withheld, or NULL.
  * size must be a multiple of patch_size. */
 struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,

@@ -111,7 +111,7 @@ static int load_one(const struct safetensors *file, const struct parameter *p, e
                     bool *used, struct error *error)
 {
     struct place place = place_of(p->name, naming);
-    float *out = p->tensor.data;
+    float *out = p->values;
     for (int part = 0; part < place.parts; part++) {
         char key[300];
         if (*prefix == '-') snprintf(key, sizeof key, "%s", place.name[part] + strlen("visual."));
@@ -127,9 +127,9 @@ static int load_one(const struct safetensors *file, const struct parameter *p, e
     if (!place.transposed) return 0;
     int64_t rows = p->tensor.rows, cols = p->tensor.cols; /* file: [cols, rows] */
     float *copy = mem_alloc((size_t)(rows * cols), sizeof *copy);
-    memcpy(copy, p->tensor.data, (size_t)(rows * cols) * sizeof *copy);
+    memcpy(copy, p->values, (size_t)(rows * cols) * sizeof *copy);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) p->tensor.data[r * cols + c] = copy[c * rows + r];
+        for (int64_t c = 0; c < cols; c++) p->values[r * cols + c] = copy[c * rows + r];
     free(copy);
     return 0;
 }
@@ -186,10 +186,10 @@ int weights_load(struct clip *clip, const char *path, bool vision_only, struct e
 static int save_one(struct safetensors_writer *w, const struct parameter *p, const struct place *place, struct error *error)
 {
     int64_t count = tensor_count(&p->tensor), rows = p->tensor.rows, cols = p->tensor.cols;
-    if (!place->transposed) return safetensors_append(w, p->tensor.data, count, error);
+    if (!place->transposed) return safetensors_append(w, p->values, count, error);
     float *turned = mem_alloc((size_t)count, sizeof *turned);
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t c = 0; c < cols; c++) turned[c * rows + r] = p->tensor.data[r * cols + c];
+        for (int64_t c = 0; c < cols; c++) turned[c * rows + r] = p->values[r * cols + c];
     int rc = safetensors_append(w, turned, count, error);
     free(turned);
     return rc;

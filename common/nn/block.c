@@ -36,7 +36,8 @@ struct tensor *block_forward(struct tape *t, const struct block *b, struct tenso
     struct tensor *heads = op_attention(t, qkv, NULL, b->heads, s, causal);
     struct tensor *mixed = op_linear(t, heads, (struct linear){.weight = b->out_weight, .bias = b->out_bias, .residual = x});
     struct tensor *hidden = op_linear(t, mixed, (struct linear){.weight = b->fc_weight, .bias = b->fc_bias,
-                                                                .norm_scale = b->ln_2_weight, .norm_shift = b->ln_2_bias});
+                                                                .norm_scale = b->ln_2_weight, .norm_shift = b->ln_2_bias,
+                                                                .gelu_output = true});
     struct tensor *y = op_linear(t, hidden, (struct linear){.weight = b->proj_weight, .bias = b->proj_bias, .residual = mixed,
                                                             .gelu_input = true});
     return tape_close_segment(t, x, y);

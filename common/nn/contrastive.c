@@ -2,184 +2,188 @@
 #include "nn/contrastive.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "base/memory.h"
 
-enum { STRIP = 256 }; /* rows of logits at a time */
+static size_t feature_bytes(const struct contrastive *c, int64_t rows)
+{
+    return (size_t)(rows * c->dim) * c->device->kernels->real_bytes;
+}
 
-struct pass {
-    struct device *device;
-    const struct world *world;
-    const float *images, *texts; /* local */
-    int64_t local, dim, block;   /* block: samples a slice */
-    int slices, mine, first;     /* slices in all, on this rank, index of the first here */
-    float scale;
-    float *visitor;              /* [block, dim] the visiting text slice */
-    float *strip;                /* [STRIP, block] */
-};
+/* Every buffer with its size: walked to take and to give back. */
+static void each_buffer(struct contrastive *c, void (*visit)(struct device *d, void **block, size_t bytes))
+{
+    struct device *d = c->device;
+    int64_t global = c->block * c->slices, strip = c->rows * c->block;
+    bool ranks = c->comm->world->size > 1, narrow = d->kernels->real_bytes != sizeof(float);
+    visit(d, &c->visitor, ranks ? feature_bytes(c, c->block) : 0);
+    visit(d, (void **)&c->strip, (size_t)strip * sizeof(float));
+    visit(d, &c->strip_gradient, narrow ? (size_t)strip * d->kernels->real_bytes : 0);
+    visit(d, (void **)&c->row_max, (size_t)c->local * sizeof(float));
+    visit(d, (void **)&c->row_sum, (size_t)c->local * sizeof(float));
+    visit(d, (void **)&c->row_lse, (size_t)c->local * sizeof(float));
+    visit(d, (void **)&c->col_max, (size_t)(c->slices * global) * sizeof(float));
+    visit(d, (void **)&c->col_sum, (size_t)(c->slices * global) * sizeof(float));
+    visit(d, (void **)&c->col_lse, (size_t)global * sizeof(float));
+    visit(d, (void **)&c->tree, (size_t)(c->levels * c->block * c->dim) * sizeof(float));
+    visit(d, (void **)&c->parts, (size_t)(CONTRASTIVE_TOTALS * c->mine) * sizeof(double));
+    visit(d, (void **)&c->totals, CONTRASTIVE_TOTALS * sizeof(double));
+}
+
+static void take(struct device *d, void **block, size_t bytes)
+{
+    *block = bytes ? d->kernels->map(d, bytes) : NULL;
+}
+
+static void give_back(struct device *d, void **block, size_t bytes)
+{
+    d->kernels->unmap(d, *block, bytes);
+}
+
+void contrastive_open(struct contrastive *c, struct device *device, struct comm *comm, int64_t local, int64_t dim, int slices)
+{
+    int size = comm->world->size;
+    int64_t global = local * size;
+    while (!comm->exact && slices > size && global / slices < device->kernels->slice_columns) slices /= 2;
+    int mine = slices / size;
+    CHECK(mine >= 1 && mine * size == slices && (slices & (slices - 1)) == 0 && local % mine == 0,
+          "%ld samples a rank in %d slices over %d ranks", (long)local, slices, size);
+    *c = (struct contrastive){.device = device, .comm = comm, .local = local, .dim = dim, .block = local / mine, .slices = slices,
+                              .mine = mine, .first = comm->world->rank * mine, .rows = device->kernels->strip_rows, .levels = 2};
+    while (1 << (c->levels - 2) < mine) c->levels++;
+    if (c->rows > c->block) c->rows = c->block;
+    each_buffer(c, take);
+    if (!c->strip_gradient) c->strip_gradient = c->strip;
+}
+
+void contrastive_close(struct contrastive *c)
+{
+    if (!c->device) return;
+    if (c->strip_gradient == c->strip) c->strip_gradient = NULL;
+    each_buffer(c, give_back);
+    *c = (struct contrastive){0};
+}
+
+static const void *row_of(const struct contrastive *c, const void *features, int64_t row)
+{
+    return (const char *)features + feature_bytes(c, row);
+}
 
 /* Text slice j to all ranks; returns where it lies. */
-static const float *visit(struct pass *p, int j)
+static const void *visit(struct contrastive *c, const void *texts, int j)
 {
-    int owner = j / p->mine;
-    size_t bytes = (size_t)(p->block * p->dim) * sizeof(float);
-    const float *own = p->texts + (j - owner * p->mine) * p->block * p->dim;
-    if (p->world->size == 1) return own;
-    if (owner == p->world->rank) memcpy(p->visitor, own, bytes);
-    world_broadcast(p->world, p->visitor, bytes, owner);
-    return p->visitor;
+    int owner = j / c->mine;
+    const void *own = row_of(c, texts, (j - owner * c->mine) * c->block);
+    if (c->comm->world->size == 1) return own;
+    size_t bytes = feature_bytes(c, c->block);
+    if (owner == c->comm->world->rank) c->device->kernels->copy(c->device, c->visitor, own, bytes);
+    comm_broadcast(c->comm, c->visitor, bytes, owner);
+    return c->visitor;
 }
 
-static void logits(struct pass *p, const float *texts, int64_t row, int64_t rows)
+static void logits(struct contrastive *c, const void *images, const void *texts, int64_t row, int64_t rows)
 {
-    p->device->kernels->matmul(p->device, p->strip, p->block, p->images + row * p->dim, p->dim, false, texts, p->dim, false, rows,
-                               p->block, p->dim, false);
+    c->device->kernels->matmul(c->device, c->strip, true, c->block, row_of(c, images, row), c->dim, false, texts, c->dim, false, rows,
+                               c->block, c->dim, false);
 }
 
-/* (max, sum) += (m, s) of further terms. */
-static void merge(float *max, float *sum, float m, float s)
+static int64_t strip_rows(const struct contrastive *c, int64_t row, int64_t end)
 {
-    if (m > *max) {
-        *sum = *sum * expf(*max - m) + s;
-        *max = m;
-    } else *sum += s * expf(m - *max);
+    return end - row < c->rows ? end - row : c->rows;
 }
 
 /* lse of this rank's rows and of all columns; also the row maxima, for the accuracy. */
-static void statistics(struct pass *p, float *row_lse, float *col_lse, float *row_max)
+static void statistics(struct contrastive *c, const void *images, const void *texts, const float *log_scale)
 {
-    int64_t block = p->block, global = block * p->slices;
-    float *row_sum = mem_zalloc((size_t)p->local, sizeof *row_sum);
-    float *m = mem_alloc((size_t)(block > STRIP ? block : STRIP) * 2, sizeof *m), *s = m + (block > STRIP ? block : STRIP);
-    float *rm = mem_alloc(2 * STRIP, sizeof *rm), *rs = rm + STRIP;
-    /* Column statistics of each local slice of rows, [mine][global], later joined with the other ranks' in slice order. */
-    float *col_max = mem_alloc((size_t)(p->slices * global), sizeof *col_max), *col_sum = mem_alloc((size_t)(p->slices * global), sizeof *col_sum);
-    float *my_max = mem_alloc((size_t)(p->mine * global), sizeof *my_max), *my_sum = mem_alloc((size_t)(p->mine * global), sizeof *my_sum);
-    for (int64_t i = 0; i < p->mine * global; i++) my_max[i] = -INFINITY, my_sum[i] = 0;
-    for (int64_t i = 0; i < p->local; i++) row_max[i] = -INFINITY;
-    for (int j = 0; j < p->slices; j++) {
-        const float *texts = visit(p, j);
-        for (int a = 0; a < p->mine; a++)
-            for (int64_t r = a * block; r < (a + 1) * block; r += STRIP) {
-                int64_t rows = (a + 1) * block - r < STRIP ? (a + 1) * block - r : STRIP;
-                logits(p, texts, r, rows);
-                p->device->kernels->softmax_stats(p->device, rm, rs, m, s, p->strip, block, rows, block, p->scale);
-                for (int64_t i = 0; i < rows; i++) merge(row_max + r + i, row_sum + r + i, rm[i], rs[i]);
-                for (int64_t i = 0; i < block; i++) merge(my_max + a * global + j * block + i, my_sum + a * global + j * block + i, m[i], s[i]);
+    const struct kernels *k = c->device->kernels;
+    int64_t block = c->block, global = block * c->slices;
+    /* Column statistics of each local slice of rows, later joined with the other ranks' in slice order. */
+    float *my_max = c->col_max + c->first * global, *my_sum = c->col_sum + c->first * global;
+    k->fill(c->device, my_max, -INFINITY, c->mine * global);
+    k->fill(c->device, my_sum, 0, c->mine * global);
+    k->fill(c->device, c->row_max, -INFINITY, c->local);
+    k->fill(c->device, c->row_sum, 0, c->local);
+    for (int j = 0; j < c->slices; j++) {
+        const void *visitor = visit(c, texts, j);
+        for (int a = 0; a < c->mine; a++)
+            for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) {
+                int64_t rows = strip_rows(c, r, (a + 1) * block);
+                logits(c, images, visitor, r, rows);
+                k->softmax_stats(c->device, c->row_max + r, c->row_sum + r, my_max + a * global + j * block, my_sum + a * global + j * block,
+                                 c->strip, block, rows, block, log_scale);
             }
     }
-    size_t bytes = (size_t)(p->mine * global) * sizeof(float);
-    world_gather_all(p->world, my_max, bytes, col_max);
-    world_gather_all(p->world, my_sum, bytes, col_sum);
-    for (int64_t i = 0; i < global; i++) {
-        float max = -INFINITY, sum = 0;
-        for (int a = 0; a < p->slices; a++) merge(&max, &sum, col_max[a * global + i], col_sum[a * global + i]);
-        col_lse[i] = max + logf(sum);
-    }
-    for (int64_t i = 0; i < p->local; i++) row_lse[i] = row_max[i] + logf(row_sum[i]);
-    free(row_sum);
-    free(m);
-    free(rm);
-    free(col_max);
-    free(col_sum);
-    free(my_max);
-    free(my_sum);
+    comm_gather(c->comm, c->col_max, (size_t)(c->mine * global) * sizeof(float));
+    comm_gather(c->comm, c->col_sum, (size_t)(c->mine * global) * sizeof(float));
+    k->merge_stats(c->device, c->col_lse, c->col_max, c->col_sum, c->slices, global);
+    k->merge_stats(c->device, c->row_lse, c->row_max, c->row_sum, 1, c->local);
 }
 
 /* Pairwise sum of buffers as they arrive: the binary tree over slices, with one buffer a level. */
-static void tree_add(struct pass *p, float *levels, int index, int64_t count)
+static void tree_add(struct contrastive *c, int index)
 {
-    /* levels[k] holds a finished sum of 2^k slices when bit k of index is set; levels[0] is the newcomer */
-    float *newcomer = levels;
-    for (int bit = 0; index >> bit & 1; bit++)
-        p->device->kernels->add(p->device, newcomer, levels + (bit + 1) * count, count);
+    /* level k + 1 holds a finished sum of 2^k slices when bit k of index is set; level 0 is the newcomer */
+    int64_t count = c->block * c->dim;
     int slot = 0;
-    while (index >> slot & 1) slot++;
-    memcpy(levels + (slot + 1) * count, newcomer, (size_t)count * sizeof *levels);
+    for (; index >> slot & 1; slot++) c->device->kernels->add(c->device, c->tree, c->tree + (slot + 1) * count, count);
+    c->device->kernels->copy(c->device, c->tree + (slot + 1) * count, c->tree, (size_t)count * sizeof(float));
 }
 
-/* Gradients of all features; returns this rank's part of the gradient by scale, per local slice, in slice_scale [mine]. */
-static void gradients(struct pass *p, const float *row_lse, const float *col_lse, float *d_images, float *d_texts, double *slice_scale)
+/* Gradients of one strip: by its images into d_images, by the visiting texts into the newcomer of the tree. */
+static void strip_gradients(struct contrastive *c, const void *images, const void *visitor, float *d_images, int j, int a, int64_t r,
+                            const float *log_scale)
 {
-    int64_t block = p->block, count = block * p->dim;
-    float weight = 1 / (2.f * (float)(block * p->slices));
-    int levels = 2;
-    while (1 << (levels - 2) < p->mine) levels++;
-    float *tree = mem_map((size_t)(levels * count), sizeof *tree);
-    memset(slice_scale, 0, (size_t)p->mine * sizeof *slice_scale);
-    const struct kernels *k = p->device->kernels;
-    for (int j = 0; j < p->slices; j++) {
-        const float *texts = visit(p, j);
-        for (int a = 0; a < p->mine; a++) {
-            for (int64_t r = a * block; r < (a + 1) * block; r += STRIP) {
-                int64_t rows = (a + 1) * block - r < STRIP ? (a + 1) * block - r : STRIP;
-                int64_t diagonal = p->first + a == j ? r - a * block : -(block + STRIP);
-                logits(p, texts, r, rows);
-                slice_scale[a] += k->contrastive_gradient(p->device, p->strip, block, row_lse + r, col_lse + j * block, rows, block,
-                                                          diagonal, p->scale, weight);
-                k->matmul(p->device, d_images + r * p->dim, p->dim, p->strip, block, false, texts, p->dim, true, rows, p->dim, block,
-                          j > 0);
-                k->matmul(p->device, tree, p->dim, p->strip, block, true, p->images + r * p->dim, p->dim, true, block, p->dim, rows,
-                          r > a * block);
-            }
-            tree_add(p, tree, a, count);
+    const struct kernels *k = c->device->kernels;
+    int64_t block = c->block, dim = c->dim, rows = strip_rows(c, r, (a + 1) * block);
+    int64_t diagonal = c->first + a == j ? r - a * block : -(block + c->rows);
+    logits(c, images, visitor, r, rows);
+    k->contrastive_gradient(c->device, c->strip_gradient, c->parts + CONTRASTIVE_SCALE * c->mine + a, c->strip, block, c->row_lse + r,
+                            c->col_lse + j * block, rows, block, diagonal, log_scale, 1 / (2.f * (float)(block * c->slices)));
+    k->matmul(c->device, d_images + r * dim, true, dim, c->strip_gradient, block, false, visitor, dim, true, rows, dim, block, j > 0);
+    k->matmul(c->device, c->tree, true, dim, c->strip_gradient, block, true, row_of(c, images, r), dim, true, block, dim, rows, r > a * block);
+}
+
+static void gradients(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts, const float *log_scale)
+{
+    const struct kernels *k = c->device->kernels;
+    int64_t block = c->block, count = block * c->dim;
+    float *sum = c->tree + (c->levels - 1) * count;
+    for (int j = 0; j < c->slices; j++) {
+        const void *visitor = visit(c, texts, j);
+        for (int a = 0; a < c->mine; a++) {
+            for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) strip_gradients(c, images, visitor, d_images, j, a, r, log_scale);
+            tree_add(c, a);
         }
-        float *sum = tree + (levels - 1) * count;
-        int owner = j / p->mine;
-        world_reduce(p->world, sum, count, owner);
-        if (owner == p->world->rank) memcpy(d_texts + (j - p->first) * count, sum, (size_t)count * sizeof *sum);
+        int owner = j / c->mine;
+        comm_reduce(c->comm, sum, count, owner);
+        if (owner == c->comm->world->rank) k->copy(c->device, d_texts + (j - c->first) * count, sum, (size_t)count * sizeof *sum);
     }
-    mem_unmap(tree, (size_t)(levels * count), sizeof *tree);
 }
 
-static double sum_slices(const struct world *world, double *slice_values, int mine)
+void contrastive_run(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts, const float *log_scale)
 {
+    const struct kernels *k = c->device->kernels;
+    statistics(c, images, texts, log_scale);
+    k->fill(c->device, (float *)(void *)c->parts, 0, 2 * CONTRASTIVE_TOTALS * c->mine); /* zero bits are 0. */
+    for (int a = 0; a < c->mine; a++) {
+        int64_t row = a * c->block;
+        k->contrastive_loss(c->device, c->parts + CONTRASTIVE_LOSS * c->mine + a, c->parts + CONTRASTIVE_HITS * c->mine + a, row_of(c, images, row),
+                            row_of(c, texts, row), c->row_lse + row, c->col_lse + (c->first + a) * c->block, c->row_max + row, c->block, c->dim,
+                            log_scale);
+    }
+    if (d_images) gradients(c, images, texts, d_images, d_texts, log_scale);
     /* the same tree as everything else: pairs of slices, then ranks */
-    for (int width = 1; width < mine; width *= 2)
-        for (int a = 0; a + width < mine; a += 2 * width) slice_values[a] += slice_values[a + width];
-    double sum = slice_values[0];
-    world_sum_doubles(world, &sum, 1);
-    return sum;
+    for (int i = 0; i < CONTRASTIVE_TOTALS; i++) {
+        k->tree_sum(c->device, c->parts + i * c->mine, c->mine);
+        k->copy(c->device, c->totals + i, c->parts + i * c->mine, sizeof *c->totals);
+    }
+    comm_sum_doubles(c->comm, c->totals, CONTRASTIVE_TOTALS);
 }
 
-struct contrastive_result contrastive_loss(struct device *device, const struct world *world, const float *images, const float *texts,
-                                           float *d_images, float *d_texts, int64_t local, int64_t dim, int slices, float scale)
+struct contrastive_result contrastive_result(const struct contrastive *c, const double totals[CONTRASTIVE_TOTALS])
 {
-    int mine = slices / world->size;
-    CHECK(mine >= 1 && mine * world->size == slices && (slices & (slices - 1)) == 0 && local % mine == 0,
-          "%ld samples a rank in %d slices over %d ranks", (long)local, slices, world->size);
-    struct pass p = {.device = device, .world = world, .images = images, .texts = texts, .local = local, .dim = dim,
-                     .block = local / mine, .slices = slices, .mine = mine, .first = world->rank * mine, .scale = scale};
-    int64_t global = p.block * slices;
-    p.strip = mem_map((size_t)(STRIP * p.block), sizeof(float));
-    p.visitor = world->size > 1 ? mem_map((size_t)(p.block * dim), sizeof(float)) : NULL;
-    float *row_lse = mem_alloc((size_t)(2 * local + global), sizeof *row_lse), *row_max = row_lse + local, *col_lse = row_max + local;
-    double *per_slice = mem_alloc((size_t)mine * 3, sizeof *per_slice), *hits = per_slice + mine, *slice_scale = hits + mine;
-    statistics(&p, row_lse, col_lse, row_max);
-
-    for (int a = 0; a < mine; a++) {
-        per_slice[a] = hits[a] = 0;
-        for (int64_t i = a * p.block; i < (a + 1) * p.block; i++) {
-            double own = 0;
-            for (int64_t c = 0; c < dim; c++) own += (double)images[i * dim + c] * (double)texts[i * dim + c];
-            own *= scale;
-            per_slice[a] += (double)row_lse[i] + (double)col_lse[p.first * p.block + i] - 2 * own;
-            hits[a] += own >= (double)row_max[i] - 1e-5 * (double)scale;
-        }
-    }
-    struct contrastive_result result = {0};
-    result.loss = sum_slices(world, per_slice, mine) / (2. * (double)global);
-    result.accuracy = sum_slices(world, hits, mine) / (double)global;
-    if (d_images) {
-        gradients(&p, row_lse, col_lse, d_images, d_texts, slice_scale);
-        result.logit_scale = sum_slices(world, slice_scale, mine) * (double)scale;
-    }
-    mem_unmap(p.strip, (size_t)(STRIP * p.block), sizeof(float));
-    mem_unmap(p.visitor, (size_t)(p.block * dim), sizeof(float));
-    free(row_lse);
-    free(per_slice);
-    return result;
+    double global = (double)(c->block * c->slices);
+    return (struct contrastive_result){.loss = totals[CONTRASTIVE_LOSS] / (2 * global), .accuracy = totals[CONTRASTIVE_HITS] / global,
+                                       .logit_scale = totals[CONTRASTIVE_SCALE]};
 }

@@ -3,25 +3,49 @@
  *   l[i, j] = scale <image_i, text_j>
  *   loss = 1 / 2N sum_i ( lse_j l[i, j] + lse_j l[j, i] - 2 l[i, i] )
  *
- * The batch is cut into `slices`; rank r owns slices r * slices / size ... .  Text blocks of one slice visit all ranks in turn;
- * logits exist as strips [STRIP rows, one slice of columns], formed once for the softmax statistics and once for the gradient.
+ * The batch is cut into slices; rank r owns slices r * slices / size ... .  Text blocks of one slice visit all ranks in turn;
+ * logits exist as strips [strip rows, one slice of columns], formed once for the softmax statistics and once for the gradient.
  * Partial results are combined in an order fixed by the slices alone, so loss and gradients are bit-identical on any number
- * of ranks, and equal the full-matrix loss up to rounding. */
+ * of ranks, and equal the full-matrix loss up to rounding.  Where sums need not be exact (dist/comm.h) a device that wants larger
+ * products joins slices. */
 #ifndef NN_CONTRASTIVE_H
 #define NN_CONTRASTIVE_H
 
-#include "backend/device.h"
-#include "dist/world.h"
+#include "dist/comm.h"
+
+enum { CONTRASTIVE_LOSS, CONTRASTIVE_HITS, CONTRASTIVE_SCALE, CONTRASTIVE_TOTALS };
+
+struct contrastive {
+    struct device *device;
+    struct comm *comm;
+    int64_t local, dim, block;   /* local: samples a rank, block: samples a slice */
+    int slices, mine, first;     /* slices in all, on this rank, index of the first here */
+    int64_t rows, levels;        /* of a strip; of the tree of text gradients */
+    void *visitor;               /* [block, dim] the visiting text slice */
+    float *strip;                /* [rows, block] */
+    void *strip_gradient;        /* the same as real */
+    float *row_max, *row_sum, *row_lse; /* [local] */
+    float *col_max, *col_sum;    /* [slices, global]: of each slice of rows */
+    float *col_lse;              /* [global] */
+    float *tree;                 /* [levels, block, dim] */
+    double *parts;               /* [CONTRASTIVE_TOTALS, mine] */
+    double *totals;              /* [CONTRASTIVE_TOTALS] of the global batch, raw: see contrastive_result */
+};
+
+/* Memory for batches of `local` samples a rank; slices is a power of two, a multiple of the ranks. */
+void contrastive_open(struct contrastive *c, struct device *device, struct comm *comm, int64_t local, int64_t dim, int slices);
+void contrastive_close(struct contrastive *c);
+
+/* (all) images, texts [local, dim] real: this rank's features, unit length.  d_images, d_texts [local, dim]: gradients, overwritten, or both
+ * NULL for the loss alone.  log_scale [1]: ln of the scale.  All on the device, and so are c->totals afterwards. */
+void contrastive_run(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts, const float *log_scale);
 
 struct contrastive_result {
     double loss;           /* of the global batch, the same on all ranks */
-    double logit_scale;    /* d loss / d logit_scale (the ln), the same on all ranks */
+    double logit_scale;    /* d loss / d scale; times scale it is the gradient by its ln (kernels->scale_gradient) */
     double accuracy;       /* share of images whose own text has the largest logit, of the global batch */
 };
-
-/* images, texts [local, dim]: this rank's features, unit length; local = global / world size.  d_images, d_texts: gradients,
- * overwritten, or both NULL for the loss alone.  scale = exp(logit_scale). */
-struct contrastive_result contrastive_loss(struct device *device, const struct world *world, const float *images, const float *texts,
-                                           float *d_images, float *d_texts, int64_t local, int64_t dim, int slices, float scale);
+/* From totals in host memory. */
+struct contrastive_result contrastive_result(const struct contrastive *c, const double totals[CONTRASTIVE_TOTALS]);
 
 #endif

@@ -17,18 +17,18 @@ static struct rng open_for(const struct parameter *p, uint64_t seed)
 void init_normal(struct parameter *p, uint64_t seed, double deviation)
 {
     struct rng rng = open_for(p, seed);
-    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->tensor.data[i] = (float)(deviation * rng_normal(&rng));
+    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->values[i] = (float)(deviation * rng_normal(&rng));
 }
 
 void init_uniform(struct parameter *p, uint64_t seed, double bound)
 {
     struct rng rng = open_for(p, seed);
-    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->tensor.data[i] = (float)rng_range(&rng, -bound, bound);
+    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->values[i] = (float)rng_range(&rng, -bound, bound);
 }
 
 static void fill(struct parameter *p, float value)
 {
-    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->tensor.data[i] = value;
+    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->values[i] = value;
 }
 
 void init_by_name(struct parameter *p, const struct parameters *all, uint64_t seed)

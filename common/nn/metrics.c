@@ -22,7 +22,7 @@ static void each(const struct scores *s, const struct world *world, void (*judge
     float *block = mem_map((size_t)(BLOCK * s->item_count), sizeof *block);
     for (int64_t b = world->rank; b * BLOCK < s->query_count; b += world->size) {
         int64_t rows = s->query_count - b * BLOCK < BLOCK ? s->query_count - b * BLOCK : BLOCK;
-        s->device->kernels->matmul(s->device, block, s->item_count, s->queries + b * BLOCK * s->dim, s->dim, false, s->items, s->dim, false, rows,
+        s->device->kernels->matmul(s->device, block, true, s->item_count, s->queries + b * BLOCK * s->dim, s->dim, false, s->items, s->dim, false, rows,
                                    s->item_count, s->dim, false);
         for (int64_t r = 0; r < rows; r++) judge(context, b * BLOCK + r, block + r * s->item_count);
     }

@@ -1,4 +1,4 @@
-/* Metrics over features, as clip_benchmark defines them; computed in blocks of rows, shared over the ranks, the same on any number.
+/* Metrics over features in host memory, as clip_benchmark defines them, on a CPU device; computed in blocks of rows, shared over the ranks, the same on any number.
  * Ties are broken by the lower index. */
 #ifndef NN_METRICS_H
 #define NN_METRICS_H

@@ -9,16 +9,22 @@ struct attributes {
     float *lse;
 };
 
-static struct attention describe(const struct call *c)
+static void *columns_from(size_t real_bytes, void *x, int64_t columns)
+{
+    return (char *)x + (size_t)columns * real_bytes;
+}
+
+static struct attention describe(const struct call *c, size_t real_bytes)
 {
     const struct attributes *a = c->attributes;
     struct tensor *q = c->in[0], *kv = c->in[1];
     int64_t width = c->out->cols;
     struct attention k = {.sequences = a->s.count, .heads = a->heads, .head_dim = width / a->heads, .q_start = a->s.q_start,
-                          .k_start = a->s.k_start, .causal = a->causal, .ld_q = q->cols, .o = c->out->data, .lse = a->lse};
+                          .k_start = a->s.k_start, .q_longest = a->s.q_longest, .k_longest = a->s.k_longest, .uniform = a->s.uniform,
+                          .causal = a->causal, .ld_q = q->cols, .o = c->out->data, .lse = a->lse};
     k.q = q->data;
-    k.k = kv ? kv->data : q->data + width;
-    k.v = k.k + width;
+    k.k = kv ? kv->data : columns_from(real_bytes, q->data, width);
+    k.v = columns_from(real_bytes, (void *)k.k, width);
     k.ld_kv = kv ? kv->cols : q->cols;
     return k;
 }
@@ -27,20 +33,21 @@ static void forward(struct tape *t, struct call *c)
 {
     struct attributes *a = c->attributes;
     a->lse = t->recording ? tape_take(t, c->out->rows * a->heads) : NULL;
-    struct attention k = describe(c);
+    struct attention k = describe(c, t->device->kernels->real_bytes);
     t->device->kernels->attention_forward(t->device, &k);
 }
 
 static void backward(struct tape *t, struct call *c)
 {
-    struct attention k = describe(c);
+    struct attention k = describe(c, t->device->kernels->real_bytes);
     struct gradient dq = tape_gradient(t, c->in[0]), dkv = tape_gradient(t, c->in[1]);
     CHECK(!dq.accumulate && !dkv.accumulate, "the input of attention feeds another op");
     CHECK(dq.data && (!c->in[1] || dkv.data), "attention with a frozen input");
     k.d_o = c->out->grad;
     k.d_q = dq.data;
-    k.d_k = c->in[1] ? dkv.data : dq.data + c->out->cols;
-    k.d_v = k.d_k + c->out->cols;
+    size_t real_bytes = t->device->kernels->real_bytes;
+    k.d_k = c->in[1] ? dkv.data : columns_from(real_bytes, dq.data, c->out->cols);
+    k.d_v = columns_from(real_bytes, k.d_k, c->out->cols);
     t->device->kernels->attention_backward(t->device, &k);
 }
 
@@ -51,8 +58,8 @@ struct tensor *op_attention(struct tape *t, struct tensor *q, struct tensor *kv,
     int64_t width = kv ? q->cols : q->cols / 3;
     CHECK(width % heads == 0 && (kv ? kv->cols == 2 * width : q->cols == 3 * width), "attention: q [%ld, %ld], %ld heads", (long)q->rows,
           (long)q->cols, (long)heads);
-    CHECK(s.q_start[s.count] == q->rows && s.k_start[s.count] == (kv ? kv->rows : q->rows), "attention: %d rows of %ld",
-          s.q_start[s.count], (long)q->rows);
+    CHECK(!s.uniform || (s.count * s.q_longest == q->rows && s.count * s.k_longest == (kv ? kv->rows : q->rows)),
+          "attention: %ld sequences of %ld and %ld rows in %ld rows", (long)s.count, (long)s.q_longest, (long)s.k_longest, (long)q->rows);
     struct attributes a = {.heads = heads, .s = s, .causal = causal};
     struct tensor *in[OP_INPUTS] = {q, kv};
     return tape_apply(t, &op_attention_def, in, q->rows, width, &a, sizeof a);
@@ -63,7 +70,7 @@ struct rotation {
     const struct rotary_table *table;
 };
 
-static void rotate(struct tape *t, struct call *c, float *x, bool inverse)
+static void rotate(struct tape *t, struct call *c, void *x, bool inverse)
 {
     const struct rotation *r = c->attributes;
     int64_t width = c->out->cols / 3;

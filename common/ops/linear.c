@@ -6,16 +6,19 @@
 enum { X, WEIGHT, BIAS, RESIDUAL, SCALE, SHIFT };
 
 struct attributes {
-    bool gelu;
+    bool gelu, gelu_output;
     float *mean, *rstd;
+    void *kept;                   /* of the norm, where the table keeps inputs */
+    void *gelu_of_output;         /* likewise, for the next layer */
+    const struct attributes *from; /* the layer that made x, for GELU; NULL when no op did */
 };
 
 static struct linear_prepare preparation(const struct call *c)
 {
     const struct attributes *a = c->attributes;
-    if (a->gelu) return (struct linear_prepare){.kind = LINEAR_GELU};
+    if (a->gelu) return (struct linear_prepare){.kind = LINEAR_GELU, .kept = a->from ? a->from->gelu_of_output : NULL};
     if (!c->in[SCALE]) return (struct linear_prepare){.kind = LINEAR_PLAIN};
-    return (struct linear_prepare){LINEAR_NORM, a->mean, a->rstd, c->in[SCALE]->data, c->in[SHIFT]->data};
+    return (struct linear_prepare){LINEAR_NORM, a->mean, a->rstd, c->in[SCALE]->master, c->in[SHIFT]->master, a->kept};
 }
 
 static void forward(struct tape *t, struct call *c)
@@ -26,9 +29,10 @@ static void forward(struct tape *t, struct call *c)
     if (c->in[SCALE]) {
         a->mean = tape_take(t, x->rows);
         a->rstd = tape_take(t, x->rows);
-        d->kernels->norm_stats(d, a->mean, a->rstd, x->data, x->rows, x->cols, 1e-5f);
+        a->kept = d->kernels->keeps_inputs ? tape_take_real(t, tensor_count(x)) : NULL;
     }
-    d->kernels->linear_forward(d, c->out->data, x->data, c->in[WEIGHT]->data, c->in[BIAS] ? c->in[BIAS]->data : NULL,
+    a->gelu_of_output = a->gelu_output && d->kernels->keeps_inputs ? tape_take_real(t, tensor_count(c->out)) : NULL;
+    d->kernels->linear_forward(d, c->out->data, a->gelu_of_output, x->data, c->in[WEIGHT]->data, c->in[BIAS] ? c->in[BIAS]->data : NULL,
                                c->in[RESIDUAL] ? c->in[RESIDUAL]->data : NULL, x->rows, x->cols, c->out->cols, preparation(c));
 }
 
@@ -38,7 +42,7 @@ static void backward(struct tape *t, struct call *c)
     const struct kernels *k = d->kernels;
     const struct attributes *a = c->attributes;
     struct tensor *x = c->in[X], *w = c->in[WEIGHT];
-    const float *dy = c->out->grad;
+    const void *dy = c->out->grad;
     int64_t rows = x->rows, in = x->cols, out = c->out->cols;
 
     struct gradient dw = tape_gradient(t, w), db = tape_gradient(t, c->in[BIAS]);
@@ -47,9 +51,9 @@ static void backward(struct tape *t, struct call *c)
     if (c->in[SCALE]) {
         struct gradient dx = tape_gradient(t, x), ds = tape_gradient(t, c->in[SCALE]), dh = tape_gradient(t, c->in[SHIFT]);
         size_t mark = arena_mark(&t->grads);
-        float *dn = arena_take(&t->grads, (size_t)(rows * in), sizeof(float));
+        void *dn = tape_borrow(t, rows * in, k->real_bytes);
         k->linear_backward_input(d, dn, dy, w->data, NULL, rows, in, out, false);
-        k->norm_backward(d, dx.data, ds.data, dh.data, dn, x->data, a->mean, a->rstd, c->in[SCALE]->data, rows, in, dx.accumulate,
+        k->norm_backward(d, dx.data, ds.data, dh.data, dn, x->data, a->mean, a->rstd, c->in[SCALE]->master, rows, in, dx.accumulate,
                          ds.accumulate, dh.accumulate);
         arena_release(&t->grads, mark);
     } else {
@@ -72,7 +76,12 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct linear l)
     CHECK(!l.residual || (l.residual->rows == x->rows && l.residual->cols == out), "linear: residual [%ld, %ld]",
           (long)l.residual->rows, (long)l.residual->cols);
     CHECK(!l.norm_scale == !l.norm_shift && !(l.norm_scale && l.gelu_input), "linear: norm and GELU");
-    struct attributes a = {.gelu = l.gelu_input};
+    CHECK(!l.gelu_output || !l.residual, "linear: a residual and GELU output");
+    struct attributes a = {.gelu = l.gelu_input, .gelu_output = l.gelu_output};
+    if (l.gelu_input && x->notes) {
+        a.from = x->notes;
+        CHECK(a.from->gelu_output, "linear: GELU of a layer that did not know");
+    }
     struct tensor *in[OP_INPUTS] = {x, l.weight, l.bias, l.residual, l.norm_scale, l.norm_shift};
     return tape_apply(t, l.norm_scale ? &op_linear_norm : &op_linear_plain, in, x->rows, out, &a, sizeof a);
 }
@@ -80,7 +89,7 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct linear l)
 static void project_forward(struct tape *t, struct call *c)
 {
     struct tensor *x = c->in[X], *w = c->in[WEIGHT];
-    t->device->kernels->matmul(t->device, c->out->data, w->cols, x->data, x->cols, false, w->data, w->cols, true, x->rows, w->cols,
+    t->device->kernels->matmul(t->device, c->out->data, false, w->cols, x->data, x->cols, false, w->data, w->cols, true, x->rows, w->cols,
                                x->cols, false);
 }
 
@@ -88,12 +97,12 @@ static void project_backward(struct tape *t, struct call *c)
 {
     struct tensor *x = c->in[X], *w = c->in[WEIGHT];
     struct gradient dw = tape_gradient(t, w), dx = tape_gradient(t, x);
-    const float *dy = c->out->grad;
+    const void *dy = c->out->grad;
     if (dw.data)
-        t->device->kernels->matmul(t->device, dw.data, w->cols, x->data, x->cols, true, dy, w->cols, true, x->cols, w->cols, x->rows,
+        t->device->kernels->matmul(t->device, dw.data, true, w->cols, x->data, x->cols, true, dy, w->cols, true, x->cols, w->cols, x->rows,
                                    dw.accumulate);
     if (dx.data)
-        t->device->kernels->matmul(t->device, dx.data, x->cols, dy, w->cols, false, w->data, w->cols, false, x->rows, x->cols, w->cols,
+        t->device->kernels->matmul(t->device, dx.data, false, x->cols, dy, w->cols, false, w->data, w->cols, false, x->rows, x->cols, w->cols,
                                    dx.accumulate);
 }
 

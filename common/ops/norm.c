@@ -13,8 +13,7 @@ static void norm_forward(struct tape *t, struct call *c)
     struct tensor *x = c->in[0];
     s->mean = tape_take(t, x->rows);
     s->rstd = tape_take(t, x->rows);
-    d->kernels->norm_stats(d, s->mean, s->rstd, x->data, x->rows, x->cols, 1e-5f);
-    d->kernels->norm_forward(d, c->out->data, s->mean, s->rstd, x->data, c->in[1]->data, c->in[2]->data, x->rows, x->cols);
+    d->kernels->norm_forward(d, c->out->data, s->mean, s->rstd, x->data, c->in[1]->master, c->in[2]->master, x->rows, x->cols, 1e-5f);
 }
 
 static void norm_backward(struct tape *t, struct call *c)
@@ -22,7 +21,7 @@ static void norm_backward(struct tape *t, struct call *c)
     struct saved *s = c->attributes;
     struct tensor *x = c->in[0];
     struct gradient dx = tape_gradient(t, x), ds = tape_gradient(t, c->in[1]), dh = tape_gradient(t, c->in[2]);
-    t->device->kernels->norm_backward(t->device, dx.data, ds.data, dh.data, c->out->grad, x->data, s->mean, s->rstd, c->in[1]->data,
+    t->device->kernels->norm_backward(t->device, dx.data, ds.data, dh.data, c->out->grad, x->data, s->mean, s->rstd, c->in[1]->master,
                                       x->rows, x->cols, dx.accumulate, ds.accumulate, dh.accumulate);
 }
 
@@ -54,7 +53,7 @@ static void normalize_backward(struct tape *t, struct call *c)
 }
 
 static const struct op_def op_normalize_def = {
-    .name = "normalize", .saves = true, .forward = normalize_forward, .backward = normalize_backward};
+    .name = "normalize", .saves = true, .wide = true, .forward = normalize_forward, .backward = normalize_backward};
 
 struct tensor *op_normalize(struct tape *t, struct tensor *x)
 {
@@ -76,7 +75,7 @@ static void cosine_backward(struct tape *t, struct call *c)
     t->device->kernels->cosine_backward(t->device, dx.data, x->data, y->data, c->out->grad, x->rows, x->cols, dx.accumulate);
 }
 
-static const struct op_def op_cosine_def = {.name = "cosine", .forward = cosine_forward, .backward = cosine_backward};
+static const struct op_def op_cosine_def = {.name = "cosine", .wide = true, .forward = cosine_forward, .backward = cosine_backward};
 
 struct tensor *op_cosine(struct tape *t, struct tensor *x, struct tensor *target)
 {

@@ -1,7 +1,8 @@
 /* The ops: what models are written in.  Each computes at once and records itself on the tape (autograd/tape.h).
  *
  * Tensors are matrices; shapes below are [rows, cols].  A wrong shape is our own bug and fails a check that names the op.
- * Optional tensors may be NULL.  Host arrays are borrowed until the backward pass is over. */
+ * Optional tensors may be NULL.  Arrays (starts, ids, pixels, tables) lie in device memory and are borrowed until the
+ * backward pass is over. */
 #ifndef OPS_OPS_H
 #define OPS_OPS_H
 
@@ -12,7 +13,8 @@
 struct linear {
     struct tensor *weight, *bias, *residual;
     struct tensor *norm_scale, *norm_shift; /* both or none */
-    bool gelu_input;
+    bool gelu_input;  /* x was made by an op_linear with gelu_output */
+    bool gelu_output; /* the result goes into an op_linear with gelu_input, and nowhere else */
 };
 struct tensor *op_linear(struct tape *t, struct tensor *x, struct linear linear);
 
@@ -27,6 +29,8 @@ struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, s
 struct sequences {
     int64_t count;
     const int32_t *q_start, *k_start; /* [count + 1] */
+    int64_t q_longest, k_longest;     /* rows of the longest sequence */
+    bool uniform;                     /* all are that long */
 };
 struct tensor *op_attention(struct tape *t, struct tensor *q_or_qkv, struct tensor *kv, int64_t heads, struct sequences s, bool causal);
 
@@ -40,22 +44,24 @@ struct tensor *op_rotary(struct tape *t, struct tensor *qkv, int64_t heads, cons
 /* [images * (size/patch)^2, 3 patch^2] from pixels uint8 [images, size, size, 3], scaled to [-1, 1]. */
 struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
 
-/* Put the class token (optional) before each image's patches and add positions; hidden [patch rows]: 1 = treat as zero. */
-struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions,
+/* Put the class token (optional) before each image's patches and add positions; hidden [patch rows]: 1 = treat as zero.
+ * positions [from^2 (+1), w] of a from x from grid is resampled (bilinear; the class row copied) to the grid of the patches. */
+struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions, int64_t from,
                          const uint8_t *hidden, int64_t images);
 
-/* Position table [from^2 (+1), w] -> [to^2 (+1), w], bilinear; the class row is copied.  to == from copies. */
-struct tensor *op_grid(struct tape *t, struct tensor *positions, int64_t from, int64_t to);
-
-/* table[ids] + positions[places], both [n]. */
+/* table[ids] + positions[places], both [n] and in range; order [n]: the rows sorted by id, equal ids in order of rows. */
 struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
-                        int64_t n);
+                        const int32_t *order, int64_t n);
 
-struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index, int64_t n); /* rows x[index] */
+/* y = x + keep * gamma * branch: LayerScale gamma [1, cols] (or NULL); DropPath keep [sequences] (or NULL), 0 or 1 / keep probability for
+ * each of the sequences equal runs of rows. */
+struct tensor *op_branch(struct tape *t, struct tensor *x, struct tensor *branch, struct tensor *gamma, const float *keep, int64_t sequences);
+
+struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index, int64_t n); /* rows x[index], none twice */
 struct tensor *op_repeat(struct tape *t, struct tensor *x, int64_t n);                       /* the row x [1, w], n times */
-struct tensor *op_normalize(struct tape *t, struct tensor *x);                               /* rows of length 1 */
+struct tensor *op_normalize(struct tape *t, struct tensor *x);                               /* rows of length 1, as float */
 
-/* [n, 1]: cosine of each row of x with the same row of target; no gradient flows to target. */
+/* [n, 1], float: cosine of each row of x with the same row of target; no gradient flows to target. */
 struct tensor *op_cosine(struct tape *t, struct tensor *x, struct tensor *target);
 
 #endif

@@ -1,5 +1,5 @@
 /* Ops that make or move rows: patches, image tokens, text embeddings, gather, repeat, position grids. */
-#include <string.h>
+#include <math.h>
 
 #include "base/check.h"
 #include "ops/ops.h"
@@ -27,79 +27,54 @@ struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images,
 
 struct tokens {
     const uint8_t *hidden;
-    int64_t images;
+    int64_t images, from, to; /* grid of the position table and of the patches */
 };
 
 static void tokens_forward(struct tape *t, struct call *c)
 {
     const struct tokens *a = c->attributes;
-    t->device->kernels->tokens_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, c->in[2]->data,
-                                       a->hidden, a->images, c->in[0]->rows / a->images, c->out->cols);
+    const struct kernels *k = t->device->kernels;
+    int64_t width = c->out->cols, first = c->in[1] != NULL;
+    const void *positions = c->in[2]->data;
+    if (a->from != a->to) {
+        void *resampled = tape_take_real(t, (a->to * a->to + first) * width);
+        k->grid_resize(t->device, resampled, positions, first, a->to, a->from, width);
+        positions = resampled;
+    }
+    k->tokens_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, positions, a->hidden, a->images,
+                      a->to * a->to, width);
 }
 
 static void tokens_backward(struct tape *t, struct call *c)
 {
     const struct tokens *a = c->attributes;
+    const struct kernels *k = t->device->kernels;
     struct gradient dp = tape_gradient(t, c->in[0]), dc = tape_gradient(t, c->in[1]), dpos = tape_gradient(t, c->in[2]);
-    CHECK(!dp.accumulate, "tokens: the patches feed another op");
-    /* A frozen input still gets a place to write to: the kernel fills all three. */
-    int64_t width = c->out->cols;
-    if (!dp.data) dp.data = arena_take(&t->grads, (size_t)tensor_count(c->in[0]), sizeof(float));
-    if (c->in[1] && !dc.data) dc.data = arena_take(&t->grads, (size_t)width, sizeof(float));
-    if (!dpos.data) dpos.data = arena_take(&t->grads, (size_t)tensor_count(c->in[2]), sizeof(float));
-    t->device->kernels->tokens_backward(t->device, dp.data, dc.data, dpos.data, c->out->grad, a->hidden, a->images,
-                                        c->in[0]->rows / a->images, width, dc.accumulate, dpos.accumulate);
+    CHECK(!dp.accumulate && (!c->in[1] || dc.data) && dpos.data, "tokens: the patches feed another op, or one of the parameters is frozen");
+    int64_t width = c->out->cols, first = c->in[1] != NULL;
+    bool resampled = a->from != a->to;
+    float *positions = resampled ? tape_borrow(t, (a->to * a->to + first) * width, sizeof(float)) : dpos.data;
+    k->tokens_backward(t->device, dp.data, dc.data, positions, c->out->grad, a->hidden, a->images, a->to * a->to, width, dc.accumulate,
+                       !resampled && dpos.accumulate);
+    if (resampled) k->grid_resize_backward(t->device, dpos.data, positions, first, a->to, a->from, width, dpos.accumulate);
 }
 
 static const struct op_def op_tokens_def = {.name = "tokens", .forward = tokens_forward, .backward = tokens_backward};
 
-struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions,
+struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions, int64_t from,
                          const uint8_t *hidden, int64_t images)
 {
-    int64_t tokens = patches->rows / images + (class_token != NULL);
-    CHECK(patches->rows % images == 0 && positions->rows == tokens && positions->cols == patches->cols,
+    int64_t first = class_token != NULL, to = llround(sqrt((double)(patches->rows / images)));
+    CHECK(to * to * images == patches->rows && positions->rows == from * from + first && positions->cols == patches->cols,
           "tokens: %ld patch rows, %ld images, positions [%ld, %ld]", (long)patches->rows, (long)images, (long)positions->rows,
           (long)positions->cols);
-    struct tokens a = {hidden, images};
+    struct tokens a = {hidden, images, from, to};
     struct tensor *in[OP_INPUTS] = {patches, class_token, positions};
-    return tape_apply(t, &op_tokens_def, in, images * tokens, patches->cols, &a, sizeof a);
-}
-
-struct grid {
-    int64_t from, to;
-};
-
-static void grid_forward(struct tape *t, struct call *c)
-{
-    const struct grid *g = c->attributes;
-    int64_t width = c->out->cols, first = c->in[0]->rows - g->from * g->from;
-    memcpy(c->out->data, c->in[0]->data, (size_t)(first * width) * sizeof(float));
-    t->device->kernels->grid_resize(t->device, c->out->data + first * width, c->in[0]->data + first * width, g->to, g->from, width);
-}
-
-static void grid_backward(struct tape *t, struct call *c)
-{
-    const struct grid *g = c->attributes;
-    int64_t width = c->out->cols, first = c->in[0]->rows - g->from * g->from;
-    struct gradient dx = tape_gradient(t, c->in[0]);
-    for (int64_t i = 0; i < first * width; i++) dx.data[i] = dx.accumulate ? dx.data[i] + c->out->grad[i] : c->out->grad[i];
-    t->device->kernels->grid_resize_backward(t->device, dx.data + first * width, c->out->grad + first * width, g->to, g->from, width,
-                                             dx.accumulate);
-}
-
-static const struct op_def op_grid_def = {.name = "grid", .forward = grid_forward, .backward = grid_backward};
-
-struct tensor *op_grid(struct tape *t, struct tensor *positions, int64_t from, int64_t to)
-{
-    int64_t first = positions->rows - from * from;
-    CHECK(first == 0 || first == 1, "grid: %ld rows are no %ld x %ld grid", (long)positions->rows, (long)from, (long)from);
-    struct grid g = {from, to};
-    struct tensor *in[OP_INPUTS] = {positions};
-    return tape_apply(t, &op_grid_def, in, to * to + first, positions->cols, &g, sizeof g);
+    return tape_apply(t, &op_tokens_def, in, images * (to * to + first), patches->cols, &a, sizeof a);
 }
 
 struct embed {
-    const int32_t *ids, *places;
+    const int32_t *ids, *places, *order;
 };
 
 static void embed_forward(struct tape *t, struct call *c)
@@ -116,20 +91,61 @@ static void embed_backward(struct tape *t, struct call *c)
     CHECK(dt.data && dp.data, "embed: one of table and positions is frozen");
     if (!dt.accumulate) t->device->kernels->fill(t->device, dt.data, 0, tensor_count(c->in[0]));
     if (!dp.accumulate) t->device->kernels->fill(t->device, dp.data, 0, tensor_count(c->in[1]));
-    t->device->kernels->embed_backward(t->device, dt.data, dp.data, c->out->grad, a->ids, a->places, c->out->rows, c->out->cols);
+    t->device->kernels->embed_backward(t->device, dt.data, dp.data, c->out->grad, a->ids, a->places, a->order, c->out->rows, c->out->cols,
+                                       c->in[1]->rows);
 }
 
 static const struct op_def op_embed_def = {.name = "embed", .forward = embed_forward, .backward = embed_backward};
 
 struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
-                        int64_t n)
+                        const int32_t *order, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        CHECK(ids[i] >= 0 && ids[i] < table->rows && places[i] >= 0 && places[i] < positions->rows, "embed: id %d of %ld at place %d of %ld",
-              ids[i], (long)table->rows, places[i], (long)positions->rows);
-    struct embed a = {ids, places};
+    CHECK(table->cols == positions->cols, "embed: %ld and %ld columns", (long)table->cols, (long)positions->cols);
+    struct embed a = {ids, places, order};
     struct tensor *in[OP_INPUTS] = {table, positions};
     return tape_apply(t, &op_embed_def, in, n, table->cols, &a, sizeof a);
+}
+
+struct branch {
+    const float *keep;
+    int64_t sequences;
+};
+
+static void branch_forward(struct tape *t, struct call *c)
+{
+    const struct branch *a = c->attributes;
+    t->device->kernels->branch_forward(t->device, c->out->data, c->in[0]->data, c->in[1]->data, c->in[2] ? c->in[2]->master : NULL, a->keep,
+                                       c->out->rows, c->out->cols, a->sequences);
+}
+
+static void branch_backward(struct tape *t, struct call *c)
+{
+    const struct branch *a = c->attributes;
+    struct gradient db = tape_gradient(t, c->in[1]), dg = tape_gradient(t, c->in[2]);
+    CHECK(!db.accumulate && db.data, "branch: it feeds another op, or needs no gradient");
+    t->device->kernels->branch_backward(t->device, db.data, dg.data, c->out->grad, c->in[1]->data, c->in[2] ? c->in[2]->master : NULL, a->keep,
+                                        c->out->rows, c->out->cols, a->sequences, dg.accumulate);
+    tape_pass_gradient(t, c->out, c->in[0]);
+}
+
+static const struct op_def op_branch_def = {.name = "branch", .forward = branch_forward, .backward = branch_backward};
+
+struct tensor *op_branch(struct tape *t, struct tensor *x, struct tensor *branch, struct tensor *gamma, const float *keep, int64_t sequences)
+{
+    CHECK(x->rows == branch->rows && x->cols == branch->cols && (!gamma || tensor_count(gamma) == x->cols) && x->rows % sequences == 0,
+          "branch: [%ld, %ld] onto [%ld, %ld] of %ld sequences", (long)branch->rows, (long)branch->cols, (long)x->rows, (long)x->cols,
+          (long)sequences);
+    struct branch a = {keep, sequences};
+    struct tensor *in[OP_INPUTS] = {x, branch, gamma};
+    return tape_apply(t, &op_branch_def, in, x->rows, x->cols, &a, sizeof a);
+}
+
+/* All bits zero is 0 in any real. */
+static void zero(struct tape *t, void *x, int64_t count)
+{
+    int64_t bytes = count * (int64_t)t->device->kernels->real_bytes;
+    CHECK(bytes % (int64_t)sizeof(float) == 0, "%ld elements", (long)count);
+    t->device->kernels->fill(t->device, x, 0, bytes / (int64_t)sizeof(float));
 }
 
 static void gather_forward(struct tape *t, struct call *c)
@@ -140,7 +156,7 @@ static void gather_forward(struct tape *t, struct call *c)
 static void gather_backward(struct tape *t, struct call *c)
 {
     struct gradient dx = tape_gradient(t, c->in[0]);
-    if (!dx.accumulate) t->device->kernels->fill(t->device, dx.data, 0, tensor_count(c->in[0]));
+    if (!dx.accumulate) zero(t, dx.data, tensor_count(c->in[0]));
     t->device->kernels->scatter_rows_add(t->device, dx.data, c->out->grad, *(const int32_t **)c->attributes, c->out->rows, c->out->cols);
 }
 
@@ -148,7 +164,6 @@ static const struct op_def op_gather_def = {.name = "gather", .forward = gather_
 
 struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) CHECK(index[i] >= 0 && index[i] < x->rows, "gather: row %d of %ld", index[i], (long)x->rows);
     struct tensor *in[OP_INPUTS] = {x};
     return tape_apply(t, &op_gather_def, in, n, x->cols, &index, sizeof index);
 }

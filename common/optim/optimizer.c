@@ -3,102 +3,130 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
 
-void optimizer_open(struct optimizer *o, struct device *device, const struct world *world, struct parameters *p)
+static void *bring(struct device *d, const void *host, size_t bytes)
 {
+    void *there = d->kernels->map(d, bytes);
+    d->kernels->upload(d, there, host, bytes);
+    d->kernels->wait(d);
+    return there;
+}
+
+/* What the kernels need to know of the parameters. */
+static void describe(struct optimizer *o)
+{
+    const struct parameters *p = o->parameters;
+    int64_t blocks = p->total / SQUARE_BLOCK;
+    int32_t *first = mem_alloc((size_t)p->count + 1, sizeof *first), *owner = mem_alloc((size_t)blocks, sizeof *owner);
+    float *decays = mem_alloc((size_t)p->count, sizeof *decays);
+    for (int64_t b = 0; b < blocks; b++) owner[b] = -1;
+    for (int64_t i = 0; i < p->count; i++) {
+        const struct parameter *it = p->list[i];
+        int64_t end = it->offset + tensor_count(&it->tensor);
+        first[i] = (int32_t)(it->offset / SQUARE_BLOCK);
+        first[i + 1] = (int32_t)((end + SQUARE_BLOCK - 1) / SQUARE_BLOCK);
+        decays[i] = it->decay ? (float)o->decay : 0;
+        for (int32_t b = first[i]; b < first[i + 1] && it->tensor.needs_grad; b++) owner[b] = (int32_t)i;
+    }
+    struct device *d = p->device;
+    o->first_block = bring(d, first, ((size_t)p->count + 1) * sizeof *first);
+    o->owner = bring(d, owner, (size_t)blocks * sizeof *owner);
+    o->decays = bring(d, decays, (size_t)p->count * sizeof *decays);
+    free(first);
+    free(owner);
+    free(decays);
+}
+
+/* Buffers by size: what open takes close gives back. */
+static void each_buffer(struct optimizer *o, void (*visit)(struct device *d, void **block, size_t bytes))
+{
+    const struct parameters *p = o->parameters;
+    size_t part = (size_t)(o->end - o->first) * sizeof(float), blocks = (size_t)(p->total / SQUARE_BLOCK) * sizeof(double);
+    visit(p->device, (void **)&o->m, part);
+    visit(p->device, (void **)&o->v, part);
+    visit(p->device, (void **)&o->blocks, blocks);
+    visit(p->device, (void **)&o->other_blocks, blocks);
+    visit(p->device, (void **)&o->sums, (size_t)p->count * sizeof(double));
+    visit(p->device, (void **)&o->other_sums, (size_t)p->count * sizeof(double));
+    visit(p->device, (void **)&o->norm, sizeof(double));
+    visit(p->device, (void **)&o->factor, sizeof(float));
+}
+
+static void take(struct device *d, void **block, size_t bytes)
+{
+    *block = d->kernels->map(d, bytes);
+}
+
+static void give_back(struct device *d, void **block, size_t bytes)
+{
+    d->kernels->unmap(d, *block, bytes);
+}
+
+void optimizer_open(struct optimizer *o, struct comm *comm, struct parameters *p)
+{
+    const struct world *world = comm->world;
     CHECK(p->total % ((int64_t)world->size * SQUARE_BLOCK) == 0, "%ld floats over %d ranks", (long)p->total, world->size);
-    o->device = device;
-    o->world = world;
+    o->comm = comm;
     o->parameters = p;
     int64_t part = o->sharded ? p->total / world->size : p->total;
     o->first = o->sharded ? world->rank * part : 0;
     o->end = o->first + part;
-    o->m = mem_map((size_t)part, sizeof *o->m);
-    o->v = mem_map((size_t)part, sizeof *o->v);
-    o->sums = mem_zalloc((size_t)(p->total / SQUARE_BLOCK), sizeof *o->sums);
-    o->other = mem_zalloc((size_t)(p->total / SQUARE_BLOCK), sizeof *o->other);
+    each_buffer(o, take);
+    describe(o);
 }
 
 void optimizer_close(struct optimizer *o)
 {
-    mem_unmap(o->m, (size_t)(o->end - o->first), sizeof *o->m);
-    mem_unmap(o->v, (size_t)(o->end - o->first), sizeof *o->v);
-    free(o->sums);
-    free(o->other);
+    const struct parameters *p = o->parameters;
+    each_buffer(o, give_back);
+    p->device->kernels->unmap(p->device, o->first_block, ((size_t)p->count + 1) * sizeof *o->first_block);
+    p->device->kernels->unmap(p->device, o->owner, (size_t)(p->total / SQUARE_BLOCK) * sizeof *o->owner);
+    p->device->kernels->unmap(p->device, o->decays, (size_t)p->count * sizeof *o->decays);
 }
 
-/* Sums of squares of x [total] (only this rank's part is read) for all blocks, on all ranks. */
-static void block_sums(struct optimizer *o, double *out, const float *x)
+/* Block sums of this rank's part, there already -> sums by parameter over all blocks, on all ranks. */
+static void sum_parameters(struct optimizer *o, double *sums, double *blocks)
 {
-    int64_t blocks = (o->end - o->first) / SQUARE_BLOCK, at = o->first / SQUARE_BLOCK;
-    o->device->kernels->square_sums(o->device, out + at, x + o->first, o->end - o->first);
-    if (!o->sharded || o->world->size == 1) return;
-    double *mine = mem_alloc((size_t)blocks, sizeof *mine);
-    memcpy(mine, out + at, (size_t)blocks * sizeof *mine);
-    world_gather_all(o->world, mine, (size_t)blocks * sizeof *mine, out);
-    free(mine);
+    const struct parameters *p = o->parameters;
+    if (o->sharded) comm_gather(o->comm, blocks, (size_t)((o->end - o->first) / SQUARE_BLOCK) * sizeof *blocks);
+    p->device->kernels->parameter_sums(p->device, sums, blocks, o->first_block, p->count);
 }
 
-/* Sum of one parameter's blocks, in order. */
-static double parameter_sum(const double *sums, const struct parameter *p)
+static struct update update_of(struct optimizer *o, float *gradients, double rate, int64_t step)
 {
-    double total = 0;
-    for (int64_t b = p->offset / SQUARE_BLOCK; b * SQUARE_BLOCK < p->offset + tensor_count(&p->tensor); b++) total += sums[b];
-    return total;
+    const struct parameters *p = o->parameters;
+    int64_t first = o->first, block = first / SQUARE_BLOCK;
+    bool narrow = (void *)p->master != p->compute;
+    return (struct update){.p = p->master + first, .m = o->m, .v = o->v, .g = gradients + first,
+                           .compute = narrow ? (char *)p->compute + (size_t)first * p->device->kernels->real_bytes : NULL,
+                           .count = o->end - first, .owner = o->owner + block, .decay = o->decays, .clip = o->factor,
+                           .p_sums = o->blocks + block, .g_sums = o->other_blocks + block, .weight_squares = o->sums,
+                           .update_squares = o->other_sums, .rate = (float)rate, .beta1 = (float)o->beta1, .beta2 = (float)o->beta2,
+                           .eps = (float)o->eps, .correct1 = (float)(1 - pow(o->beta1, (double)step)),
+                           .correct2 = (float)(1 - pow(o->beta2, (double)step))};
 }
 
-/* The part of parameter p that this rank owns: [*from, *to) in floats of the store; false when empty. */
-static bool owned(const struct optimizer *o, const struct parameter *p, int64_t *from, int64_t *to)
-{
-    *from = p->offset > o->first ? p->offset : o->first;
-    *to = p->offset + tensor_count(&p->tensor);
-    if (*to > o->end) *to = o->end;
-    return *from < *to && p->tensor.needs_grad;
-}
-
-static void lamb_apply(struct optimizer *o, const float *update, double rate)
+void optimizer_step(struct optimizer *o, float *gradients, bool reduced, double rate, int64_t step)
 {
     struct parameters *p = o->parameters;
-    block_sums(o, o->sums, p->values);
-    block_sums(o, o->other, update);
-    for (int64_t i = 0; i < p->count; i++) {
-        const struct parameter *it = p->list[i];
-        int64_t from, to;
-        if (!owned(o, it, &from, &to)) continue;
-        double weight = sqrt(parameter_sum(o->sums, it)), size = sqrt(parameter_sum(o->other, it));
-        double ratio = it->decay && o->decay > 0 && weight > 0 && size > 0 ? weight / size : 1;
-        o->device->kernels->lamb_apply(o->device, p->values + from, update + from, (float)(rate * ratio), to - from);
-    }
-}
-
-double optimizer_step(struct optimizer *o, float *gradients, double rate, int64_t step)
-{
-    struct parameters *p = o->parameters;
-    world_reduce_scatter(o->world, gradients, p->total);
-    if (!o->sharded) world_gather_parts(o->world, gradients, p->total);
-    block_sums(o, o->sums, gradients);
-    double squares = 0;
-    for (int64_t i = 0; i < p->count; i++)
-        if (p->list[i]->tensor.needs_grad) squares += parameter_sum(o->sums, p->list[i]);
-    double norm = sqrt(squares);
-    if (!isfinite(norm)) return norm;
-    struct adam_step s = {.lr = (float)rate, .beta1 = (float)o->beta1, .beta2 = (float)o->beta2, .eps = (float)o->eps,
-                          .correct1 = (float)(1 - pow(o->beta1, (double)step)), .correct2 = (float)(1 - pow(o->beta2, (double)step)), .clip = 1};
-    if (o->clip > 0 && norm > o->clip) s.clip = (float)(o->clip / (norm + 1e-6));
-    for (int64_t i = 0; i < p->count; i++) {
-        const struct parameter *it = p->list[i];
-        int64_t from, to;
-        if (!owned(o, it, &from, &to)) continue;
-        s.decay = it->decay ? (float)o->decay : 0;
-        float *m = o->m + (from - o->first), *v = o->v + (from - o->first);
-        if (o->kind == OPTIMIZER_LAMB) o->device->kernels->lamb_update(o->device, gradients + from, m, v, p->values + from, to - from, s);
-        else o->device->kernels->adam_apply(o->device, p->values + from, m, v, gradients + from, to - from, s);
-    }
-    if (o->kind == OPTIMIZER_LAMB) lamb_apply(o, gradients, rate);
-    if (o->sharded) world_gather_parts(o->world, p->values, p->total);
-    return norm;
+    struct device *d = p->device;
+    const struct kernels *k = d->kernels;
+    if (!reduced) comm_reduce_scatter(o->comm, gradients, p->total);
+    if (!o->sharded) comm_gather(o->comm, gradients, (size_t)(p->total / o->comm->world->size) * sizeof *gradients);
+    k->square_sums(d, o->blocks + o->first / SQUARE_BLOCK, gradients + o->first, o->end - o->first);
+    sum_parameters(o, o->sums, o->blocks);
+    k->clip_factor(d, o->norm, o->factor, o->sums, p->count, o->clip);
+    struct update u = update_of(o, gradients, rate, step);
+    if (o->kind == OPTIMIZER_LAMB) {
+        k->lamb_direction(d, &u);
+        sum_parameters(o, o->sums, o->blocks);
+        sum_parameters(o, o->other_sums, o->other_blocks);
+        k->lamb_apply(d, &u);
+    } else k->adam(d, &u);
+    if (!o->sharded || o->comm->world->size == 1) return;
+    comm_gather(o->comm, p->master, (size_t)(p->total / o->comm->world->size) * sizeof *p->master);
+    if (u.compute) k->round(d, p->compute, p->master, p->total);
 }

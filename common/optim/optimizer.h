@@ -5,12 +5,12 @@
  * Decay applies to matrices only: not to vectors (norms, biases, class token) nor the logit scale.
  *
  * Rank r owns floats [r * total / size, (r + 1) * total / size), a whole number of blocks.  Norms are summed from blocks of 4096 in one
- * fixed order, so the update is bit-identical for any number of ranks, sharded or not. */
+ * fixed order, so the update is bit-identical for any number of ranks, sharded or not.  All tensors are updated at once, and nothing
+ * waits for the device: norms and the clipping factor stay on it. */
 #ifndef OPTIM_OPTIMIZER_H
 #define OPTIM_OPTIMIZER_H
 
-#include "backend/device.h"
-#include "dist/world.h"
+#include "dist/comm.h"
 #include "tensor/parameters.h"
 
 enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_LAMB };
@@ -19,20 +19,26 @@ struct optimizer {
     enum optimizer_kind kind;
     double beta1, beta2, eps, decay, clip; /* clip 0: none */
     bool sharded;
-    struct device *device;
-    const struct world *world;
+    struct comm *comm;
     struct parameters *parameters;
     int64_t first, end;   /* the floats this rank updates */
+    /* on the device: */
     float *m, *v;         /* [end - first] */
-    double *sums, *other; /* [total / SQUARE_BLOCK] sums of squares by block */
+    double *blocks, *other_blocks; /* [total / SQUARE_BLOCK] sums of squares */
+    double *sums, *other_sums;     /* [parameters] */
+    int32_t *first_block; /* [parameters + 1] */
+    int32_t *owner;       /* [total / SQUARE_BLOCK] parameter of each block, -1: none, or frozen */
+    float *decays;        /* [parameters] */
+    double *norm;         /* [1] of the last step's gradient, before clipping */
+    float *factor;        /* [1] what the last step's gradient was multiplied with; 0: not finite, nothing was changed */
 };
 
-/* Zeroed moments; kind, betas, eps, decay, clip and sharded are set by the caller before. */
-void optimizer_open(struct optimizer *o, struct device *device, const struct world *world, struct parameters *parameters);
+/* Zeroed moments; kind, betas, eps, decay, clip and sharded are set by the caller before, and frozen parameters need no gradient. */
+void optimizer_open(struct optimizer *o, struct comm *comm, struct parameters *parameters);
 void optimizer_close(struct optimizer *o);
 
-/* (all) gradients [total]: this rank's sum; consumed.  step counts from 1.  Returns the global gradient norm before clipping; when it
- * is not finite nothing is changed. */
-double optimizer_step(struct optimizer *o, float *gradients, double rate, int64_t step);
+/* (all) gradients [total]: this rank's sum, or, when reduced, that of all ranks in this rank's part; consumed.  step counts from 1.  Leaves
+ * norm and factor. */
+void optimizer_step(struct optimizer *o, float *gradients, bool reduced, double rate, int64_t step);
 
 #endif

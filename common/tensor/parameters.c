@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/kernels.h"
 #include "base/check.h"
 #include "base/memory.h"
 
@@ -48,30 +47,67 @@ struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64
     return NULL;
 }
 
-void parameters_allocate(struct parameters *p, bool training)
+void parameters_allocate(struct parameters *p)
 {
     int64_t unit = PARAMETERS_MAX_PARTS * SQUARE_BLOCK;
     p->total = (p->total + unit - 1) / unit * unit;
     p->values = mem_map((size_t)p->total, sizeof(float));
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
-        it->tensor.data = p->values + it->offset;
-        for (int v = 0; v < it->view_count; v++) it->views[v].data = it->tensor.data + it->view_offset[v];
+        it->values = p->values + it->offset;
+    }
+}
+
+static void point(struct tensor *t, const struct parameters *p, int64_t offset)
+{
+    t->master = p->master + offset;
+    t->data = (char *)p->compute + (size_t)offset * p->device->kernels->real_bytes;
+}
+
+void parameters_place(struct parameters *p, struct device *device, bool training)
+{
+    const struct kernels *k = device->kernels;
+    size_t count = (size_t)p->total;
+    p->device = device;
+    p->master = k->reserve ? k->map(device, count * sizeof(float)) : p->values; /* a device without its own memory shares the host's */
+    p->compute = k->real_bytes == sizeof(float) ? p->master : k->map(device, count * k->real_bytes);
+    for (int64_t i = 0; i < p->count; i++) {
+        struct parameter *it = p->list[i];
+        point(&it->tensor, p, it->offset);
+        for (int v = 0; v < it->view_count; v++) point(&it->views[v], p, it->offset + it->view_offset[v]);
     }
     if (!training) return;
-    p->gradients = mem_map((size_t)p->total, sizeof(float));
+    p->gradients = k->map(device, count * sizeof(float));
     parameters_aim(p, p->gradients);
+}
+
+void parameters_push(struct parameters *p)
+{
+    const struct kernels *k = p->device->kernels;
+    if (p->master != p->values) k->upload(p->device, p->master, p->values, (size_t)p->total * sizeof(float));
+    if ((void *)p->master != p->compute) k->round(p->device, p->compute, p->master, p->total);
+    k->wait(p->device);
+}
+
+void parameters_pull(struct parameters *p)
+{
+    if (p->master != p->values) p->device->kernels->download(p->device, p->values, p->master, (size_t)p->total * sizeof(float));
 }
 
 void parameters_free(struct parameters *p)
 {
+    if (p->device) {
+        const struct kernels *k = p->device->kernels;
+        if ((void *)p->master != p->compute) k->unmap(p->device, p->compute, (size_t)p->total * k->real_bytes);
+        if (p->master != p->values) k->unmap(p->device, p->master, (size_t)p->total * sizeof(float));
+        k->unmap(p->device, p->gradients, (size_t)p->total * sizeof(float));
+    }
     for (int64_t i = 0; i < p->count; i++) {
         free(p->list[i]->name);
         free(p->list[i]);
     }
     free(p->list);
     mem_unmap(p->values, (size_t)p->total, sizeof(float));
-    mem_unmap(p->gradients, (size_t)p->total, sizeof(float));
     *p = (struct parameters){0};
 }
 
@@ -96,15 +132,15 @@ void parameters_aim(struct parameters *p, float *buffer)
         it->tensor.grad = buffer + it->offset;
         it->tensor.touched = false;
         for (int v = 0; v < it->view_count; v++) {
-            it->views[v].grad = it->tensor.grad + it->view_offset[v];
+            it->views[v].grad = buffer + it->offset + it->view_offset[v];
             it->views[v].touched = false;
         }
     }
 }
 
-static void settle(struct tensor *t)
+static void settle(struct parameters *p, struct tensor *t)
 {
-    if (!t->touched) memset(t->grad, 0, (size_t)tensor_count(t) * sizeof(float));
+    if (!t->touched) p->device->kernels->fill(p->device, t->grad, 0, tensor_count(t));
     t->touched = true;
 }
 
@@ -112,7 +148,7 @@ void parameters_settle(struct parameters *p)
 {
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
-        if (!it->view_count) settle(&it->tensor);
-        for (int v = 0; v < it->view_count; v++) settle(&it->views[v]);
+        if (!it->view_count) settle(p, &it->tensor);
+        for (int v = 0; v < it->view_count; v++) settle(p, &it->views[v]);
     }
 }

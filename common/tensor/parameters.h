@@ -1,7 +1,8 @@
 /* The parameter store: every learned tensor of a model, registered once by name; initialisation, optimizer, checkpoint and
  * tests all walk this list.
  *
- * Values lie in one flat buffer, in order of registration; each parameter starts at a multiple of SQUARE_BLOCK floats and the
+ * Values lie in one flat buffer of floats in host memory, in order of registration, and (parameters_place) in the same order on the device:
+ * as float, which the optimizer updates, and as the device's `real`, which products read.  On the CPU all three are one.  Each parameter starts at a multiple of SQUARE_BLOCK floats and the
  * gaps hold zeros, so that any cut of the buffer at block boundaries (ZeRO-1) leaves sums per parameter well defined.
  *
  *   values |== a ==|0|== b =====|0|== c ==|000...|  total, a multiple of PARAMETERS_MAX_PARTS blocks
@@ -9,6 +10,7 @@
 #ifndef TENSOR_PARAMETERS_H
 #define TENSOR_PARAMETERS_H
 
+#include "backend/device.h"
 #include "base/error.h"
 #include "tensor/tensor.h"
 
@@ -18,7 +20,8 @@ struct parameter {
     struct tensor tensor; /* matrix: rows = first dimension, cols = product of the others; a vector or scalar is one row */
     char *name;           /* PE's name, "visual.transformer.resblocks.0.ln_1.weight" */
     int ndim;
-    int64_t shape[4], offset; /* offset in floats into values */
+    int64_t shape[4], offset; /* offset in elements into values, master, compute, gradients */
+    float *values;            /* host memory: what initialisation, weights files and checkpoints see */
     struct tensor views[2];   /* parts that ops use instead of the whole, see parameters_view */
     int64_t view_offset[2];
     int view_count;
@@ -27,8 +30,11 @@ struct parameter {
 
 struct parameters {
     struct parameter **list;
-    int64_t count, total; /* total: floats, gaps included */
-    float *values, *gradients;
+    int64_t count, total; /* total: elements, gaps included */
+    float *values;        /* host memory */
+    struct device *device;
+    float *master, *gradients; /* on the device; gradients only when training */
+    void *compute;
 };
 
 /* Register before parameters_allocate.  The tensor stays valid until parameters_free. */
@@ -36,8 +42,13 @@ struct tensor *parameters_add(struct parameters *p, const char *name, int ndim, 
 /* A part of a parameter as a tensor of its own: rows x cols from element `offset` on.  All parts together must cover the
  * parameter, and ops then use only parts (attention pooling splits its packed projection). */
 struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64_t offset, int64_t rows, int64_t cols);
-/* Memory for the values (zeroed), and for gradients when `training`. */
-void parameters_allocate(struct parameters *p, bool training);
+/* Host memory for the values (zeroed). */
+void parameters_allocate(struct parameters *p);
+/* Memory on the device, and for gradients when `training`; the device must outlive the parameters. */
+void parameters_place(struct parameters *p, struct device *device, bool training);
+/* Host values -> device, and back.  Needed after the host values changed, and before they are read when the device's did. */
+void parameters_push(struct parameters *p);
+void parameters_pull(struct parameters *p);
 void parameters_free(struct parameters *p);
 
 struct parameter *parameters_find(const struct parameters *p, const char *name); /* NULL when unknown */
@@ -45,7 +56,7 @@ int64_t parameters_elements(const struct parameters *p);                        
 
 /* Direct gradients to `buffer` [total] and mark them all untouched. */
 void parameters_aim(struct parameters *p, float *buffer);
-/* Zero the gradients that no backward pass touched,. */
+/* Zero the gradients that no backward pass touched. */
 void parameters_settle(struct parameters *p);
 
 #endif

@@ -1,20 +1,26 @@
-/* struct tensor: a float32 matrix [rows, cols] on the device, row-major, and the place of its gradient.
+/* struct tensor: a matrix [rows, cols] on the device, row-major, and the place of its gradient.
+ *
+ * Elements are of the device's type `real` (backend/kernels.h), or float when `wide`.  A gradient is of the type of its tensor; that of
+ * a parameter is always float.
  *
  * Batches and tokens are flattened into rows; a vector is one row.  Tensors do not own memory: data belongs to an arena of
  * the tape or to a parameter store, and may be NULL while a segment has forgotten it. */
 #ifndef TENSOR_TENSOR_H
 #define TENSOR_TENSOR_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "backend/kernels.h"
 
 struct tensor {
     int64_t rows, cols;
-    float *data;
-    float *grad;       /* NULL until the backward pass reaches it; of parameters: always there when training */
+    void *data;
+    float *master;     /* of parameters: the same values as float; is data when real is float */
+    void *grad;        /* NULL until the backward pass reaches it; of parameters: always there when training */
+    bool wide;
     bool needs_grad;
+    int uses;          /* of parameters: recorded calls that read it and were not walked back yet */
     bool touched;      /* grad holds a value (add to it), not yet (overwrite it) */
     bool parameter;
+    const void *notes; /* attributes of the op that made it, NULL where none did */
     int segment;       /* of the tape, -1 outside */
     int slot;          /* of the tape's pool of gradients that cross segments, -1 when grad is elsewhere */
 };

@@ -16,7 +16,7 @@ int main(int argc, char **argv)
     struct error error = {0};
     struct device device;
     struct world world = {.size = 1};
-    if (device_open(&device, "cpu", NULL, atoi(argv[3]), &error) < 0) return 1;
+    if (device_open(&device, "cpu", "fp32", NULL, atoi(argv[3]), 0, &error) < 0) return 1;
     float *x = mem_map((size_t)(4 * n * dim), sizeof *x);
     for (int half = 0; half < 2; half++)
         for (int64_t i = 0; i < n; i++) {
@@ -29,7 +29,13 @@ int main(int argc, char **argv)
     size_t before, peak, now;
     mem_usage(&before, &peak);
     double start = clock_seconds();
-    struct contrastive_result r = contrastive_loss(&device, &world, x, x + n * dim, x + 2 * n * dim, x + 3 * n * dim, n, dim, 1, 14.3f);
+    struct comm comm;
+    struct contrastive c;
+    float log_scale = 2.66f;
+    comm_open(&comm, &world, &device, "exact", &error);
+    contrastive_open(&c, &device, &comm, n, dim, 1);
+    contrastive_run(&c, x, x + n * dim, x + 2 * n * dim, x + 3 * n * dim, &log_scale);
+    struct contrastive_result r = contrastive_result(&c, c.totals);
     double seconds = clock_seconds() - start;
     mem_usage(&now, &peak);
     printf("%.2f %zu %.6f\n", seconds, peak - before, r.loss);

@@ -56,19 +56,38 @@ static void against_full(double scale)
     struct error error = {0};
     struct device device;
     struct world world = {.size = 1};
-    if (device_open(&device, "cpu", NULL, 2, &error) < 0) EXPECT(0, "%s", error.text);
+    struct comm comm;
+    if (device_open(&device, device_count() ? "cuda" : "cpu", "fp32", NULL, 2, 0, &error) < 0) EXPECT(0, "%s", error.text);
     features(images, 1);
     features(texts, 2);
     for (int i = 0; i < N * DIM; i++) texts[i] = .5f * texts[i] + .5f * images[i]; /* some likeness */
     double want_ds, want = full(images, texts, scale, want_di, want_dt, &want_ds);
+    comm_open(&comm, &world, &device, "exact", &error);
+    float log_scale = (float)log(scale);
+    void *x = test_to_device(&device, images, N * DIM, false), *y = test_to_device(&device, texts, N * DIM, false);
+    float *dx = test_to_device(&device, images, N * DIM, true), *dy = test_to_device(&device, texts, N * DIM, true), *ln = test_to_device(&device, &log_scale, 1, true);
     for (int slices = 1; slices <= 16; slices *= 4) {
-        struct contrastive_result r = contrastive_loss(&device, &world, images, texts, di, dt, N, DIM, slices, (float)scale);
+        struct contrastive c;
+        double totals[CONTRASTIVE_TOTALS];
+        contrastive_open(&c, &device, &comm, N, DIM, slices);
+        contrastive_run(&c, x, y, dx, dy, ln);
+        device.kernels->download(&device, totals, c.totals, sizeof totals);
+        test_from_device(&device, di, dx, N * DIM, true);
+        test_from_device(&device, dt, dy, N * DIM, true);
+        struct contrastive_result r = contrastive_result(&c, totals);
+        r.logit_scale *= exp((double)log_scale);
+        contrastive_close(&c);
         /* float32 logits of size `scale` are what limits a small loss */
         EXPECT(fabs(r.loss - want) <= 1e-6 * want + 1e-8 * scale + 1e-7, "scale %g, %d slices: loss %.9g, want %.9g", scale, slices, r.loss, want);
         EXPECT(fabs(r.logit_scale - want_ds) <= 1e-5 * (1 + fabs(want_ds)), "gradient of the scale %.9g, want %.9g", r.logit_scale, want_ds);
         test_close("image gradient", di, want_di, N * DIM, 2e-5);
         test_close("text gradient", dt, want_dt, N * DIM, 2e-5);
     }
+    device.kernels->unmap(&device, x, sizeof images);
+    device.kernels->unmap(&device, y, sizeof images);
+    device.kernels->unmap(&device, dx, sizeof images);
+    device.kernels->unmap(&device, dy, sizeof images);
+    device.kernels->unmap(&device, ln, sizeof log_scale);
     device_close(&device);
 }
 

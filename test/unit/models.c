@@ -19,7 +19,7 @@ static void counts(void)
         struct error error = {0};
         struct clip clip;
         EXPECT(model_config_load(&config, want[i].name, &error) == 0, "%s", error.text);
-        clip_open(&clip, &config, false); /* address space only: nothing is touched */
+        clip_open(&clip, &config); /* address space only: nothing is touched */
         EXPECT(parameters_elements(&clip.parameters) == want[i].elements, "%s: %ld", want[i].name, (long)parameters_elements(&clip.parameters));
         clip_close(&clip);
     }
@@ -33,7 +33,7 @@ static struct clip load(const char *path, bool vision_only, struct error *error)
     struct model_config config;
     struct clip clip;
     model_config_load(&config, "test/golden/core/model.json", error);
-    clip_open(&clip, &config, false);
+    clip_open(&clip, &config);
     weights_load(&clip, path, vision_only, error);
     return clip;
 }
@@ -51,7 +51,7 @@ static void namings(void)
         for (int64_t k = 0; k < copy.parameters.count; k++) {
             const struct parameter *a = source.parameters.list[k], *b = copy.parameters.list[k];
             if (all[i] == WEIGHTS_TIMM && strncmp(a->name, "visual.", 7)) continue;
-            EXPECT(!memcmp(a->tensor.data, b->tensor.data, (size_t)tensor_count(&a->tensor) * sizeof(float)), "naming %d: %s", all[i], a->name);
+            EXPECT(!memcmp(a->values, b->values, (size_t)tensor_count(&a->tensor) * sizeof(float)), "naming %d: %s", all[i], a->name);
         }
         clip_close(&copy);
         if (all[i] == WEIGHTS_TIMM) {
@@ -93,7 +93,7 @@ static void wrong_model(void)
     struct model_config config;
     struct clip clip;
     model_config_load(&config, "test/golden/core/model-g.json", &error);
-    clip_open(&clip, &config, false);
+    clip_open(&clip, &config);
     EXPECT(weights_load(&clip, "test/golden/core/model-weights.safetensors", false, &error) < 0, "loaded");
     EXPECT(strstr(error.text, "visual.trunk.") && strstr(error.text, "--model"), "%s", error.text);
     clip_close(&clip);

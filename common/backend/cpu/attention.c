@@ -4,13 +4,6 @@
  *
  * The backward pass recomputes P from lse, so only lse is kept. */
 
-static int64_t longest(const int32_t *start, int64_t sequences)
-{
-    int64_t top = 0;
-    for (int64_t s = 0; s < sequences; s++) top = start[s + 1] - start[s] > top ? start[s + 1] - start[s] : top;
-    return top;
-}
-
 /* Row of scores -> probabilities over the first n of cols columns (the rest become 0); returns log sum exp. */
 static float softmax_row(float *s, int64_t n, int64_t cols, float scale)
 {
@@ -37,10 +30,9 @@ static float softmax_row(float *s, int64_t n, int64_t cols, float scale)
 
 static void attention_forward(struct device *d, const struct attention *a)
 {
-    int64_t nq_top = longest(a->q_start, a->sequences), nk_top = longest(a->k_start, a->sequences);
     float scale = 1 / sqrtf((float)a->head_dim);
     int64_t ld_o = a->heads * a->head_dim;
-    device_reserve(d, (size_t)(nq_top * nk_top));
+    device_reserve(d, (size_t)(a->q_longest * a->k_longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
     for (int64_t task = 0; task < a->sequences * a->heads; task++) {
         int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim;
@@ -79,7 +71,7 @@ static void softmax_backward_row(float *s, float *dp, int64_t n, int64_t cols, f
 
 static void attention_backward(struct device *d, const struct attention *a)
 {
-    int64_t area = longest(a->q_start, a->sequences) * longest(a->k_start, a->sequences);
+    int64_t area = a->q_longest * a->k_longest;
     float scale = 1 / sqrtf((float)a->head_dim);
     int64_t ld_o = a->heads * a->head_dim;
     device_reserve(d, 2 * (size_t)area);

@@ -9,9 +9,11 @@ static struct operand input_operand(const float *x, int64_t in, struct linear_pr
     return op;
 }
 
-static void linear_forward(struct device *d, float *y, const float *x, const float *w, const float *b, const float *residual,
+static void linear_forward(struct device *d, float *y, float *gelu, const float *x, const float *w, const float *b, const float *residual,
                            int64_t rows, int64_t in, int64_t out, struct linear_prepare prepare)
 {
+    (void)gelu;
+    if (prepare.kind == LINEAR_NORM) norm_stats(d, prepare.mean, prepare.rstd, x, rows, in, 1e-5f);
     struct operand a = input_operand(x, in, prepare), weights = {.data = w, .ld = in};
     gemm(d->scratch, d->threads, rows, out, in, &a, &weights, y, out, (struct epilogue){.bias = b, .residual = residual});
 }
@@ -54,9 +56,10 @@ static void linear_backward_weight(struct device *d, float *dw, float *db, const
     if (db) sum_rows(d, db, dy, rows, out, accumulate_b);
 }
 
-static void matmul(struct device *d, float *c, int64_t ld_c, const float *a, int64_t ld_a, bool a_rows_k, const float *b, int64_t ld_b,
+static void matmul(struct device *d, void *c, bool wide, int64_t ld_c, const float *a, int64_t ld_a, bool a_rows_k, const float *b, int64_t ld_b,
                    bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate)
 {
+    (void)wide;
     struct operand left = {.data = a, .ld = ld_a, .k_rows = a_rows_k}, right = {.data = b, .ld = ld_b, .k_rows = b_rows_k};
     gemm(d->scratch, d->threads, m, n, k, &left, &right, c, ld_c, (struct epilogue){.accumulate = accumulate});
 }

@@ -31,9 +31,10 @@ static void norm_stats(struct device *d, float *mean, float *rstd, const float *
     }
 }
 
-static void norm_forward(struct device *d, float *y, const float *mean, const float *rstd, const float *x, const float *scale,
-                         const float *shift, int64_t rows, int64_t cols)
+static void norm_forward(struct device *d, float *y, float *mean, float *rstd, const float *x, const float *scale, const float *shift,
+                         int64_t rows, int64_t cols, float eps)
 {
+    norm_stats(d, mean, rstd, x, rows, cols, eps);
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < cols; i++) y[r * cols + i] = (x[r * cols + i] - mean[r]) * rstd[r] * scale[i] + shift[i];

@@ -1,41 +1,91 @@
-/* Optimizer arithmetic: sums of squares in fixed blocks, Adam moments, LAMB. */
+/* Optimizer arithmetic over the flat store: sums of squares in fixed blocks, Adam moments, LAMB. */
+
+static double square_block(const float *x)
+{
+    double part[8] = {0};
+    for (int64_t i = 0; i < SQUARE_BLOCK; i += 8)
+        for (int k = 0; k < 8; k++) part[k] += (double)x[i + k] * (double)x[i + k];
+    return ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+}
 
 static void square_sums(struct device *d, double *out, const float *x, int64_t count)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t block = 0; block < (count + SQUARE_BLOCK - 1) / SQUARE_BLOCK; block++) {
-        int64_t end = (block + 1) * SQUARE_BLOCK < count ? (block + 1) * SQUARE_BLOCK : count;
-        double part[8] = {0};
-        int64_t i = block * SQUARE_BLOCK;
-        for (; i + 8 <= end; i += 8)
-            for (int k = 0; k < 8; k++) part[k] += (double)x[i + k] * (double)x[i + k];
-        for (; i < end; i++) part[i % 8] += (double)x[i] * (double)x[i];
-        out[block] = ((part[0] + part[1]) + (part[2] + part[3])) + ((part[4] + part[5]) + (part[6] + part[7]));
+    for (int64_t block = 0; block < count / SQUARE_BLOCK; block++) out[block] = square_block(x + block * SQUARE_BLOCK);
+}
+
+static void parameter_sums(struct device *d, double *out, const double *blocks, const int32_t *first, int64_t parameters)
+{
+    (void)d;
+    for (int64_t i = 0; i < parameters; i++) {
+        out[i] = 0;
+        for (int32_t b = first[i]; b < first[i + 1]; b++) out[i] += blocks[b];
     }
 }
 
-static inline float adam_direction(float *m, float *v, float g, float p, struct adam_step s)
+static void clip_factor(struct device *d, double *norm, float *clip, const double *squares, int64_t parameters, double limit)
 {
-    g *= s.clip;
-    *m = s.beta1 * *m + (1 - s.beta1) * g;
-    *v = s.beta2 * *v + (1 - s.beta2) * g * g;
-    return (*m / s.correct1) / (sqrtf(*v / s.correct2) + s.eps) + s.decay * p;
+    (void)d;
+    double sum = 0;
+    for (int64_t i = 0; i < parameters; i++) sum += squares[i];
+    *norm = sqrt(sum);
+    *clip = !isfinite(*norm) ? 0 : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1;
 }
 
-static void adam_apply(struct device *d, float *p, float *m, float *v, const float *g, int64_t count, struct adam_step step)
+/* Direction of one block into `to`. */
+static void direction_block(float *to, const struct update *u, int64_t from, float decay)
 {
-#pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t i = 0; i < count; i++) p[i] -= step.lr * adam_direction(m + i, v + i, g[i], p[i], step);
+    float clip = *u->clip;
+    for (int64_t i = from; i < from + SQUARE_BLOCK; i++) {
+        float g = u->g[i] * clip;
+        u->m[i] = u->beta1 * u->m[i] + (1 - u->beta1) * g;
+        u->v[i] = u->beta2 * u->v[i] + (1 - u->beta2) * g * g;
+        to[i - from] = (u->m[i] / u->correct1) / (sqrtf(u->v[i] / u->correct2) + u->eps) + decay * u->p[i];
+    }
 }
 
-static void lamb_update(struct device *d, float *g, float *m, float *v, const float *p, int64_t count, struct adam_step step)
+static void adam(struct device *d, const struct update *u)
 {
+    if (*u->clip == 0) return;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t i = 0; i < count; i++) g[i] = adam_direction(m + i, v + i, g[i], p[i], step);
+    for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
+        float step[SQUARE_BLOCK], *p = u->p + b * SQUARE_BLOCK;
+        if (u->owner[b] < 0) continue;
+        direction_block(step, u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
+        for (int i = 0; i < SQUARE_BLOCK; i++) p[i] -= u->rate * step[i];
+    }
 }
 
-static void lamb_apply(struct device *d, float *p, const float *update, float rate, int64_t count)
+static void lamb_direction(struct device *d, const struct update *u)
 {
+    if (*u->clip == 0) return;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t i = 0; i < count; i++) p[i] -= rate * update[i];
+    for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
+        if (u->owner[b] >= 0) direction_block(u->g + b * SQUARE_BLOCK, u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
+        u->p_sums[b] = square_block(u->p + b * SQUARE_BLOCK);
+        u->g_sums[b] = square_block(u->g + b * SQUARE_BLOCK);
+    }
+}
+
+static void lamb_apply(struct device *d, const struct update *u)
+{
+    if (*u->clip == 0) return;
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
+        int32_t owner = u->owner[b];
+        if (owner < 0) continue;
+        double weight = sqrt(u->weight_squares[owner]), size = sqrt(u->update_squares[owner]);
+        double ratio = u->decay[owner] > 0 && weight > 0 && size > 0 ? weight / size : 1;
+        float rate = (float)((double)u->rate * ratio), *p = u->p + b * SQUARE_BLOCK;
+        const float *g = u->g + b * SQUARE_BLOCK;
+        for (int i = 0; i < SQUARE_BLOCK; i++) p[i] -= rate * g[i];
+    }
+}
+
+static void clamp(struct device *d, float *x, float low, float high, const float *unless)
+{
+    (void)d;
+    if (*unless == 0) return;
+    if (*x > high) *x = high;
+    if (*x < low) *x = low;
 }

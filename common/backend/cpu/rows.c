@@ -45,7 +45,7 @@ static void tokens_backward(struct device *d, float *d_patches, float *d_class, 
         for (int64_t n = 0; n < images; n++) {
             const float *g = dy + (n * tokens + t) * width;
             for (int64_t i = 0; i < width; i++) to[i] += g[i];
-            if (t < first) continue;
+            if (t < first || !d_patches) continue;
             int64_t p = n * count + t - first;
             if (hidden && hidden[p]) memset(d_patches + p * width, 0, (size_t)width * sizeof *d_patches);
             else memcpy(d_patches + p * width, g, (size_t)width * sizeof *d_patches);
@@ -68,8 +68,11 @@ static void bilinear(int64_t i, int64_t to, int64_t from, int64_t *low, int64_t 
     *weight = at - (float)*low;
 }
 
-static void grid_resize(struct device *d, float *out, const float *x, int64_t to, int64_t from, int64_t width)
+static void grid_resize(struct device *d, float *out, const float *x, int64_t first, int64_t to, int64_t from, int64_t width)
 {
+    memcpy(out, x, (size_t)(first * width) * sizeof *out);
+    out += first * width;
+    x += first * width;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t row = 0; row < to * to; row++) {
         int64_t y0, y1, x0, x1;
@@ -83,8 +86,12 @@ static void grid_resize(struct device *d, float *out, const float *x, int64_t to
     }
 }
 
-static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t to, int64_t from, int64_t width, bool accumulate)
+static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from, int64_t width,
+                                 bool accumulate)
 {
+    for (int64_t i = 0; i < first * width; i++) dx[i] = accumulate ? dx[i] + dy[i] : dy[i];
+    dx += first * width;
+    dy += first * width;
     if (!accumulate) memset(dx, 0, (size_t)(from * from * width) * sizeof *dx);
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t strip = 0; strip < width; strip += 64) { /* a strip of columns a thread, rows in order */
@@ -116,8 +123,9 @@ static void embed_forward(struct device *d, float *out, const float *table, cons
 }
 
 static void embed_backward(struct device *d, float *d_table, float *d_positions, const float *dy, const int32_t *ids,
-                           const int32_t *places, int64_t rows, int64_t width)
+                           const int32_t *places, const int32_t *order, int64_t rows, int64_t width, int64_t position_count)
 {
+    (void)order, (void)position_count;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t strip = 0; strip < width; strip += 64) {
         int64_t end = strip + 64 < width ? strip + 64 : width;
@@ -152,6 +160,48 @@ static void add(struct device *d, float *y, const float *x, int64_t count)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t i = 0; i < count; i++) y[i] += x[i];
+}
+
+static void sum_floats(struct device *d, double *sum, const float *x, int64_t count)
+{
+    (void)d;
+    *sum = 0;
+    for (int64_t i = 0; i < count; i++) *sum += (double)x[i];
+}
+
+static void round_real(struct device *d, float *y, const float *x, int64_t count)
+{
+    (void)d;
+    if (y != x) memcpy(y, x, (size_t)count * sizeof *y);
+}
+
+/* Row r belongs to sequence r / (rows / sequences). */
+static void branch_forward(struct device *d, float *y, const float *x, const float *branch, const float *gamma, const float *keep, int64_t rows,
+                           int64_t cols, int64_t sequences)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        float k = keep ? keep[r / (rows / sequences)] : 1;
+        for (int64_t i = 0; i < cols; i++) y[r * cols + i] = x[r * cols + i] + k * (gamma ? gamma[i] : 1) * branch[r * cols + i];
+    }
+}
+
+static void branch_backward(struct device *d, float *d_branch, float *d_gamma, const float *dy, const float *branch, const float *gamma,
+                            const float *keep, int64_t rows, int64_t cols, int64_t sequences, bool accumulate_gamma)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t strip = 0; strip < cols; strip += 64) {
+        int64_t end = strip + 64 < cols ? strip + 64 : cols;
+        for (int64_t i = strip; i < end && d_gamma && !accumulate_gamma; i++) d_gamma[i] = 0;
+        for (int64_t r = 0; r < rows; r++) {
+            float k = keep ? keep[r / (rows / sequences)] : 1;
+            for (int64_t i = strip; i < end; i++) {
+                float g = k * dy[r * cols + i];
+                if (d_gamma) d_gamma[i] += g * branch[r * cols + i];
+                d_branch[r * cols + i] = g * (gamma ? gamma[i] : 1);
+            }
+        }
+    }
 }
 
 static void fill(struct device *d, float *y, float value, int64_t count)

@@ -2,12 +2,16 @@
  * each level has its own copies of everything, all of them static. */
 #include <omp.h>
 
+#define BACKEND_REAL float
+
 #include "backend/cpu/simd.h"
 #include "backend/device.h"
+#include "base/check.h"
 
+#include "backend/cpu/memory.c"
 #include "backend/cpu/gemm.c"
-#include "backend/cpu/linear.c"
 #include "backend/cpu/norm.c"
+#include "backend/cpu/linear.c"
 #include "backend/cpu/attention.c"
 #include "backend/cpu/rows.c"
 #include "backend/cpu/contrastive.c"
@@ -21,17 +25,33 @@
 extern const struct kernels CPU_TABLE;
 const struct kernels CPU_TABLE = {
     .name = "cpu/" CPU_LEVEL,
+    .real_bytes = sizeof(real),
+    .strip_rows = 256,
     .scratch_floats = gemm_scratch_floats,
+    .map = map,
+    .unmap = unmap,
+    .host_map = host_map,
+    .host_unmap = host_unmap,
+    .upload = upload,
+    .download = upload,
+    .copy = copy,
+    .wait = wait_all,
+    .stage = stage,
+    .staged = slot_nothing,
+    .stage_done = slot_nothing,
+    .fetch_begin = fetch_begin,
+    .fetch_end = fetch_end,
     .linear_forward = linear_forward,
     .linear_backward_input = linear_backward_input,
     .linear_backward_weight = linear_backward_weight,
     .matmul = matmul,
-    .norm_stats = norm_stats,
     .norm_forward = norm_forward,
     .norm_backward = norm_backward,
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
     .rotary = rotary,
+    .branch_forward = branch_forward,
+    .branch_backward = branch_backward,
     .patches = patches,
     .tokens_forward = tokens_forward,
     .tokens_backward = tokens_backward,
@@ -48,11 +68,21 @@ const struct kernels CPU_TABLE = {
     .cosine_forward = cosine_forward,
     .cosine_backward = cosine_backward,
     .add = add,
+    .add_real = add,
     .fill = fill,
+    .sum_floats = sum_floats,
+    .round = round_real,
     .softmax_stats = softmax_stats,
+    .merge_stats = merge_stats,
     .contrastive_gradient = contrastive_gradient,
+    .contrastive_loss = contrastive_loss,
+    .tree_sum = tree_sum,
+    .scale_gradient = scale_gradient,
     .square_sums = square_sums,
-    .adam_apply = adam_apply,
-    .lamb_update = lamb_update,
+    .parameter_sums = parameter_sums,
+    .clip_factor = clip_factor,
+    .adam = adam,
+    .lamb_direction = lamb_direction,
     .lamb_apply = lamb_apply,
+    .clamp = clamp,
 };
