@@ -17,6 +17,9 @@ CFLAGS  += -std=c17 -D_GNU_SOURCE -Wall -Wextra -fopenmp -fno-math-errno -ffp-co
 CPPFLAGS += -Icommon -I. -MMD -MP $(MPI_CFLAGS) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LDLIBS  += -ldl $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -ljpeg $(MPI_LIBS) -lm -lpthread
 
+# Programs find libpercept-cuda.so beside themselves when asked for --device cuda; it uses functions of theirs.
+LDFLAGS += -rdynamic
+
 LIB_SRC  := $(filter-out common/backend/cpu/%,$(wildcard common/*/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/common/backend/cpu/table.portable.o
 # The CPU kernels are compiled once per instruction level and chosen at run time.
@@ -47,7 +50,7 @@ help:
 	@echo 'Variables: CC=gcc|clang  CONFIG=release|asan|debug  JOBS=n'
 
 # Rebuild when compiler or flags change.
-FLAGS := $(CC) $(CFLAGS) $(CPPFLAGS)
+FLAGS = $(CC) $(CFLAGS) $(CPPFLAGS) $(EMU_FLAGS) $(CUDA_FLAGS)
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@echo '$(FLAGS)' | cmp -s - $@ || echo '$(FLAGS)' > $@
@@ -77,7 +80,7 @@ define STAGE
 $(1)_OBJ := $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard $(1)/*.c))
 $(filter %/pe-$(1),$(PROGRAMS)): $$($(1)_OBJ) $(LIB)
 	@echo '  LINK  $$@'
-	@$(CC) $(CFLAGS) $$^ -o $$@ $(LDLIBS)
+	@$(CC) $(CFLAGS) $(LDFLAGS) $$^ -o $$@ $(LDLIBS)
 endef
 $(foreach s,$(STAGES),$(eval $(call STAGE,$(s))))
 
@@ -87,15 +90,69 @@ STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAG
 $(BUILD)/libstages.a: $(STAGE_OBJ)
 	@rm -f $@ && ar rcs $@ $^
 $(BUILD)/test/make_pictures: $(BUILD)/test/make_pictures.o $(LIB)
-	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 $(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(LIB)
 	@echo '  LINK  $@'
-	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 $(BUILD)/test/%: $(BUILD)/test/%.o $(BUILD)/test/harness.o $(BUILD)/libstages.a $(LIB)
 	@echo '  LINK  $@'
-	@$(CC) $(CFLAGS) $^ -o $@ $(LDLIBS)
+	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 
-tests: all $(TESTS) $(BUILD)/test/make_pictures
+
+# The CUDA backend, where nvcc and the libraries are: one library, built for the generations in CUDA_ARCHS.
+NVCC       ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
+CUDA_HOME  ?= $(patsubst %/bin/nvcc,%,$(NVCC))
+CUDA_ARCHS ?= 80 90 100
+CUDA_NEEDS := $(foreach h,cublasLt nccl cudnn,$(firstword $(foreach p,$(CUDA_HOME)/include /usr/include /usr/include/x86_64-linux-gnu $(CUDA_EXTRA),$(wildcard $(p)/$(h).h))))
+CUDA_ONCE  := memory backend plans collectives cudnn
+CUDA_DEPS  := $(wildcard common/backend/cuda/*) common/backend/kernels.h common/backend/device.h
+ifeq ($(words $(CUDA_NEEDS))$(if $(NVCC),y),3y)
+CUDA_LIB   := build/libpercept-cuda.so
+CUDA_FLAGS := -std=c++20 -O3 --compiler-options -fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas -Icommon $(addprefix -I,$(sort $(dir $(CUDA_NEEDS)))) \
+  $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a))
+CUDA_LIBS  := $(foreach l,cublasLt nccl cudnn,$(firstword $(foreach p,$(CUDA_HOME)/lib64 $(CUDA_HOME)/lib /usr/lib/x86_64-linux-gnu $(CUDA_EXTRA_LIB),$(wildcard $(p)/lib$(l).so $(p)/lib$(l).so.[0-9] $(p)/lib$(l).so.[0-9][0-9]))))
+endif
+ifeq ($(CONFIG),release)
+all: $(CUDA_LIB)
+endif
+build/cuda/%.o: common/backend/cuda/%.cu $(CUDA_DEPS) build/release/flags
+	@mkdir -p $(@D)
+	@echo '  NVCC  $<'
+	@$(NVCC) $(CUDA_FLAGS) -c $< -o $@
+define CUDA_TABLE
+build/cuda/table.$(1).o: common/backend/cuda/table.cu $(CUDA_DEPS) build/release/flags
+	@mkdir -p $$(@D)
+	@echo '  NVCC  $$< ($(1))'
+	@$(NVCC) $(CUDA_FLAGS) -DBACKEND_REAL=$(2) -DCUDA_TABLE=cuda_table_$(1) -c $$< -o $$@
+endef
+$(eval $(call CUDA_TABLE,fp32,float))
+$(eval $(call CUDA_TABLE,bf16,__nv_bfloat16))
+build/libpercept-cuda.so: $(CUDA_ONCE:%=build/cuda/%.o) build/cuda/table.fp32.o build/cuda/table.bf16.o
+	@echo '  LINK  $@'
+	@$(NVCC) -shared -cudart static $^ -o $@ $(CUDA_LIBS) -Xlinker -rpath -Xlinker $(subst $(eval) ,:,$(sort $(patsubst %/,%,$(dir $(CUDA_LIBS)))))
+
+# The same backend over host code that plays the GPU (test/emulator/README.md).
+ifeq ($(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),x86_64)
+EMULATED := $(BUILD)/test/libpercept-emulated.so
+endif
+EMU_FLAGS := -std=c++20 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers -Wno-unknown-pragmas -DOMPI_SKIP_MPICXX -O1 -g \
+  $(filter -fsanitize%,$(CFLAGS_$(CONFIG))) -Itest/emulator -Icommon $(MPI_CFLAGS)
+EMU_OBJ   := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard test/emulator/*.cpp)) \
+  $(patsubst %,$(BUILD)/test/emulator/%.cu.o,memory backend plans collectives table.fp32 table.bf16)
+$(BUILD)/test/emulator/%.o: test/emulator/%.cpp $(wildcard test/emulator/*.h) $(CUDA_DEPS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  CXX   $<'
+	@$(CXX) $(EMU_FLAGS) -c $< -o $@
+$(BUILD)/test/emulator/%.cu.o: $(wildcard test/emulator/*.h) $(CUDA_DEPS) $(BUILD)/flags
+	@mkdir -p $(@D)
+	@echo '  CXX   common/backend/cuda/$(firstword $(subst ., ,$*)).cu $(if $(findstring .,$*),($(lastword $(subst ., ,$*))))'
+	@$(CXX) $(EMU_FLAGS) $(if $(findstring fp32,$*),-DBACKEND_REAL=float) $(if $(findstring bf16,$*),-DBACKEND_REAL=__nv_bfloat16) \
+	  -DCUDA_TABLE=cuda_table_$(lastword $(subst ., ,$*)) -x c++ -c common/backend/cuda/$(firstword $(subst ., ,$*)).cu -o $@
+$(BUILD)/test/libpercept-emulated.so: $(EMU_OBJ)
+	@echo '  LINK  $@'
+	@$(CXX) -shared $(filter -fsanitize%,$(CFLAGS_$(CONFIG))) $^ -o $@ $(MPI_LIBS)
+
+tests: all $(TESTS) $(BUILD)/test/make_pictures $(EMULATED)
 
 deps:
 	@scripts/install-deps

@@ -116,6 +116,21 @@ int device_connect(struct device *device, const unsigned char id[COLLECTIVES_ID]
     return backend_of(device)->connect(device, id, rank, size, error);
 }
 
+int device_choices_load(struct device *device, const char *path, struct error *error)
+{
+    return device->state ? backend_of(device)->choices_load(device, path, error) : 0;
+}
+
+int device_choices_save(struct device *device, const char *path, struct error *error)
+{
+    return device->state ? backend_of(device)->choices_save(device, path, error) : 0;
+}
+
+size_t device_memory_used(struct device *device)
+{
+    return device->state ? backend_of(device)->memory_used(device) : 0;
+}
+
 void device_arena_open(struct device *device, struct arena *arena, size_t limit)
 {
     const struct kernels *k = device->kernels;

@@ -53,6 +53,14 @@ int device_count(void);
 int device_group_id(struct device *device, unsigned char id[COLLECTIVES_ID], struct error *error);
 int device_connect(struct device *device, const unsigned char id[COLLECTIVES_ID], int rank, int size, struct error *error);
 
+/* Which algorithms a dry run (planning) found fastest, into a file and back: with the same choices the same bits are computed.  Nothing on the
+ * CPU; a file that is not there, or another library's, is no error. */
+int device_choices_load(struct device *device, const char *path, struct error *error);
+int device_choices_save(struct device *device, const char *path, struct error *error);
+
+/* Bytes of the GPU's memory in use, by everyone; 0 on the CPU. */
+size_t device_memory_used(struct device *device);
+
 /* An arena in the device's memory. */
 void device_arena_open(struct device *device, struct arena *arena, size_t limit);
 
@@ -73,6 +81,9 @@ struct backend {
     void (*close)(struct device *device);
     int (*group_id)(struct device *device, unsigned char id[COLLECTIVES_ID], struct error *error);
     int (*connect)(struct device *device, const unsigned char id[COLLECTIVES_ID], int rank, int size, struct error *error);
+    int (*choices_load)(struct device *device, const char *path, struct error *error);
+    int (*choices_save)(struct device *device, const char *path, struct error *error);
+    size_t (*memory_used)(struct device *device);
 };
 enum { BACKEND_VERSION = 1 };
 #define BACKEND_SYMBOL "percept_backend"

@@ -44,6 +44,7 @@ struct linear_prepare {
 struct attention {
     int64_t sequences, heads, head_dim;
     const int32_t *q_start, *k_start; /* [sequences + 1] each */
+    int64_t q_rows;                   /* of all sequences */
     int64_t q_longest, k_longest;     /* rows of the longest sequence */
     bool uniform;                     /* all sequences are that long */
     bool causal;

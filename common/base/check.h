@@ -13,8 +13,8 @@
     } while (0)
 
 /* Print "file:line: check failed: text: message" to stderr and end the job.  Does not return. */
-_Noreturn void check_fail(const char *file, int line, const char *text, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void check_fail(const char *file, int line, const char *text, const char *format, ...)
+    __attribute__((noreturn, format(printf, 4, 5)));
 
 /* Call `hook` instead of abort() when a check fails.  The hook must not return. */
 void check_on_abort(void (*hook)(void));

@@ -20,7 +20,7 @@ static struct attention describe(const struct call *c, size_t real_bytes)
     struct tensor *q = c->in[0], *kv = c->in[1];
     int64_t width = c->out->cols;
     struct attention k = {.sequences = a->s.count, .heads = a->heads, .head_dim = width / a->heads, .q_start = a->s.q_start,
-                          .k_start = a->s.k_start, .q_longest = a->s.q_longest, .k_longest = a->s.k_longest, .uniform = a->s.uniform,
+                          .k_start = a->s.k_start, .q_rows = q->rows, .q_longest = a->s.q_longest, .k_longest = a->s.k_longest, .uniform = a->s.uniform,
                           .causal = a->causal, .ld_q = q->cols, .o = c->out->data, .lse = a->lse};
     k.q = q->data;
     k.k = kv ? kv->data : columns_from(real_bytes, q->data, width);

@@ -1,0 +1,66 @@
+/* The CUDA table, compiled once for each type: BACKEND_REAL is float or __nv_bfloat16, CUDA_TABLE the name of the function that fills it in. */
+#include <cuda_bf16.h>
+
+#include "backend/cuda/attention.h"
+#include "backend/cuda/plans.h"
+
+#include "backend/cuda/rows.cu"
+#include "backend/cuda/product.cu"
+#include "backend/cuda/attention.cu"
+#include "backend/cuda/contrastive.cu"
+#include "backend/cuda/optimizer.cu"
+
+void CUDA_TABLE(struct kernels *k);
+void CUDA_TABLE(struct kernels *k)
+{
+    memset(k, 0, sizeof *k);
+    k->name = NARROW ? "cuda/bf16" : "cuda/fp32";
+    k->real_bytes = sizeof(real);
+    k->keeps_inputs = true;
+    k->strip_rows = 2048;
+    k->slice_columns = 8192;
+    k->linear_forward = linear_forward;
+    k->linear_backward_input = linear_backward_input;
+    k->linear_backward_weight = linear_backward_weight;
+    k->matmul = matmul;
+    k->norm_forward = norm_forward;
+    k->norm_backward = norm_backward;
+    k->attention_forward = attention_forward;
+    k->attention_backward = attention_backward;
+    k->rotary = rotary;
+    k->branch_forward = branch_forward;
+    k->branch_backward = branch_backward;
+    k->patches = patches;
+    k->tokens_forward = tokens_forward;
+    k->tokens_backward = tokens_backward;
+    k->grid_resize = grid_resize;
+    k->grid_resize_backward = grid_resize_backward;
+    k->embed_forward = embed_forward;
+    k->embed_backward = embed_backward;
+    k->gather_rows = gather_rows;
+    k->scatter_rows_add = scatter_rows_add;
+    k->repeat_row = repeat_row;
+    k->sum_rows = sum_rows;
+    k->normalize_forward = normalize_forward;
+    k->normalize_backward = normalize_backward;
+    k->cosine_forward = cosine_forward;
+    k->cosine_backward = cosine_backward;
+    k->add = add;
+    k->add_real = add_real;
+    k->fill = fill;
+    k->sum_floats = sum_floats;
+    k->round = round_real;
+    k->softmax_stats = softmax_stats;
+    k->merge_stats = merge_stats;
+    k->contrastive_gradient = contrastive_gradient;
+    k->contrastive_loss = contrastive_loss;
+    k->tree_sum = tree_sum;
+    k->scale_gradient = scale_gradient;
+    k->square_sums = square_sums;
+    k->parameter_sums = parameter_sums;
+    k->clip_factor = clip_factor;
+    k->adam = adam;
+    k->lamb_direction = lamb_direction;
+    k->lamb_apply = lamb_apply;
+    k->clamp = clamp;
+}
