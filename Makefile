@@ -135,7 +135,7 @@ build/libpercept-cuda.so: $(CUDA_ONCE:%=build/cuda/%.o) build/cuda/table.fp32.o 
 ifeq ($(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),x86_64)
 EMULATED := $(BUILD)/test/libpercept-emulated.so
 endif
-EMU_FLAGS := -std=c++20 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers -Wno-unknown-pragmas -DOMPI_SKIP_MPICXX -O1 -g \
+EMU_FLAGS := -std=c++20 -fPIC -fvisibility=hidden -Wall -Wextra -Wno-missing-field-initializers -Wno-unknown-pragmas -DOMPI_SKIP_MPICXX -O2 -g \
   $(filter -fsanitize%,$(CFLAGS_$(CONFIG))) -Itest/emulator -Icommon $(MPI_CFLAGS)
 EMU_OBJ   := $(patsubst %.cpp,$(BUILD)/%.o,$(wildcard test/emulator/*.cpp)) \
   $(patsubst %,$(BUILD)/test/emulator/%.cu.o,memory backend plans collectives table.fp32 table.bf16)

@@ -208,7 +208,7 @@ int run_open(struct run *r, const struct world *world, int argc, char **argv, st
     if (restored < 0) return -1;
     r->first_step = r->step;
     catch_signals();
-    step_plan(r);
+    if (step_plan(r, error) < 0) return -1;
     start_loader(r);
     r->clock = clock_seconds();
     const struct parameters *p = &r->clip.parameters;
@@ -293,6 +293,8 @@ void run_report(struct run *r)
     r->sum_seconds += r->report.seconds;
     r->sum_macs += r->report.macs;
     r->sum_count++;
+    size_t used = r->report.step == r->first_step + 1 ? device_memory_used(&r->device) : 0;
+    if (used) log_info("memory in use on the GPU after the first step: %.2f GiB, the driver's own and other programs' included", (double)used / (1 << 30));
     if (!due(r->report.step, r->config.log_steps) && r->report.step < r->steps) return;
     if (!r->world->rank) log_line(r);
     r->sum_loss = r->sum_data = r->sum_seconds = r->sum_macs = 0;

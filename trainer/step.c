@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/str.h"
 #include "log/log.h"
 #include "trainer/mask.h"
@@ -252,11 +253,11 @@ static void plan_slice(struct step *s, int n)
     free(ids);
 }
 
-void step_plan(struct run *r)
+/* The step on shapes alone. */
+static void dry_run(struct run *r)
 {
     struct step s;
     struct device *d = &r->device;
-    if (!d->kernels->reserve) return;
     size_t fixed = d->mapped, before = d->committed;
     d->planning = true;
     for (int i = 0; i < r->pixel_slots; i++) d->kernels->stage(d, i, NULL, (size_t)(r->slice * r->largest * r->largest * 3));
@@ -268,12 +269,31 @@ void step_plan(struct run *r)
     struct error none = {0};
     double waited;
     forward(&s, &waited, &none);
+    contrastive_run(&r->contrastive, s.images, s.texts, s.d_images, s.d_texts, r->clip.logit_scale->master);
     for (int n = (int)r->mine - 1; n >= 0; n--) backward(&s, n);
-    r->gradients.waiting = 0;
+    accumulator_forget(&r->gradients);
     tape_reset(&r->tape);
     d->planning = false;
     double gib = 1024. * 1024 * 1024;
     log_info("memory planned: %.2f GiB of %.2f on the GPU: weights, gradients, optimizer and loss %.2f, pictures and gradients between blocks %.2f, activations %.2f",
              (double)(d->mapped + d->committed) / gib, (double)d->total / gib, (double)fixed / gib, (double)(d->mapped - fixed) / gib,
              (double)(d->committed - before) / gib);
+}
+
+int step_plan(struct run *r, struct error *error)
+{
+    if (!r->device.kernels->reserve) return 0;
+    /* rank 0 finds the fastest products, the others and later starts of this run take its choices: so they compute the same bits */
+    char *choices = fs_join(r->folder, "gpu-products.txt");
+    int rc = 0;
+    for (int turn = 0; turn < 2; turn++) {
+        if ((turn == 0) == (r->world->rank == 0)) {
+            rc = device_choices_load(&r->device, choices, error);
+            dry_run(r);
+            if (rc == 0 && turn == 0) rc = device_choices_save(&r->device, choices, error);
+        }
+        world_barrier(r->world);
+    }
+    free(choices);
+    return world_agree(r->world, rc, error);
 }

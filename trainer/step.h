@@ -20,7 +20,8 @@ struct slice {
 int step_train(struct run *run, struct error *error);
 /* (all) Wait for the figures of all steps done. */
 int step_drain(struct run *run, struct error *error);
-/* A dry run on the largest shapes: takes all the device memory a step needs, and says how much.  Nothing on the CPU. */
-void step_plan(struct run *run);
+/* (all) A dry run on the largest shapes: takes all the device memory a step needs and says how much, and measures which products are the
+ * fastest, once a run.  Nothing on the CPU. */
+int step_plan(struct run *run, struct error *error);
 
 #endif

@@ -43,6 +43,12 @@ void comm_close(struct comm *c)
     *c = (struct comm){0};
 }
 
+/* Nothing to exchange: one rank, or a dry run. */
+static bool alone(const struct comm *c)
+{
+    return c->world->size == 1 || c->device->planning;
+}
+
 /* Does data lie where MPI can reach it? */
 static bool on_host(const struct comm *c)
 {
@@ -51,7 +57,7 @@ static bool on_host(const struct comm *c)
 
 void comm_broadcast(struct comm *c, void *data, size_t bytes, int root)
 {
-    if (c->world->size == 1) return;
+    if (alone(c)) return;
     if (c->direct) {
         c->device->collectives->broadcast(c->device, data, bytes, root);
         return;
@@ -71,7 +77,7 @@ void comm_broadcast(struct comm *c, void *data, size_t bytes, int root)
 
 void comm_gather(struct comm *c, void *all, size_t part_bytes)
 {
-    if (c->world->size == 1) return;
+    if (alone(c)) return;
     if (c->direct) {
         c->device->collectives->gather(c->device, all, part_bytes);
         return;
@@ -106,7 +112,7 @@ static void to_device(struct comm *c, void *data, struct visit v, bool keep)
 
 void comm_reduce(struct comm *c, float *data, int64_t count, int root)
 {
-    if (c->world->size == 1) return;
+    if (alone(c)) return;
     if (c->direct) c->device->collectives->reduce(c->device, data, count, root);
     else if (on_host(c)) world_reduce(c->world, data, count, root);
     else {
@@ -118,7 +124,7 @@ void comm_reduce(struct comm *c, float *data, int64_t count, int root)
 
 void comm_reduce_scatter(struct comm *c, float *data, int64_t count)
 {
-    if (c->world->size == 1) return;
+    if (alone(c)) return;
     if (c->direct)
         for (int r = 0; r < c->world->size; r++) c->device->collectives->reduce(c->device, data + r * (count / c->world->size), count / c->world->size, r);
     else if (on_host(c)) world_reduce_scatter(c->world, data, count);
@@ -131,7 +137,7 @@ void comm_reduce_scatter(struct comm *c, float *data, int64_t count)
 
 void comm_sum_doubles(struct comm *c, double *data, int64_t count)
 {
-    if (c->world->size == 1) return;
+    if (alone(c)) return;
     if (c->direct) c->device->collectives->sum_doubles(c->device, data, count);
     else if (on_host(c)) world_sum_doubles(c->world, data, count);
     else {

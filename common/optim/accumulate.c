@@ -81,6 +81,12 @@ void accumulator_send(void *accumulator)
     }
 }
 
+void accumulator_forget(struct accumulator *a)
+{
+    a->waiting = 0;
+    if (a->sent) memset(a->sent, 0, (size_t)a->parameters->count * sizeof *a->sent);
+}
+
 float *accumulator_sum(struct accumulator *a, bool *reduced)
 {
     CHECK(a->waiting == 1, "%d sums are left", a->waiting);
@@ -90,7 +96,7 @@ float *accumulator_sum(struct accumulator *a, bool *reduced)
     parameters_settle(a->parameters);
     if (!a->sent) return a->buffer[0];
     accumulator_send(a);
-    memset(a->sent, 0, (size_t)a->parameters->count * sizeof *a->sent);
+    accumulator_forget(a);
     a->parameters->device->collectives->join(a->parameters->device);
     return a->buffer[0];
 }

@@ -34,6 +34,8 @@ void accumulator_begin(struct accumulator *a); /* aim the parameters' gradients 
 void accumulator_end(struct accumulator *a);   /* the slice's backward pass is over: add it in */
 /* Called between segments of the step's last backward pass: parameters that no recorded call uses any more are sent. */
 void accumulator_send(void *accumulator);
+/* Give up what was added and sent: after a dry run. */
+void accumulator_forget(struct accumulator *a);
 /* (all) After the last slice: the sum over this rank's slices, parameters->total floats; *reduced: and over the ranks, in their parts. */
 float *accumulator_sum(struct accumulator *a, bool *reduced);
 

@@ -144,9 +144,10 @@ static void release(void *device, void *base, size_t bytes, size_t committed)
     d->committed -= committed;
 }
 
+/* In a dry run too: tables made on first use stay. */
 static void upload(struct device *d, void *to, const void *from, size_t bytes)
 {
-    if (!d->planning && bytes) CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, state_of(d)->stream));
+    if (bytes) CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, state_of(d)->stream));
 }
 
 static void download(struct device *d, void *to, const void *from, size_t bytes)

@@ -261,9 +261,10 @@ template <int W> static __global__ void add_wide_kernel(real *y, const real *x, 
     store<W>(y + at, a);
 }
 
+/* Enough blocks to fill the GPU; each then takes its share of the elements in strides. */
 static int64_t blocks_for(int64_t count)
 {
-    return divide_up(count, THREADS) < 65536 ? divide_up(count, THREADS) : 65536;
+    return divide_up(count, THREADS) < 2048 ? divide_up(count, THREADS) : 2048;
 }
 
 static void add(struct device *d, float *y, const float *x, int64_t count)

@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# The CUDA backend on the GPU of host code (test/emulator): every kernel from the case table of test/op, parity with the reference models, and the
+# trainer and evaluator with --device cuda.  PERCEPT_CUDA set already: that library instead (make check-gpu runs this on a real GPU).
+. "$(dirname "$0")/../lib.sh"
+[ "$(uname -m)" = x86_64 ] || { echo "ok no_emulator_on_$(uname -m)"; exit 0; }
+export PERCEPT_CUDA=${PERCEPT_CUDA:-$PWD/$BUILD/test/libpercept-emulated.so}
+emulated=$([[ $PERCEPT_CUDA = *emulated* ]] && echo yes)
+
+program() { # NAME CASE...: the test program runs, and has run these cases
+    local name=$1 case; shift
+    "$BUILD/test/$name" > "$tmp/program" 2>&1; local rc=$?
+    cat "$tmp/program"
+    for case in "$@"; do grep -q "^ok $case" "$tmp/program" || return 1; done
+    return $rc
+}
+check cuda_ops program op/ops ops_cuda_fp32 ops_cuda_bf16
+check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cuda core_parity_no_class_token_cuda core_inference_cuda core_parity_bf16 \
+    core_parity_bf16_recomputed
+check cuda_contrastive program property/contrastive contrastive_equals_full_matrix_at_14 contrastive_equals_full_matrix_at_100 contrastive_equals_full_matrix_at_1
+
+"$BUILD"/test/make_pictures "$tmp/pictures" 40 || exit 1
+pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16 > /dev/null 2>&1
+common="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 16 --slices 4 --steps 3 --warmup 2 --lr 3e-3 --threads 1 --save-frequency 0
+    --logs $tmp/logs --log-every-n-steps 1"
+weights() { echo "$tmp/logs/$1/checkpoints/step-00000003/model.safetensors"; }
+losses() { sed -n 's/.*"loss":\([0-9.]*\),"last_loss.*/\1/p' "$tmp/logs/$1/metrics.jsonl"; }
+follows() { # RUN BOUND: its losses are those of the CPU run within this part
+    paste <(losses cpu) <(losses "$1") | awk -v bound="$2" '{ n++; d = $1 > $2 ? $1 - $2 : $2 - $1; if (d > bound * $1) bad = 1; print $1, $2 }
+        END { exit bad || n < 3 }'
+}
+train() { local n=$1 name=$2; shift 2; ranks "$n" pe-trainer $common --name "$name" --device cuda "$@"; }
+pe-trainer $common --name cpu > /dev/null 2>&1
+learns() { local bound=$1; shift; train "$@" && follows "$2" "$bound"; }
+check cuda_fp32_learns_the_same learns 1e-3 1 fp32
+check cuda_bf16_learns_the_same learns 2e-2 1 bf16 --precision bf16 --grad-cache
+check cuda_says_planned_memory says "memory planned:" cat "$tmp/logs/fp32/out.log"
+exact() { train 1 one --reduction exact && train 2 two --reduction exact --grad-checkpointing && same "$(weights one)" "$(weights two)"; }
+check cuda_exact_on_1_and_2_ranks exact
+check cuda_exact_follows_cpu follows two 1e-3
+stopped() { status 75 train 1 again --stop-after 2 && train 1 again --resume latest && same "$(weights fp32)" "$(weights again)"; }
+check cuda_resume_is_bit_identical stopped
+# two steps on the CPU, the rest on the GPU, and the other way round
+moved() {
+    status 75 pe-trainer $common --name to --stop-after 2 && train 1 to --resume latest && follows to 1e-3 &&
+        status 75 train 1 from --stop-after 2 && pe-trainer $common --name from --resume latest && follows from 1e-3
+}
+check cuda_checkpoints_move_to_and_from_the_cpu moved
+if [ "$emulated" ]; then
+    nccl() { EMULATED_GPUS=2 train 2 nccl --reduction nccl --mask-weight 0 && follows nccl 1e-3; }
+    check nccl_on_2_ranks_learns_the_same nccl
+    check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
+    check ranks_sharing_a_gpu_cannot_use_nccl says "one rank a GPU" train 2 shared --reduction nccl
+    check no_gpu_is_said says "no GPU, or no driver for it" env EMULATED_GPUS=0 pe-trainer $common --name none --device cuda
+fi
+check unknown_gpu_is_refused says "this machine has GPUs 0 to" pe-trainer $common --name none --device cuda:99
+check bf16_on_the_cpu_is_refused says "--precision bf16: the cpu computes in fp32" pe-trainer $common --name none --precision bf16
+check nccl_on_the_cpu_is_refused says "--reduction nccl needs --device cuda" pe-trainer $common --name none --reduction nccl
+
+model="--weights $tmp/logs/cpu/checkpoints/latest --model PE-Core-Test8-32 --threads 1"
+close() { # FILE FILE BOUND: two .npy files of floats agree
+    paste <(tail -c +129 "$1" | od -An -v -w4 -tf4) <(tail -c +129 "$2" | od -An -v -w4 -tf4) |
+        awk -v bound="$3" '{ n++; d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d } END { print n, worst; exit !(n > 100 && worst < bound) }'
+}
+pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/cpu.npy" > /dev/null 2>&1
+embeds() { pe-evaluator embed $model --images "$tmp/pictures" --batch-size 16 --device cuda --precision "$1" --output "$tmp/$1.npy" && close "$tmp/cpu.npy" "$tmp/$1.npy" "$2"; }
+check cuda_embeds_in_fp32 embeds fp32 1e-5
+check cuda_embeds_in_bf16 embeds bf16 2e-2
+figures() {
+    pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r0.json" &&
+        pe-evaluator retrieval $model --data "$tmp/data" --batch-size 7 --device cuda --output "$tmp/r1.json" && same "$tmp/r0.json" "$tmp/r1.json"
+}
+check cuda_retrieval_has_the_same_figures figures
+finish
