@@ -1,9 +1,10 @@
-/* Make test pictures: make_pictures FOLDER COUNT.  Small scenes of coloured shapes as JPEG and WebP with captions NAME.txt, drawn from the
+/* Make test pictures: make_pictures FOLDER COUNT [SIZE].  Scenes of SIZE (48) pixels of coloured shapes as JPEG and WebP with captions NAME.txt, drawn from the
  * project's own encoder, so that tests need no data from outside. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/fs.h"
+#include "base/memory.h"
 #include "base/rng.h"
 #include "data/image.h"
 
@@ -12,7 +13,7 @@ static const uint8_t paint[4][3] = {{220, 30, 30}, {30, 180, 60}, {40, 60, 220},
 
 static void draw(struct image *image, int colour, int shape, struct rng *rng)
 {
-    int cx = 16 + (int)rng_below(rng, 16), cy = 16 + (int)rng_below(rng, 16), r = 8 + (int)rng_below(rng, 6);
+    int unit = image->width / 48, cx = unit * (16 + (int)rng_below(rng, 16)), cy = unit * (16 + (int)rng_below(rng, 16)), r = unit * (8 + (int)rng_below(rng, 6));
     for (int y = 0; y < image->height; y++)
         for (int x = 0; x < image->width; x++) {
             uint8_t *p = image->pixels + 3 * (y * image->width + x);
@@ -25,10 +26,9 @@ static void draw(struct image *image, int colour, int shape, struct rng *rng)
 int main(int argc, char **argv)
 {
     struct error error = {0};
-    int count = argc == 3 ? atoi(argv[2]) : 0;
-    uint8_t pixels[48 * 48 * 3];
-    struct image image = {48, 48, pixels};
-    if (!count || fs_make_folders(argv[1], &error) < 0) return 1;
+    int count = argc > 2 ? atoi(argv[2]) : 0, size = argc > 3 ? atoi(argv[3]) : 48;
+    struct image image = {size, size, mem_alloc((size_t)size * (size_t)size, 3)};
+    if (!count || size < 48 || fs_make_folders(argv[1], &error) < 0) return 1;
     for (int i = 0; i < count; i++) {
         struct rng rng = rng_open(5, RNG_TEST, (uint64_t)i, 0);
         int colour = (int)rng_below(&rng, 4), shape = (int)rng_below(&rng, 3);
@@ -48,5 +48,6 @@ int main(int argc, char **argv)
         if (fs_write(path, text, (size_t)n, &error) < 0) return 1;
         free(path);
     }
+    free(image.pixels);
     return 0;
 }

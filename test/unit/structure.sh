@@ -4,13 +4,13 @@
 flags="-std=c17 -D_GNU_SOURCE -Wall -Wextra -Werror -fopenmp -Icommon -I. $(pkg-config --cflags ompi-c jansson libpng libwebp 2>/dev/null)"
 headers() {
     local header
-    for header in $(git ls-files '*.h' | grep -v backend/cpu/); do
+    for header in $(git ls-files '*.h' | grep -vE 'backend/(cpu|cuda)/|test/emulator/'); do
         printf '#include "%s"\n' "$header" | sed 's|"common/|"|' | ${CC:-gcc} $flags -fsyntax-only -x c - || return 1
     done
 }
 functions() {
     local long
-    long=$(git ls-files '*.c' '*.h' | grep -v '^test/' | xargs awk 'FNR==1{s=0} /^\{/{s=FNR} /^\}/{if(s&&FNR-s>100)print FILENAME":"FNR" "FNR-s" lines"; s=0}')
+    long=$(git ls-files '*.c' '*.h' '*.cu' | grep -v '^test/' | xargs awk 'FNR==1{s=0} /^\{/{s=FNR} /^\}/{if(s&&FNR-s>100)print FILENAME":"FNR" "FNR-s" lines"; s=0}')
     echo "$long"; [ -z "$long" ]
 }
 clang_clean() {

@@ -92,7 +92,7 @@ void cuda_group_leave(struct device *d);
     } while (0)
 #define SHARED_FLOATS(name) extern __shared__ float name[]
 #else
-#include "emulator.h"
+#include <emulator.h>
 #endif
 
 /* Kernels that take more than 48 KB of shared memory must be told so once. */
