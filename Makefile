@@ -36,7 +36,7 @@ TEST_SRC := $(wildcard test/unit/*.c test/op/*.c test/golden/*.c test/property/*
 TESTS    := $(TEST_SRC:%.c=$(BUILD)/%)
 BENCHES  := $(patsubst %.c,$(BUILD)/%,$(wildcard test/bench/*.c))
 
-.PHONY: all check demo bench asan fuzz help clean deps tests
+.PHONY: all check check-gpu demo bench bench-gpu asan fuzz help clean deps tests
 all: $(PROGRAMS)
 
 help:
@@ -44,10 +44,12 @@ help:
 	@echo 'make demo      install what is missing, fetch real data, pack, train, resume, evaluate, show a report'
 	@echo 'make check     install what is missing, build and run all tests'
 	@echo 'make bench     speed and memory beside PyTorch and others, one table (needs network for the peers)'
+	@echo 'make check-gpu the tests of the CUDA backend on a GPU (make check runs them on one of host code)'
+	@echo 'make bench-gpu its speed beside PyTorch on the same GPU, one table'
 	@echo 'make asan      the tests under AddressSanitizer and UBSan'
 	@echo 'make fuzz      each parser under libFuzzer for a while (needs clang)'
 	@echo 'make clean     remove build/'
-	@echo 'Variables: CC=gcc|clang  CONFIG=release|asan|debug  JOBS=n'
+	@echo 'Variables: CC=gcc|clang  CONFIG=release|asan|debug  JOBS=n  CUDA_ARCHS="80 90 100"  NVCC=path, empty: no CUDA'
 
 # Rebuild when compiler or flags change.
 FLAGS = $(CC) $(CFLAGS) $(CPPFLAGS) $(EMU_FLAGS) $(CUDA_FLAGS)
@@ -109,7 +111,7 @@ CUDA_DEPS  := $(wildcard common/backend/cuda/*) common/backend/kernels.h common/
 ifeq ($(words $(CUDA_NEEDS))$(if $(NVCC),y),3y)
 CUDA_LIB   := build/libpercept-cuda.so
 CUDA_FLAGS := -std=c++20 -O3 --compiler-options -fPIC,-fvisibility=hidden,-Wall,-Wno-unknown-pragmas -Icommon $(addprefix -I,$(sort $(dir $(CUDA_NEEDS)))) \
-  $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a))
+  $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
 CUDA_LIBS  := $(foreach l,cublasLt nccl cudnn,$(firstword $(foreach p,$(CUDA_HOME)/lib64 $(CUDA_HOME)/lib /usr/lib/x86_64-linux-gnu $(CUDA_EXTRA_LIB),$(wildcard $(p)/lib$(l).so $(p)/lib$(l).so.[0-9] $(p)/lib$(l).so.[0-9][0-9]))))
 endif
 ifeq ($(CONFIG),release)
@@ -167,6 +169,13 @@ demo: deps
 asan:
 	@$(MAKE) --no-print-directory -j$(JOBS) CONFIG=asan tests
 	@test/run build/asan $(TEST_SRC:%.c=build/asan/%)
+# On a machine with a GPU; where packages are missing there: scripts/gpu-carry here, scripts/gpu-run there.
+check-gpu:
+	@$(MAKE) --no-print-directory -j$(JOBS) tests
+	@scripts/check-gpu
+bench-gpu:
+	@$(MAKE) --no-print-directory -j$(JOBS) tests $(BUILD)/test/bench/gpu
+	@scripts/bench-gpu
 bench: deps
 	@$(MAKE) --no-print-directory -j$(JOBS) all $(BENCHES)
 	@scripts/bench

@@ -125,10 +125,11 @@ static int open_data(struct run *r, struct error *error)
 static void start_loader(struct run *r)
 {
     bool copied = r->device.kernels->reserve != NULL; /* pixels leave the loader's memory at once */
+    int ahead = copied && r->mine > 8 ? 8 : (int)r->mine;
     struct loader_config c = {.data = &r->data, .tokenizer = r->tokenizer, .augmentation = &r->augmentation,
                               .context = r->clip.config.text.context_length, .max_pixels = r->config.max_pixels, .batches = r->steps * r->mine,
                               .first = r->step * r->mine, .count_max = r->slice, .size_max = r->largest, .seed = (uint64_t)r->config.seed,
-                              .threads = (int)r->config.workers, .ahead = (int)r->mine + 2, .keep = copied ? 2 : (int)r->mine, .device = &r->device, .job = job, .job_context = r};
+                              .threads = (int)r->config.workers, .ahead = ahead + 2, .keep = copied ? 2 : (int)r->mine, .device = &r->device, .job = job, .job_context = r};
     r->loader = loader_open(&c);
 }
 

@@ -20,6 +20,7 @@ struct emulator_index {
 extern emulator_index threadIdx, blockIdx, blockDim, gridDim;
 
 void __syncthreads(void);
+void __syncwarp(void);
 /* Give `bytes` to lane `from` of the warp's lanes and take those of another. */
 void emulator_shuffle(void *value, size_t bytes, unsigned source);
 template <typename T> T __shfl_sync(unsigned, T value, int source)

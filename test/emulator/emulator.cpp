@@ -1,4 +1,4 @@
-/* Thread blocks as fibers.  A fiber runs until it ends or waits: for all of its block at a barrier, or for all of its warp in a shuffle. */
+/* Thread blocks as fibers.  A fiber runs until it ends or waits: for all of its block at a barrier, or for all of its warp (in a shuffle). */
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 
@@ -103,6 +103,7 @@ static void wait_as(enum state state)
 }
 
 void __syncthreads(void) { wait_as(AT_BARRIER); }
+void __syncwarp(void) { wait_as(IN_SHUFFLE); }
 
 void emulator_shuffle(void *value, size_t bytes, unsigned source)
 {

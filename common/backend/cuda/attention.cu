@@ -6,7 +6,7 @@
  * output.  Backward, one such kernel makes dq; a second, with keys and queries in each other's places, dk and dv.  Nothing is added
  * atomically, so results are the same every time. */
 
-enum { TILE = 32, GROUP = 4, QUERIES = 4 * GROUP, ATTENTION_THREADS = 4 * WARP, COLUMNS = 8 }; /* head dimensions up to COLUMNS * 32 */
+enum { TILE = 32, GROUP = 4, ATTENTION_WARPS = 4, QUERIES = ATTENTION_WARPS * GROUP, ATTENTION_THREADS = 32 * ATTENTION_WARPS, COLUMNS = 8 }; /* head dimensions up to COLUMNS * 32 */
 
 struct heads {
     int heads, head_dim, q_blocks;
@@ -28,6 +28,15 @@ static __device__ void load_tile(float *tile, const real *x, int64_t ld, int64_t
     }
 }
 
+/* The next tile of two matrices, once all are done with the last. */
+static __device__ void load_tiles(float *tile_x, float *tile_y, const real *x, int64_t ld_x, const real *y, int64_t ld_y, int64_t first, int64_t end, int head_dim)
+{
+    __syncthreads();
+    load_tile(tile_x, x, ld_x, first, end, head_dim);
+    load_tile(tile_y, y, ld_y, first, end, head_dim);
+    __syncthreads();
+}
+
 /* The block's QUERIES rows from `first`, each head_dim apart, unpadded. */
 static __device__ void load_rows(float *rows, const real *x, int64_t ld, int64_t first, int64_t end, int head_dim)
 {
@@ -47,15 +56,18 @@ static __device__ void score(float s[GROUP], const float *rows, const float *til
 /* sum[g][c] += over lanes j of weight[g] (lane j's) * tile row j, columns lane + 32 c. */
 static __device__ void gather_tile(float sum[GROUP][COLUMNS], const float weight[GROUP], const float *tile, int head_dim)
 {
+    __shared__ float given[ATTENTION_WARPS][TILE][GROUP]; /* the warp's weights, where all its lanes see them */
     int lane = threadIdx.x % WARP;
+    float (*mine)[GROUP] = given[threadIdx.x / WARP];
+    __syncwarp();
+    for (int g = 0; g < GROUP; g++) mine[lane][g] = weight[g];
+    __syncwarp();
     for (int j = 0; j < TILE; j++) {
-        float w[GROUP];
-        for (int g = 0; g < GROUP; g++) w[g] = __shfl_sync(0xffffffffu, weight[g], j);
 #pragma unroll
         for (int c = 0; c < COLUMNS; c++)
             if (lane + c * WARP < head_dim) {
                 float x = tile[j * (head_dim + 1) + lane + c * WARP];
-                for (int g = 0; g < GROUP; g++) sum[g][c] += w[g] * x;
+                for (int g = 0; g < GROUP; g++) sum[g][c] += mine[j][g] * x;
             }
     }
 }
@@ -77,6 +89,13 @@ static __device__ struct place place_of(const struct heads &a, bool over_keys)
     return p;
 }
 
+/* Behind the last key that a block of queries sees; causal: key j of a sequence is seen by queries i >= j. */
+static __device__ int64_t keys_end(const struct heads &a, const struct place &p)
+{
+    int64_t seen = p.k0 + (p.first - p.q0) + QUERIES;
+    return a.causal && seen < p.k1 ? seen : p.k1;
+}
+
 static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_forward_kernel(struct heads a)
 {
     SHARED_FLOATS(shared);
@@ -88,13 +107,9 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_forward_ke
     load_rows(rows, a.q + column, a.ld_q, p.first, p.q1, hd);
     float max[GROUP], total[GROUP], sum[GROUP][COLUMNS] = {};
     for (int g = 0; g < GROUP; g++) max[g] = -INFINITY, total[g] = 0;
-    /* causal: key j of a sequence is seen by queries i >= j */
-    int64_t end = a.causal && p.k0 + (p.first - p.q0) + QUERIES < p.k1 ? p.k0 + (p.first - p.q0) + QUERIES : p.k1;
+    int64_t end = keys_end(a, p);
     for (int64_t k = p.k0; k < end; k += TILE) {
-        __syncthreads();
-        load_tile(keys, a.k + column, a.ld_kv, k, p.k1, hd);
-        load_tile(values, a.v + column, a.ld_kv, k, p.k1, hd);
-        __syncthreads();
+        load_tiles(keys, values, a.k + column, a.ld_kv, a.v + column, a.ld_kv, k, p.k1, hd);
         float s[GROUP];
         score(s, rows + warp * GROUP * hd, keys, hd);
         for (int g = 0; g < GROUP; g++) {
@@ -141,12 +156,9 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dq_kernel(
         lse[g] = there ? a.lse[(row0 + g) * a.heads + p.head] : 0;
         own[g] = there ? delta[(row0 + g) * a.heads + p.head] : 0;
     }
-    int64_t end = a.causal && p.k0 + (p.first - p.q0) + QUERIES < p.k1 ? p.k0 + (p.first - p.q0) + QUERIES : p.k1;
+    int64_t end = keys_end(a, p);
     for (int64_t k = p.k0; k < end; k += TILE) {
-        __syncthreads();
-        load_tile(keys, a.k + column, a.ld_kv, k, p.k1, hd);
-        load_tile(values, a.v + column, a.ld_kv, k, p.k1, hd);
-        __syncthreads();
+        load_tiles(keys, values, a.k + column, a.ld_kv, a.v + column, a.ld_kv, k, p.k1, hd);
         float s[GROUP], dp[GROUP];
         score(s, rows + warp * GROUP * hd, keys, hd);
         score(dp, slopes + warp * GROUP * hd, values, hd);
@@ -176,10 +188,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dkv_kernel
     float sum_k[GROUP][COLUMNS] = {}, sum_v[GROUP][COLUMNS] = {};
     int64_t begin = a.causal ? p.q0 + (p.first - p.k0) / TILE * TILE : p.q0;
     for (int64_t q = begin; q < p.q1; q += TILE) {
-        __syncthreads();
-        load_tile(rows, a.q + column, a.ld_q, q, p.q1, hd);
-        load_tile(slopes, a.d_o + column, a.ld_o, q, p.q1, hd);
-        __syncthreads();
+        load_tiles(rows, slopes, a.q + column, a.ld_q, a.d_o + column, a.ld_o, q, p.q1, hd);
         bool there = q + lane < p.q1;
         float lse = there ? a.lse[(q + lane) * a.heads + p.head] : 0, own = there ? delta[(q + lane) * a.heads + p.head] : 0;
         float s[GROUP], dp[GROUP];
