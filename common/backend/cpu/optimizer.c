@@ -32,15 +32,16 @@ static void clip_factor(struct device *d, double *norm, float *clip, const doubl
     *clip = !isfinite(*norm) ? 0 : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1;
 }
 
-/* Direction of one block into `to`. */
-static void direction_block(float *to, const struct update *u, int64_t from, float decay)
+/* Direction of the block at `from` into `to`, which may be its gradient.  By value: floats stored here could be the caller's fields. */
+static void direction_block(float *to, struct update u, int64_t from, float decay)
 {
-    float clip = *u->clip;
-    for (int64_t i = from; i < from + SQUARE_BLOCK; i++) {
-        float g = u->g[i] * clip;
-        u->m[i] = u->beta1 * u->m[i] + (1 - u->beta1) * g;
-        u->v[i] = u->beta2 * u->v[i] + (1 - u->beta2) * g * g;
-        to[i - from] = (u->m[i] / u->correct1) / (sqrtf(u->v[i] / u->correct2) + u->eps) + decay * u->p[i];
+    float clip = *u.clip, *m = u.m + from, *v = u.v + from;
+    const float *grad = u.g + from, *p = u.p + from;
+    for (int i = 0; i < SQUARE_BLOCK; i++) {
+        float g = grad[i] * clip;
+        m[i] = u.beta1 * m[i] + (1 - u.beta1) * g;
+        v[i] = u.beta2 * v[i] + (1 - u.beta2) * g * g;
+        to[i] = (m[i] / u.correct1) / (sqrtf(v[i] / u.correct2) + u.eps) + decay * p[i];
     }
 }
 
@@ -51,8 +52,9 @@ static void adam(struct device *d, const struct update *u)
     for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
         float step[SQUARE_BLOCK], *p = u->p + b * SQUARE_BLOCK;
         if (u->owner[b] < 0) continue;
-        direction_block(step, u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
-        for (int i = 0; i < SQUARE_BLOCK; i++) p[i] -= u->rate * step[i];
+        direction_block(step, *u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
+        float rate = u->rate;
+        for (int i = 0; i < SQUARE_BLOCK; i++) p[i] -= rate * step[i];
     }
 }
 
@@ -61,7 +63,7 @@ static void lamb_direction(struct device *d, const struct update *u)
     if (*u->clip == 0) return;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
-        if (u->owner[b] >= 0) direction_block(u->g + b * SQUARE_BLOCK, u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
+        if (u->owner[b] >= 0) direction_block(u->g + b * SQUARE_BLOCK, *u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
         u->p_sums[b] = square_block(u->p + b * SQUARE_BLOCK);
         u->g_sums[b] = square_block(u->g + b * SQUARE_BLOCK);
     }
