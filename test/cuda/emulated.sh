@@ -52,6 +52,18 @@ moved() {
         status 75 train 1 from --stop-after 2 && pe-trainer $common --name from --resume latest && follows from 1e-3
 }
 check cuda_checkpoints_move_to_and_from_the_cpu moved
+if [ ! "$emulated" ]; then
+    # a whole little run: its curve, step by step, is the CPU's
+    long() { # NAME BOUND OPTION...
+        local name=$1 bound=$2; shift 2
+        pe-trainer $common --steps 300 --name "$name" "$@" > /dev/null 2>&1 || return 1
+        paste <(losses cpu300) <(losses "$name") | awk -v bound="$bound" '{ n++; d = ($1 - $2) / $1; if (d < 0) d = -d; if (d > worst) worst = d }
+            END { print n, worst; exit n != 300 || worst > bound }'
+    }
+    pe-trainer $common --steps 300 --name cpu300 > /dev/null 2>&1
+    check cuda_fp32_follows_for_300_steps long gpu300 1e-3 --device cuda
+    check cuda_bf16_follows_for_300_steps long bf300 2e-2 --device cuda --precision bf16
+fi
 if [ "$emulated" ]; then
     nccl() { EMULATED_GPUS=2 train 2 nccl --reduction nccl --mask-weight 0 && follows nccl 1e-3; }
     check nccl_on_2_ranks_learns_the_same nccl
