@@ -9,7 +9,7 @@ CFLAGS_release := -O3
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer
 CFLAGS_debug   := -O0 -g
 
-PACKAGES := jansson lmdb libpng libwebp libpcre2-8 libutf8proc libxxhash zlib
+PACKAGES := jansson lmdb libavformat libavcodec libswscale libavutil libpng libwebp libpcre2-8 libutf8proc libxxhash zlib
 MPI_CFLAGS := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 MPI_LIBS   := $(shell pkg-config --libs ompi-c 2>/dev/null || echo -lmpi)
 

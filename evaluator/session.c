@@ -21,7 +21,7 @@ static int open_model(struct session *s, struct error *error)
             return error_set(error, ERROR_USAGE, "--force-image-size %ld is no multiple of the patch size %ld", (long)c->image_size, (long)model.vision.patch_size);
         model.vision.image_size = c->image_size;
     }
-    if (!c->images && model.text.vocab_size != TOKEN_VOCABULARY)
+    if (!c->images && !c->naming && model.text.vocab_size != TOKEN_VOCABULARY)
         return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", c->model, (long)model.text.vocab_size, TOKEN_VOCABULARY);
     clip_open(&s->clip, &model);
     tape_init(&s->tape, &s->device);

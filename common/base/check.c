@@ -6,9 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void (*abort_hook)(void);
+static void (*abort_hook)(int status);
 
-void check_on_abort(void (*hook)(void))
+void check_on_abort(void (*hook)(int status))
 {
     abort_hook = hook;
 }
@@ -22,6 +22,19 @@ void check_fail(const char *file, int line, const char *text, const char *format
     va_end(args);
     fprintf(stderr, "%s:%d: check failed: %s: %s\n", file, line, text, message);
     fflush(stderr);
-    if (abort_hook) abort_hook();
+    if (abort_hook) abort_hook(134);
     abort();
+}
+
+void check_end(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "error: ");
+    vfprintf(stderr, format, args);
+    fprintf(stderr, "\n");
+    va_end(args);
+    fflush(NULL);
+    if (abort_hook) abort_hook(1);
+    exit(1);
 }

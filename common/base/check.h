@@ -16,7 +16,10 @@
 void check_fail(const char *file, int line, const char *text, const char *format, ...)
     __attribute__((noreturn, format(printf, 4, 5)));
 
-/* Call `hook` instead of abort() when a check fails.  The hook must not return. */
-void check_on_abort(void (*hook)(void));
+/* The machine lacks what the job needs, deep inside where no error can be handed up: print "error: message" and end the job with status 1. */
+void check_end(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* Call `hook` with the status instead of ending this process alone.  The hook must not return. */
+void check_on_abort(void (*hook)(int status));
 
 #endif

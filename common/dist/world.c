@@ -30,9 +30,9 @@ static void fail(int code, const char *call, int line)
         if (code != MPI_SUCCESS) fail(code, #call, __LINE__); \
     } while (0)
 
-static void abort_job(void)
+static void abort_job(int status)
 {
-    MPI_Abort(MPI_COMM_WORLD, 134);
+    MPI_Abort(MPI_COMM_WORLD, status);
 }
 
 struct world world_join(int *argc, char ***argv)

@@ -69,6 +69,8 @@ if [ "$emulated" ]; then
     check nccl_on_2_ranks_learns_the_same nccl
     check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
     check ranks_sharing_a_gpu_cannot_use_nccl says "one rank a GPU" train 2 shared --reduction nccl
+    check a_full_gpu_is_said says "GPU 0 has no memory" env EMULATED_MIB=150 pe-trainer $common --name full --device cuda
+    check a_full_gpu_has_status_1 status 1 env EMULATED_MIB=50 pe-trainer $common --name full2 --device cuda
     check no_gpu_is_said says "no GPU, or no driver for it" env EMULATED_GPUS=0 pe-trainer $common --name none --device cuda
 fi
 check unknown_gpu_is_refused says "this machine has GPUs 0 to" pe-trainer $common --name none --device cuda:99

@@ -22,7 +22,8 @@ struct emulator_event {
 };
 
 static std::set<cudaStream_t> streams;
-static const size_t TOTAL = (size_t)8 << 30;
+/* 8 GiB, or as many MiB as the variable says */
+static const size_t TOTAL = (size_t)(getenv("EMULATED_MIB") ? atoi(getenv("EMULATED_MIB")) : 8192) << 20;
 static size_t used;
 
 static void drain(cudaStream_t stream, uint64_t position)

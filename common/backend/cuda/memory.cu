@@ -64,11 +64,8 @@ void cuda_memory_open(struct device *d)
 __attribute__((noreturn)) static void no_memory(struct device *d, size_t bytes)
 {
     double gib = 1024. * 1024 * 1024;
-    char text[200];
-    snprintf(text, sizeof text, "%.2f GiB more than the %.2f GiB taken of %.2f: try more --slices with --grad-cache, or --grad-checkpointing", (double)bytes / gib,
-             (double)(d->mapped + d->committed) / gib, (double)d->total / gib);
-    CHECK(0, "the GPU has no memory for %s", text);
-    abort();
+    check_end("GPU %d has no memory for %.2f GiB beside the %.2f of %.2f GiB taken: try more --slices with --grad-cache, --grad-checkpointing, or a smaller batch", d->index,
+              (double)bytes / gib, (double)(d->mapped + d->committed) / gib, (double)d->total / gib);
 }
 
 static void *map(struct device *d, size_t bytes)

@@ -1,0 +1,353 @@
+/* Demuxing for the index, seeking, decoding, conversion. */
+#include "data/video.h"
+
+#include <libavcodec/avcodec.h>
+#include <libavformat/avformat.h>
+#include <libavutil/display.h>
+#include <libavutil/pixdesc.h>
+#include <libswscale/swscale.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/str.h"
+
+struct moment {
+    int64_t pts;
+    bool key;
+};
+
+struct video {
+    char *path;
+    struct video_info info;
+    struct video_limits limits;
+    double deadline;
+    AVFormatContext *file;
+    AVCodecContext *decoder;
+    AVStream *stream;
+    AVPacket *packet;
+    AVFrame *frame;
+    struct SwsContext *convert;
+    struct moment *moments; /* [info.frames], by time */
+    bool untimed;           /* some packets have no time: their numbers stand for it */
+    int64_t position;       /* pts of the frame decoded last, INT64_MIN before the first */
+    int64_t *wanted;        /* [wanted_count] times of the frames being read, ascending */
+    int wanted_count;
+    bool drained;           /* the file has ended and the decoder was told */
+};
+
+static int out_of_time(void *context)
+{
+    const struct video *v = context;
+    return clock_seconds() > v->deadline;
+}
+
+static int fail(const struct video *v, int code, const char *what, struct error *error)
+{
+    char text[AV_ERROR_MAX_STRING_SIZE];
+    if (out_of_time((void *)v)) return error_set(error, ERROR_FAILED, "%s: took longer than %.0f s", v->path, v->limits.seconds);
+    return error_set(error, ERROR_FAILED, "%s: %s: %s", v->path, what, av_make_error_string(text, sizeof text, code));
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct moment *x = a, *y = b;
+    return (x->pts > y->pts) - (x->pts < y->pts);
+}
+
+/* Times of all frames.  Packets without any time are numbered as they come. */
+static int index_frames(struct video *v, struct error *error)
+{
+    int64_t cap = 0, n = 0;
+    int code;
+    while ((code = av_read_frame(v->file, v->packet)) >= 0) {
+        const AVPacket *p = v->packet;
+        if (p->stream_index == v->stream->index && !(p->flags & AV_PKT_FLAG_DISCARD) && p->size > 0) {
+            if (n == cap) v->moments = mem_realloc(v->moments, (size_t)(cap = 2 * cap + 256), sizeof *v->moments);
+            int64_t pts = p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
+            if (pts == AV_NOPTS_VALUE) pts = n, v->untimed = true;
+            v->moments[n++] = (struct moment){pts, p->flags & AV_PKT_FLAG_KEY};
+        }
+        av_packet_unref(v->packet);
+        if (out_of_time(v)) return fail(v, AVERROR_EXIT, "reading", error);
+    }
+    if (out_of_time(v)) return fail(v, code, "reading", error);
+    if (!n) return error_set(error, ERROR_FAILED, "%s: its video stream has no frames", v->path);
+    qsort(v->moments, (size_t)n, sizeof *v->moments, by_time);
+    v->info.frames = n;
+    double unit = av_q2d(v->stream->time_base), span = (double)(v->moments[n - 1].pts - v->moments[0].pts) * unit;
+    v->info.seconds = v->untimed ? 0 : n > 1 ? span * (double)n / (double)(n - 1) : 0;
+    return 0;
+}
+
+static int choose_stream(struct video *v, struct error *error)
+{
+    int best = -1;
+    for (unsigned i = 0; i < v->file->nb_streams; i++) {
+        AVStream *s = v->file->streams[i];
+        bool film = s->codecpar->codec_type == AVMEDIA_TYPE_VIDEO && !(s->disposition & AV_DISPOSITION_ATTACHED_PIC);
+        if (film && best < 0) best = (int)i;
+        s->discard = AVDISCARD_ALL;
+    }
+    if (best < 0) return error_set(error, ERROR_FAILED, "%s: has no video stream", v->path);
+    v->stream = v->file->streams[best];
+    v->stream->discard = AVDISCARD_DEFAULT;
+    return 0;
+}
+
+static int open_decoder(struct video *v, struct error *error)
+{
+    const AVCodecParameters *p = v->stream->codecpar;
+    const AVCodec *codec = avcodec_find_decoder(p->codec_id);
+    if (!codec) return error_set(error, ERROR_FAILED, "%s: no decoder for %s", v->path, avcodec_get_name(p->codec_id));
+    if (p->width < 1 || p->height < 1) return error_set(error, ERROR_FAILED, "%s: frames of %d x %d pixels", v->path, p->width, p->height);
+    if ((int64_t)p->width * p->height > v->limits.max_pixels)
+        return error_set(error, ERROR_FAILED, "%s: %d x %d pixels, more than %ld", v->path, p->width, p->height, (long)v->limits.max_pixels);
+    v->decoder = avcodec_alloc_context3(codec);
+    CHECK(v->decoder, "out of memory");
+    v->decoder->thread_count = 1; /* files are decoded beside each other */
+    v->decoder->max_pixels = v->limits.max_pixels;
+    int code = avcodec_parameters_to_context(v->decoder, p);
+    if (code >= 0) code = avcodec_open2(v->decoder, codec, NULL);
+    if (code < 0) return fail(v, code, "opening its decoder", error);
+    snprintf(v->info.codec, sizeof v->info.codec, "%s", avcodec_get_name(p->codec_id));
+    const int32_t *matrix = (const int32_t *)(const void *)av_stream_get_side_data(v->stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    double turned = matrix ? -av_display_rotation_get(matrix) : 0;
+    v->info.rotation = isfinite(turned) ? (int)(lround(turned / 90) * 90 % 360 + 360) % 360 : 0;
+    bool across = v->info.rotation % 180 != 0;
+    v->info.width = across ? p->height : p->width;
+    v->info.height = across ? p->width : p->height;
+    return 0;
+}
+
+static int rewind_to(struct video *v, int64_t pts, struct error *error)
+{
+    int code = av_seek_frame(v->file, v->stream->index, pts, AVSEEK_FLAG_BACKWARD);
+    if (code < 0) code = av_seek_frame(v->file, -1, 0, AVSEEK_FLAG_BACKWARD | AVSEEK_FLAG_BYTE); /* containers without an index: from the start */
+    if (code < 0) return fail(v, code, "seeking", error);
+    avcodec_flush_buffers(v->decoder);
+    v->position = INT64_MIN;
+    v->drained = false;
+    return 0;
+}
+
+static int open_file(struct video *v, struct error *error)
+{
+    v->file = avformat_alloc_context();
+    v->packet = av_packet_alloc();
+    v->frame = av_frame_alloc();
+    CHECK(v->file && v->packet && v->frame, "out of memory");
+    v->file->interrupt_callback = (AVIOInterruptCB){out_of_time, v};
+    int code = avformat_open_input(&v->file, v->path, NULL, NULL);
+    if (code < 0) return fail(v, code, "opening", error);
+    if ((code = avformat_find_stream_info(v->file, NULL)) < 0) return fail(v, code, "reading its streams", error);
+    if (choose_stream(v, error) < 0 || open_decoder(v, error) < 0 || index_frames(v, error) < 0) return -1;
+    return rewind_to(v, v->moments[0].pts, error);
+}
+
+int video_open(struct video **video, const char *path, struct video_limits limits, struct error *error)
+{
+    av_log_set_level(AV_LOG_QUIET); /* our own messages name the file */
+    struct video *v = mem_zalloc(1, sizeof *v);
+    v->path = mem_strdup(path);
+    v->limits = limits;
+    v->deadline = clock_seconds() + limits.seconds;
+    if (open_file(v, error) < 0) {
+        video_close(v);
+        return -1;
+    }
+    *video = v;
+    return 0;
+}
+
+void video_close(struct video *v)
+{
+    if (!v) return;
+    sws_freeContext(v->convert);
+    av_frame_free(&v->frame);
+    av_packet_free(&v->packet);
+    avcodec_free_context(&v->decoder);
+    avformat_close_input(&v->file);
+    free(v->moments);
+    free(v->path);
+    free(v);
+}
+
+const struct video_info *video_info(const struct video *v)
+{
+    return &v->info;
+}
+
+double video_time(const struct video *v, int64_t frame)
+{
+    CHECK(frame >= 0 && frame < v->info.frames, "frame %ld of %ld", (long)frame, (long)v->info.frames);
+    return (double)(v->moments[frame].pts - v->moments[0].pts) * av_q2d(v->stream->time_base);
+}
+
+bool video_is_name(const char *name)
+{
+    static const char *const ends[] = {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv", ".3gp", ".wmv", ".ts"};
+    size_t len = strlen(name);
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (len > strlen(ends[i]) && !strcasecmp(name + len - strlen(ends[i]), ends[i])) return true;
+    return false;
+}
+
+void video_uniform(enum video_rule rule, int64_t frames, int count, int64_t *which)
+{
+    CHECK(frames > 0 && count > 0, "%d of %ld frames", count, (long)frames);
+    for (int i = 0; i < count; i++) {
+        if (rule == VIDEO_FLOOR) which[i] = i * frames / count;
+        else which[i] = count > 1 ? i * (frames - 1) / (count - 1) : 0;
+    }
+}
+
+int video_at_rate(const struct video *v, double rate, int most, int64_t *which)
+{
+    int count = 0;
+    int64_t at = 0;
+    for (; count < most && (double)count / rate < v->info.seconds; count++) {
+        double wanted = (double)count / rate;
+        while (at + 1 < v->info.frames && fabs(video_time(v, at + 1) - wanted) <= fabs(video_time(v, at) - wanted)) at++;
+        which[count] = at;
+    }
+    if (!count && most > 0) which[count++] = 0;
+    return count;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Give the decoder a packet.  A frame nobody asked for that no other needs is not decoded; a damaged packet is passed over: the frames around it may be
+ * whole. */
+static void send(struct video *v, const AVPacket *packet)
+{
+    int64_t pts = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
+    bool asked = v->untimed || bsearch(&pts, v->wanted, (size_t)v->wanted_count, sizeof pts, ascending);
+    v->decoder->skip_frame = asked ? AVDISCARD_DEFAULT : AVDISCARD_NONREF;
+    avcodec_send_packet(v->decoder, packet);
+}
+
+/* The next frame in order of time into v->frame: 1, 0 at the end of the file. */
+static int next_frame(struct video *v, struct error *error)
+{
+    for (;;) {
+        if (out_of_time(v)) return fail(v, AVERROR_EXIT, "decoding", error);
+        int code = avcodec_receive_frame(v->decoder, v->frame);
+        if (code >= 0) {
+            int64_t pts = v->frame->best_effort_timestamp;
+            /* without times: the next in the count */
+            v->position = pts != AV_NOPTS_VALUE ? pts : v->position == INT64_MIN ? v->moments[0].pts : v->position + 1;
+            return 1;
+        }
+        if (code == AVERROR_EOF) return 0;
+        if (code != AVERROR(EAGAIN)) return fail(v, code, "decoding", error);
+        if (v->drained) return 0;
+        code = av_read_frame(v->file, v->packet);
+        if (code >= 0 && v->packet->stream_index == v->stream->index) {
+            send(v, v->packet);
+            av_packet_unref(v->packet);
+        } else if (code >= 0) {
+            av_packet_unref(v->packet);
+        } else {
+            avcodec_send_packet(v->decoder, NULL);
+            v->drained = true;
+        }
+    }
+}
+
+/* The last key frame not after `pts`. */
+static int64_t key_before(const struct video *v, int64_t pts)
+{
+    int64_t key = v->moments[0].pts;
+    for (int64_t i = 0; i < v->info.frames && v->moments[i].pts <= pts; i++)
+        if (v->moments[i].key) key = v->moments[i].pts;
+    return key;
+}
+
+/* Decode up to the frame.  What was skipped on the way was not wanted by this video_read; another one begins at a key frame. */
+static int go_to(struct video *v, int64_t frame, struct error *error)
+{
+    int64_t target = v->moments[frame].pts, key = key_before(v, target);
+    bool behind = v->position > target, ahead = v->position == INT64_MIN ? key > v->moments[0].pts : key > v->position;
+    if (v->position == target) return 0;
+    if ((behind || ahead) && rewind_to(v, key, error) < 0) return -1;
+    for (;;) {
+        int rc = next_frame(v, error);
+        if (rc < 0) return -1;
+        if (rc == 0)
+            return error_set(error, ERROR_FAILED, "%s: frame %ld of %ld cannot be decoded; the file ends early or is damaged", v->path, (long)frame,
+                             (long)v->info.frames);
+        if (v->position >= target) return 0;
+    }
+}
+
+/* v->frame as RGB. */
+static int convert(struct video *v, struct image *picture, struct error *error)
+{
+    static const int orientation_of[] = {1, 6, 3, 8}; /* EXIF's numbers for 0, 90, 180, 270 degrees clockwise */
+    const AVFrame *f = v->frame;
+    if ((int64_t)f->width * f->height > v->limits.max_pixels || f->width < 1 || f->height < 1)
+        return error_set(error, ERROR_FAILED, "%s: a frame of %d x %d pixels", v->path, f->width, f->height);
+    v->convert = sws_getCachedContext(v->convert, f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGB24,
+                                      SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
+    if (!v->convert) return error_set(error, ERROR_FAILED, "%s: cannot convert pixels of format %s", v->path, av_get_pix_fmt_name((enum AVPixelFormat)f->format));
+    int space = f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : f->colorspace == AVCOL_SPC_BT2020_NCL ? SWS_CS_BT2020
+                : f->colorspace == AVCOL_SPC_UNSPECIFIED && f->height >= 720                            ? SWS_CS_ITU709
+                                                                                                        : SWS_CS_ITU601;
+    const int *coefficients = sws_getCoefficients(space);
+    sws_setColorspaceDetails(v->convert, coefficients, f->color_range == AVCOL_RANGE_JPEG, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+    *picture = (struct image){f->width, f->height, mem_alloc((size_t)f->width * (size_t)f->height, 3)};
+    uint8_t *rows[4] = {picture->pixels};
+    int strides[4] = {3 * f->width};
+    int code = sws_scale(v->convert, (const uint8_t *const *)f->data, f->linesize, 0, f->height, rows, strides);
+    if (code != f->height) {
+        image_free(picture);
+        return fail(v, code, "converting a frame", error);
+    }
+    image_orient(picture, orientation_of[v->info.rotation / 90]);
+    return 0;
+}
+
+struct wanted {
+    int64_t frame;
+    int place;
+};
+
+static int by_frame(const void *a, const void *b)
+{
+    const struct wanted *x = a, *y = b;
+    return x->frame != y->frame ? (x->frame > y->frame) - (x->frame < y->frame) : x->place - y->place;
+}
+
+int video_read(struct video *v, const int64_t *which, int count, struct image *pictures, struct error *error)
+{
+    struct wanted *order = mem_alloc((size_t)count, sizeof *order);
+    int rc = 0, done = 0;
+    for (int i = 0; i < count; i++) {
+        CHECK(which[i] >= 0 && which[i] < v->info.frames, "frame %ld of %ld", (long)which[i], (long)v->info.frames);
+        order[i] = (struct wanted){which[i], i};
+    }
+    qsort(order, (size_t)count, sizeof *order, by_frame);
+    v->wanted = mem_alloc((size_t)count, sizeof *v->wanted);
+    v->wanted_count = count;
+    for (int i = 0; i < count; i++) v->wanted[i] = v->moments[order[i].frame].pts;
+    if (v->position != INT64_MIN) v->position = INT64_MAX; /* the decoder passed over frames that may be wanted now */
+    for (; done < count && rc == 0; done++) {
+        rc = go_to(v, order[done].frame, error);
+        if (rc == 0) rc = convert(v, &pictures[order[done].place], error);
+        if (rc < 0) break;
+    }
+    for (int i = 0; i < done && rc < 0; i++) image_free(&pictures[order[i].place]);
+    free(v->wanted);
+    v->wanted = NULL;
+    v->wanted_count = 0;
+    free(order);
+    return rc;
+}
