@@ -15,7 +15,7 @@ extern "C" {
 }
 
 enum { Q = 1, K, V, O, STATS, SCALE, D_O, D_Q, D_K, D_V, ROW_SUM, D_Q_SUM, VIRTUAL = 100 };
-enum { DESCRIPTORS = 192, OPERATIONS = 32, PLANS = 16 };
+enum { DESCRIPTORS = 192, OPERATIONS = 32, PLANS = 64 };
 
 /* A graph under construction; the first failure sticks. */
 struct graph {

@@ -7,10 +7,10 @@ extern "C" {
 #include "base/str.h"
 }
 
-/* What makes a shape, apart from its longest dimension. */
+/* What makes a shape: all but its number of rows, and the bucket of that. */
 struct plan_key {
-    int32_t transposes, type, out, epilogue, beta, align;
-    int64_t dims[6]; /* m, n, k, lda, ldb, ldd; the longest of m, n, k by its bucket, and leading dimensions that follow it by 0 */
+    int32_t rows, transposes, type, out, epilogue, beta, align;
+    int64_t dims[6]; /* m, n, k, lda, ldb, ldd; 0 for the rows */
     int64_t bucket;
 };
 
@@ -53,6 +53,7 @@ static struct plan_key key_of(const struct product *p)
 {
     struct plan_key key;
     memset(&key, 0, sizeof key); /* keys are compared byte by byte */
+    key.rows = p->rows;
     key.transposes = p->transpose_a * 2 + p->transpose_b;
     key.type = (int32_t)p->type;
     key.out = (int32_t)p->out;
@@ -62,9 +63,8 @@ static struct plan_key key_of(const struct product *p)
     for (int i = 0; i < 3; i++) least = each[i] < least ? each[i] : least;
     key.align = least;
     int64_t dims[6] = {p->m, p->n, p->k, p->lda, p->ldb, p->ldd};
-    int longest = p->n >= p->m && p->n >= p->k ? 1 : p->k >= p->m ? 2 : 0;
-    key.bucket = bucket_of(dims[longest]);
-    for (int i = 0; i < 6; i++) key.dims[i] = i == longest ? 0 : dims[i];
+    key.bucket = bucket_of(dims[p->rows]);
+    for (int i = 0; i < 6; i++) key.dims[i] = i == p->rows ? 0 : dims[i];
     return key;
 }
 
@@ -75,7 +75,7 @@ static struct plan *find(struct cuda_plans *plans, const struct plan_key *key)
     return NULL;
 }
 
-/* A measured plan of the same shape but for the longest dimension, the nearest above all others. */
+/* A measured plan of the same shape but for the rows, the nearest. */
 static const struct plan *neighbour(struct cuda_plans *plans, const struct plan_key *key)
 {
     const struct plan *best = NULL;

@@ -3,7 +3,7 @@
  * A shape's algorithm is the first that cuBLASLt proposes, or, in a dry run (device->planning: no buffer holds anything yet), the fastest of
  * those it proposes, measured.  Choices can be kept in a file, so that a resumed run computes the same bits.
  *
- * The rows of packed texts differ from batch to batch: shapes count as one while their longest dimension is between the same two
+ * The rows of packed texts differ from batch to batch: shapes count as one while their number of rows is between the same two
  * quarters of an octave, and a shape never measured takes the choice of the nearest that was. */
 #ifndef BACKEND_CUDA_PLANS_H
 #define BACKEND_CUDA_PLANS_H
@@ -12,6 +12,7 @@
 
 /* D [m, n] = op(A) op(B) + beta C, column-major as cuBLAS sees it. */
 struct product {
+    int rows;                 /* which of m, n, k (0, 1, 2) is the number of rows, that may differ from call to call */
     bool transpose_a, transpose_b;
     int64_t m, n, k, lda, ldb, ldc, ldd;
     const void *a, *b, *c;   /* c NULL: beta 0 */

@@ -62,7 +62,7 @@ static void linear_forward(struct device *d, real *y, real *gelu_out, const real
                            int64_t out, struct linear_prepare prepare)
 {
     if (prepare.kind == LINEAR_NORM) norm_forward(d, prepare.kept, prepare.mean, prepare.rstd, x, prepare.scale, prepare.shift, rows, in, 1e-5f);
-    struct product p = {.transpose_a = true, .m = out, .n = rows, .k = in, .lda = in, .ldb = in, .ldc = out, .ldd = out, .a = w,
+    struct product p = {.rows = 1, .transpose_a = true, .m = out, .n = rows, .k = in, .lda = in, .ldb = in, .ldc = out, .ldd = out, .a = w,
                         .b = prepared(d, x, rows, in, prepare), .c = residual, .d = y, .type = REAL_TYPE, .out = REAL_TYPE,
                         .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
     if (NARROW && gelu_out && b && out % 8 == 0) {
@@ -88,7 +88,7 @@ static void linear_forward(struct device *d, real *y, real *gelu_out, const real
 static void linear_backward_input(struct device *d, real *dx, const real *dy, const real *w, const real *gate, int64_t rows, int64_t in, int64_t out,
                                   bool accumulate)
 {
-    struct product p = {.m = in, .n = rows, .k = out, .lda = in, .ldb = out, .ldc = in, .ldd = in, .a = w, .b = dy, .c = accumulate ? dx : NULL,
+    struct product p = {.rows = 1, .m = in, .n = rows, .k = out, .lda = in, .ldb = out, .ldc = in, .ldd = in, .a = w, .b = dy, .c = accumulate ? dx : NULL,
                         .d = dx, .type = REAL_TYPE, .out = REAL_TYPE, .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
     if (NARROW && gate && in % 8 == 0) {
         struct product fused = p;
@@ -103,14 +103,20 @@ static void linear_backward_input(struct device *d, real *dx, const real *dy, co
 static void linear_backward_weight(struct device *d, float *dw, float *db, const real *dy, const real *x, int64_t rows, int64_t in, int64_t out,
                                    struct linear_prepare prepare, bool accumulate_w, bool accumulate_b)
 {
-    struct product p = {.transpose_b = true, .m = in, .n = out, .k = rows, .lda = in, .ldb = out, .ldc = in, .ldd = in,
+    struct product p = {.rows = 2, .transpose_b = true, .m = in, .n = out, .k = rows, .lda = in, .ldb = out, .ldc = in, .ldd = in,
                         .a = prepared(d, x, rows, in, prepare), .b = dy, .c = accumulate_w ? dw : NULL, .d = dw, .type = REAL_TYPE, .out = CUDA_R_32F,
                         .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
-    if (NARROW && db && !accumulate_b) {
+    bool scratch_in_use = prepare.kind != LINEAR_PLAIN && !prepare.kept;
+    if (NARROW && db && !scratch_in_use) {
+        /* the epilogue overwrites: what is to be added to is added to afterwards */
+        float *sums = accumulate_b ? (float *)cuda_scratch(d, (size_t)out * sizeof *sums) : db;
         struct product fused = p;
-        fused.bias = db;
+        fused.bias = sums;
         fused.epilogue = CUBLASLT_EPILOGUE_BGRADB;
-        if (cuda_product(d, &fused)) return;
+        if (cuda_product(d, &fused)) {
+            if (accumulate_b) add(d, db, sums, out);
+            return;
+        }
     }
     must(d, &p);
     if (db) sum_rows(d, db, dy, rows, out, accumulate_b);
@@ -119,7 +125,7 @@ static void linear_backward_weight(struct device *d, float *dw, float *db, const
 static void matmul(struct device *d, void *c, bool wide, int64_t ld_c, const real *a, int64_t ld_a, bool a_rows_k, const real *b, int64_t ld_b, bool b_rows_k,
                    int64_t m, int64_t n, int64_t k, bool accumulate)
 {
-    struct product p = {.transpose_a = !b_rows_k, .transpose_b = a_rows_k, .m = n, .n = m, .k = k, .lda = ld_b, .ldb = ld_a, .ldc = ld_c, .ldd = ld_c,
+    struct product p = {.rows = a_rows_k ? 2 : 1, .transpose_a = !b_rows_k, .transpose_b = a_rows_k, .m = n, .n = m, .k = k, .lda = ld_b, .ldb = ld_a, .ldc = ld_c, .ldd = ld_c,
                         .a = b, .b = a, .c = accumulate ? c : NULL, .d = c, .type = REAL_TYPE, .out = wide ? CUDA_R_32F : REAL_TYPE,
                         .epilogue = CUBLASLT_EPILOGUE_DEFAULT};
     must(d, &p);

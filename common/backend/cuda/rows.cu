@@ -133,19 +133,25 @@ static __global__ void __launch_bounds__(THREADS, 1) norm_backward_kernel(real *
     for (int i = threadIdx.x; i < 2 * cols; i += THREADS) partial[(int64_t)blockIdx.x * 2 * cols + i] = sums[i];
 }
 
-/* out[c] (+)= sum over parts of partial [parts, stride], c < cols. */
+/* out[c] (+)= sum over parts of partial [parts, stride], c < cols.  A block takes 32 columns; each of its warps every eighth part. */
 static __global__ void sum_partials_kernel(float *out, const float *partial, int parts, int64_t stride, int64_t cols, bool accumulate)
 {
-    int64_t c = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (c >= cols) return;
+    __shared__ float sums[WARPS][WARP];
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    int64_t c = (int64_t)blockIdx.x * WARP + lane;
     float sum = 0;
-    for (int p = 0; p < parts; p++) sum += partial[p * stride + c];
+#pragma unroll 4
+    for (int p = warp; p < parts && c < cols; p += WARPS) sum += partial[p * stride + c];
+    sums[warp][lane] = sum;
+    __syncthreads();
+    if (warp || c >= cols) return;
+    for (int w = 1; w < WARPS; w++) sum += sums[w][lane];
     out[c] = accumulate ? out[c] + sum : sum;
 }
 
 static void sum_partials(struct device *d, float *out, const float *partial, int64_t parts, int64_t stride, int64_t cols, bool accumulate)
 {
-    if (out) LAUNCH(d, sum_partials_kernel, divide_up(cols, THREADS), THREADS, 0, out, partial, (int)parts, stride, cols, accumulate);
+    if (out) LAUNCH(d, sum_partials_kernel, divide_up(cols, WARP), THREADS, 0, out, partial, (int)parts, stride, cols, accumulate);
 }
 
 static void norm_backward(struct device *d, real *dx, float *d_scale, float *d_shift, const real *dy, const real *x, const float *mean,
