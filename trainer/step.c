@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/str.h"
@@ -289,6 +288,8 @@ int step_plan(struct run *r, struct error *error)
     for (int turn = 0; turn < 2; turn++) {
         if ((turn == 0) == (r->world->rank == 0)) {
             rc = device_choices_load(&r->device, choices, error);
+            if (rc == 0 && fs_exists(choices))
+                log_warn("%s: made on another kind of GPU or cuBLAS; products are chosen anew, and results may differ in their last bits", choices);
             dry_run(r);
             if (rc == 0 && turn == 0) rc = device_choices_save(&r->device, choices, error);
         }

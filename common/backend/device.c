@@ -79,7 +79,9 @@ static int open_cuda(struct device *device, const char *name, const char *precis
     char path[4096], why[512];
     const struct backend *backend = load(path, sizeof path, why, sizeof why);
     if (!backend) return error_set(error, ERROR_USAGE, "--device %s: %s", name, why);
-    int count = backend->count(), index = name[4] == ':' ? atoi(name + 5) : local % (count > 0 ? count : 1);
+    char *end = "";
+    int count = backend->count(), index = name[4] == ':' ? (int)strtol(name + 5, &end, 10) : local % (count > 0 ? count : 1);
+    if (*end || end == name + 5) return error_set(error, ERROR_USAGE, "--device %s: must be cpu, cuda or cuda:N", name);
     if (count < 1) return error_set(error, ERROR_USAGE, "--device %s: no GPU, or no driver for it, on this machine", name);
     if (index < 0 || index >= count) return error_set(error, ERROR_USAGE, "--device %s: this machine has GPUs 0 to %d", name, count - 1);
     *device = (struct device){.threads = threads > 0 ? threads : omp_get_num_procs(), .index = index};

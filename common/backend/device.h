@@ -53,8 +53,8 @@ int device_count(void);
 int device_group_id(struct device *device, unsigned char id[COLLECTIVES_ID], struct error *error);
 int device_connect(struct device *device, const unsigned char id[COLLECTIVES_ID], int rank, int size, struct error *error);
 
-/* Which algorithms a dry run (planning) found fastest, into a file and back: with the same choices the same bits are computed.  Nothing on the
- * CPU; a file that is not there, or another library's, is no error. */
+/* Which algorithms a dry run (planning) found fastest, into a file and back: with the same choices the same bits are computed.  load: 1 taken, 0
+ * not there, or made by another kind of GPU or library, -1 damaged.  On the CPU both do nothing and return 0. */
 int device_choices_load(struct device *device, const char *path, struct error *error);
 int device_choices_save(struct device *device, const char *path, struct error *error);
 

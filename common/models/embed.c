@@ -41,7 +41,7 @@ static void plan(const struct embedder *e, int64_t images)
 {
     struct device *d = e->device;
     int64_t size = e->clip->config.vision.image_size;
-    if (!d->kernels->reserve) return;
+    if (!d->kernels->reserve || !images) return;
     d->planning = true;
     tape_reset(e->tape);
     e->tape->recording = false;

@@ -69,10 +69,15 @@ if [ "$emulated" ]; then
     check nccl_on_2_ranks_learns_the_same nccl
     check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
     check ranks_sharing_a_gpu_cannot_use_nccl says "one rank a GPU" train 2 shared --reduction nccl
+    other() { says "made on another kind of GPU" env EMULATED_NAME=other pe-trainer $common --name fp32 --device cuda --resume latest; }
+    check choices_of_another_gpu_are_not_taken other
+    damaged() { echo 00 >> "$tmp/logs/fp32/gpu-products.txt"; says "gpu-products.txt: damaged" env EMULATED_NAME=other pe-trainer $common --name fp32 --device cuda --resume latest; }
+    check damaged_choices_are_said damaged
     check a_full_gpu_is_said says "GPU 0 has no memory" env EMULATED_MIB=150 pe-trainer $common --name full --device cuda
     check a_full_gpu_has_status_1 status 1 env EMULATED_MIB=50 pe-trainer $common --name full2 --device cuda
     check no_gpu_is_said says "no GPU, or no driver for it" env EMULATED_GPUS=0 pe-trainer $common --name none --device cuda
 fi
+check nonsense_gpu_is_refused says "must be cpu, cuda or cuda:N" pe-trainer $common --name none --device cuda:x
 check unknown_gpu_is_refused says "this machine has GPUs 0 to" pe-trainer $common --name none --device cuda:99
 check bf16_on_the_cpu_is_refused says "--precision bf16: the cpu computes in fp32" pe-trainer $common --name none --precision bf16
 check nccl_on_the_cpu_is_refused says "--reduction nccl needs --device cuda" pe-trainer $common --name none --reduction nccl

@@ -60,7 +60,8 @@ cudaError_t cudaGetDeviceCount(int *count)
 cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 {
-    *p = {"emulated", 9, 0, 4, TOTAL};
+    *p = {"", 9, 0, 4, TOTAL};
+    snprintf(p->name, sizeof p->name, "%s", getenv("EMULATED_NAME") ? getenv("EMULATED_NAME") : "emulated");
     return cudaSuccess;
 }
 cudaError_t cudaMemGetInfo(size_t *left, size_t *all)

@@ -81,7 +81,6 @@ int cuda_group_join(struct device *d, const unsigned char *id, int rank, int siz
     if (code != ncclSuccess) return error_set(error, ERROR_FAILED, "NCCL joins no group of %d: %s", size, ncclGetErrorString(code));
     s->group = group;
     s->rank = rank;
-    s->ranks = size;
     d->collectives = &cuda_collectives;
     return 0;
 }

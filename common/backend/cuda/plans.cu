@@ -188,6 +188,12 @@ static struct plan choose(struct device *d, const struct product *p, const struc
     return plan;
 }
 
+static void append(struct cuda_plans *plans, const struct plan *plan)
+{
+    if (plans->count == plans->cap) plans->list = (struct plan *)mem_realloc(plans->list, (size_t)(plans->cap = 2 * plans->cap + 64), sizeof *plan);
+    plans->list[plans->count++] = *plan;
+}
+
 static const struct plan *plan_for(struct device *d, const struct product *p, const struct descriptors *x)
 {
     struct cuda_state *s = state_of(d);
@@ -204,10 +210,8 @@ static const struct plan *plan_for(struct device *d, const struct product *p, co
         plan.key = key;
         plan.measured = 0;
     } else plan = choose(d, p, &key, x);
-    if (s->plans->count == s->plans->cap)
-        s->plans->list = (struct plan *)mem_realloc(s->plans->list, (size_t)(s->plans->cap = 2 * s->plans->cap + 64), sizeof plan);
-    s->plans->list[s->plans->count] = plan;
-    return &s->plans->list[s->plans->count++];
+    append(s->plans, &plan);
+    return &s->plans->list[s->plans->count - 1];
 }
 
 bool cuda_product(struct device *d, const struct product *p)
@@ -229,12 +233,22 @@ void cuda_products_close(struct device *d)
     s->plans = NULL;
 }
 
-/* One line a plan: its bytes in hexadecimal; the first line says which library they belong to. */
+/* The first line of a file of choices: algorithms are good for one kind of GPU and one library. */
+static void write_origin(struct device *d, char *line, size_t size)
+{
+    cudaDeviceProp properties;
+    CUDA_TRY(cudaGetDeviceProperties(&properties, d->index));
+    snprintf(line, size, "percept products 1 cublasLt %zu plan %zu %s\n", cublasLtGetVersion(), sizeof(struct plan), properties.name);
+}
+
+/* After it one line a plan: its bytes in hexadecimal. */
 int cuda_plans_save(struct device *d, const char *path, struct error *error)
 {
     struct cuda_state *s = state_of(d);
     struct str text = {0};
-    str_printf(&text, "percept products 1 cublasLt %zu plan %zu\n", cublasLtGetVersion(), sizeof(struct plan));
+    char origin[512];
+    write_origin(d, origin, sizeof origin);
+    str_printf(&text, "%s", origin);
     for (int i = 0; s->plans && i < s->plans->count; i++) {
         const unsigned char *bytes = (const unsigned char *)&s->plans->list[i];
         if (!s->plans->list[i].measured) continue;
@@ -246,29 +260,34 @@ int cuda_plans_save(struct device *d, const char *path, struct error *error)
     return rc;
 }
 
+static bool read_plan(const char *line, struct plan *plan)
+{
+    unsigned char *bytes = (unsigned char *)plan;
+    for (size_t k = 0; k < sizeof *plan; k++) {
+        char pair[3] = {line[2 * k], line[2 * k + 1], 0}, *end;
+        bytes[k] = (unsigned char)strtol(pair, &end, 16);
+        if (end != pair + 2) return false;
+    }
+    return line[2 * sizeof *plan] == '\n';
+}
+
 int cuda_plans_load(struct device *d, const char *path, struct error *error)
 {
     struct cuda_state *s = state_of(d);
-    char *text, first[128];
-    size_t len;
+    char *text, origin[512];
+    size_t len, line = 2 * sizeof(struct plan) + 1;
     if (!fs_exists(path)) return 0;
     if (fs_read(path, &text, &len, error) < 0) return -1;
-    snprintf(first, sizeof first, "percept products 1 cublasLt %zu plan %zu\n", cublasLtGetVersion(), sizeof(struct plan));
-    size_t line = 2 * sizeof(struct plan) + 1, at = strlen(first);
-    bool ours = len >= at && !memcmp(text, first, at);
+    write_origin(d, origin, sizeof origin);
+    size_t at = strlen(origin);
+    int rc = len >= at && !memcmp(text, origin, at);
+    if (rc && (len - at) % line) rc = -1;
     if (!s->plans) s->plans = (struct cuda_plans *)mem_zalloc(1, sizeof *s->plans);
-    for (; ours && at + line <= len; at += line) {
+    for (; rc > 0 && at < len; at += line) {
         struct plan plan;
-        unsigned char *bytes = (unsigned char *)&plan;
-        for (size_t k = 0; k < sizeof plan; k++) {
-            char pair[3] = {text[at + 2 * k], text[at + 2 * k + 1], 0};
-            bytes[k] = (unsigned char)strtol(pair, NULL, 16);
-        }
-        if (find(s->plans, &plan.key)) continue;
-        if (s->plans->count == s->plans->cap)
-            s->plans->list = (struct plan *)mem_realloc(s->plans->list, (size_t)(s->plans->cap = 2 * s->plans->cap + 64), sizeof plan);
-        s->plans->list[s->plans->count++] = plan;
+        if (!read_plan(text + at, &plan)) rc = -1;
+        else if (!find(s->plans, &plan.key)) append(s->plans, &plan);
     }
     free(text);
-    return 0; /* plans of another library are left alone: this one chooses anew */
+    return rc < 0 ? error_set(error, ERROR_FAILED, "%s: damaged; remove it, and the fastest products are measured anew", path) : rc;
 }

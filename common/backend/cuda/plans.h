@@ -25,7 +25,7 @@ struct product {
 /* Compute it; returns false, having done nothing, when cuBLASLt has no algorithm for this epilogue and these types. */
 bool cuda_product(struct device *d, const struct product *p);
 
-int cuda_plans_load(struct device *d, const char *path, struct error *error); /* a missing file is no error */
+int cuda_plans_load(struct device *d, const char *path, struct error *error); /* 1 taken, 0 not there or of another GPU or library, -1 damaged */
 int cuda_plans_save(struct device *d, const char *path, struct error *error);
 
 #endif
