@@ -42,7 +42,7 @@ struct linear_prepare {
  *   P = softmax(q k^T / sqrt(head_dim))  (causal: key j only for j <= i),   o = P v
  * lse [q rows, heads] holds log sum exp of the scaled scores for the backward pass; NULL when only inferring. */
 struct attention {
-    int64_t sequences, heads, head_dim;
+    int64_t sequences, heads, kv_heads, head_dim; /* heads / kv_heads neighbouring heads of q share one of k and v */
     const int32_t *q_start, *k_start; /* [sequences + 1] each */
     int64_t q_rows;                   /* of all sequences */
     int64_t q_longest, k_longest;     /* rows of the longest sequence */
@@ -133,14 +133,19 @@ struct kernels {
                           const float *mean, const float *rstd, const float *scale, int64_t rows, int64_t cols, bool accumulate_x,
                           bool accumulate_scale, bool accumulate_shift);
 
+    /* Root-mean-square norm: y = x * rstd * scale,  rstd [rows] = 1 / sqrt(mean(x^2) + eps).  Backward as norm_backward. */
+    void (*rms_forward)(struct device *d, real *y, float *rstd, const real *x, const float *scale, int64_t rows, int64_t cols, float eps);
+    void (*rms_backward)(struct device *d, real *dx, float *d_scale, const real *dy, const real *x, const float *rstd, const float *scale,
+                         int64_t rows, int64_t cols, bool accumulate_x, bool accumulate_scale);
+
     void (*attention_forward)(struct device *d, const struct attention *a);
     void (*attention_backward)(struct device *d, const struct attention *a);
 
     /* Rotate pairs (2i, 2i+1) of each head of x [rows, heads * head_dim] (leading dimension ld) in place:
      *   (a, b) -> (a cos - b sin, b cos + a sin);  inverse negates the sine.
-     * Row r uses row r % tokens of cosine, sine [tokens, head_dim / 2]. */
+     * Row r uses row places[r], or r % tokens where places is NULL, of cosine, sine [tokens, head_dim / 2]. */
     void (*rotary)(struct device *d, real *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
-                   const float *sine, int64_t tokens, bool inverse);
+                   const float *sine, int64_t tokens, const int32_t *places, bool inverse);
 
     /* y = x + keep * gamma * branch: a residual branch with LayerScale gamma [cols] (or NULL) and DropPath keep [sequences] (or NULL),
      * one value for each of the rows / sequences consecutive rows.  y may be x.  Backward: d_branch = keep * gamma * dy;
@@ -168,7 +173,8 @@ struct kernels {
     void (*grid_resize_backward)(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from, int64_t width,
                                  bool accumulate);
 
-    /* out[r] = table[ids[r]] + positions[places[r]]; backward adds into both.  order [rows]: the rows sorted by id (stable), so that one
+    /* out[r] = table[ids[r]] + positions[places[r]]; backward adds into both.  Without positions (NULL, as places) the first term alone; an id of
+     * -1 stands for a row of zeros.  order [rows]: the rows sorted by id (stable), so that one
      * writer meets all rows of an id, in order. */
     void (*embed_forward)(struct device *d, real *out, const real *table, const real *positions, const int32_t *ids,
                           const int32_t *places, int64_t rows, int64_t width);
@@ -178,6 +184,18 @@ struct kernels {
     /* out[r] = x[index[r]]; backward x[index[r]] += y[r], no index twice. */
     void (*gather_rows)(struct device *d, real *out, const real *x, const int32_t *index, int64_t rows, int64_t width);
     void (*scatter_rows_add)(struct device *d, real *x, const real *y, const int32_t *index, int64_t rows, int64_t width);
+    /* out[index[r]] = x[r], or 0 where x is NULL; no index twice. */
+    void (*put_rows)(struct device *d, real *out, const real *x, const int32_t *index, int64_t rows, int64_t width);
+    /* out[g] = mean of rows starts[g] .. starts[g + 1] of x, none empty; backward dx[r] (+)= dy[g] / rows of g. */
+    void (*mean_rows)(struct device *d, real *out, const real *x, const int32_t *starts, int64_t groups, int64_t width);
+    void (*mean_rows_backward)(struct device *d, real *dx, const real *dy, const int32_t *starts, int64_t groups, int64_t width, bool accumulate);
+    /* Mean over cells of factor x factor of grids of rows: x [images * grid * grid, width] -> out [images * (grid / factor)^2, width]. */
+    void (*pool_grid)(struct device *d, real *out, const real *x, int64_t images, int64_t grid, int64_t factor, int64_t width);
+    void (*pool_grid_backward)(struct device *d, real *dx, const real *dy, int64_t images, int64_t grid, int64_t factor, int64_t width, bool accumulate);
+    /* y [rows, cols] = silu(a) b of x [rows, 2 cols] = a | b,  silu(a) = a / (1 + exp(-a));  backward overwrites dx. */
+    void (*gate_forward)(struct device *d, real *y, const real *x, int64_t rows, int64_t cols);
+    void (*gate_backward)(struct device *d, real *dx, const real *dy, const real *x, int64_t rows, int64_t cols);
+
     /* out[r] = x[0] for all rows; backward sums rows in order. */
     void (*repeat_row)(struct device *d, real *out, const real *x, int64_t rows, int64_t width);
     void (*sum_rows)(struct device *d, float *out, const real *x, int64_t rows, int64_t width, bool accumulate);
@@ -190,6 +208,12 @@ struct kernels {
     void (*cosine_forward)(struct device *d, float *cosine, const real *x, const real *y, int64_t rows, int64_t cols);
     void (*cosine_backward)(struct device *d, real *dx, const real *x, const real *y, const float *weight, int64_t rows,
                             int64_t cols, bool accumulate);
+
+    /* Softmax cross entropy: lse [rows] = log sum exp of logits [rows, cols], loss [rows] = lse - logit of targets[r].
+     * Gradient: g = weight[r] * (exp(logit - lse) - [target]); g may be logits when real is float. */
+    void (*softmax_loss)(struct device *d, float *loss, float *lse, const float *logits, const int32_t *targets, int64_t rows, int64_t cols);
+    void (*softmax_gradient)(struct device *d, real *g, const float *logits, const float *lse, const int32_t *targets, const float *weight, int64_t rows,
+                             int64_t cols);
 
     void (*add)(struct device *d, float *y, const float *x, int64_t count);     /* y += x */
     void (*add_real)(struct device *d, real *y, const real *x, int64_t count);  /* the same for activations */

@@ -1,4 +1,4 @@
-/* Layer norm as an op of its own (ln_pre, ln_post, ln_final), L2 normalisation, and the cosine of rows. */
+/* Layer norm as an op of its own (ln_pre, ln_post, ln_final), RMS norm, L2 normalisation, and the cosine of rows. */
 #include "base/check.h"
 #include "ops/ops.h"
 
@@ -34,6 +34,37 @@ struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, s
     struct tensor *in[OP_INPUTS] = {x, scale, shift};
     struct saved saved = {0};
     return tape_apply(t, &op_norm_def, in, x->rows, x->cols, &saved, sizeof saved);
+}
+
+struct rms {
+    float *rstd, eps;
+};
+
+static void rms_forward(struct tape *t, struct call *c)
+{
+    struct rms *s = c->attributes;
+    struct tensor *x = c->in[0];
+    s->rstd = tape_take(t, x->rows);
+    t->device->kernels->rms_forward(t->device, c->out->data, s->rstd, x->data, c->in[1]->master, x->rows, x->cols, s->eps);
+}
+
+static void rms_backward(struct tape *t, struct call *c)
+{
+    const struct rms *s = c->attributes;
+    struct tensor *x = c->in[0];
+    struct gradient dx = tape_gradient(t, x), ds = tape_gradient(t, c->in[1]);
+    t->device->kernels->rms_backward(t->device, dx.data, ds.data, c->out->grad, x->data, s->rstd, c->in[1]->master, x->rows, x->cols, dx.accumulate,
+                                     ds.accumulate);
+}
+
+static const struct op_def op_rms_def = {.name = "rms", .saves = true, .forward = rms_forward, .backward = rms_backward};
+
+struct tensor *op_rms(struct tape *t, struct tensor *x, struct tensor *scale, float eps)
+{
+    CHECK(tensor_count(scale) == x->cols, "rms: scale of %ld for %ld columns", (long)tensor_count(scale), (long)x->cols);
+    struct tensor *in[OP_INPUTS] = {x, scale};
+    struct rms a = {.eps = eps};
+    return tape_apply(t, &op_rms_def, in, x->rows, x->cols, &a, sizeof a);
 }
 
 static void normalize_forward(struct tape *t, struct call *c)

@@ -24,6 +24,15 @@ struct tensor *op_project(struct tape *t, struct tensor *x, struct tensor *w);
 /* Layer norm over columns, eps 1e-5. */
 struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift);
 
+/* Root-mean-square norm over columns: y = x / sqrt(mean(x^2) + eps) * scale. */
+struct tensor *op_rms(struct tape *t, struct tensor *x, struct tensor *scale, float eps);
+
+/* SwiGLU: x [n, 2 w] = a | b -> silu(a) b [n, w]. */
+struct tensor *op_gate(struct tape *t, struct tensor *x);
+
+/* Cross entropy [n, 1], float: -ln softmax(x weight^T)[targets] of each row, x [n, width], weight [vocabulary, width]. */
+struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, const int32_t *targets);
+
 /* Attention over packed sequences (backend/kernels.h).  Self-attention: qkv [n, 3 width] and kv NULL, q_start = k_start.
  * Cross-attention: q [nq, width], kv [nk, 2 width].  Result [n or nq, width]. */
 struct sequences {
@@ -34,12 +43,18 @@ struct sequences {
 };
 struct tensor *op_attention(struct tape *t, struct tensor *q_or_qkv, struct tensor *kv, int64_t heads, struct sequences s, bool causal);
 
+/* Causal self-attention with fewer heads of k and v than of q (GQA): qkv [n, (heads + 2 kv_heads) head_dim] = q | k | v -> [n, heads head_dim]. */
+struct tensor *op_grouped_attention(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads, struct sequences s);
+
 /* Rotate the q and k thirds of qkv [n, 3 width] in place; row r is at place r % tokens of cosine, sine [tokens, width/heads/2]. */
 struct rotary_table {
     int64_t tokens;
     float *cosine, *sine;
 };
 struct tensor *op_rotary(struct tape *t, struct tensor *qkv, int64_t heads, const struct rotary_table *table);
+
+/* The same for the q and k heads of grouped attention; row r is at places[r]. */
+struct tensor *op_rotary_places(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads, const struct rotary_table *table, const int32_t *places);
 
 /* [images * (size/patch)^2, 3 patch^2] from pixels uint8 [images, size, size, 3], scaled to [-1, 1]. */
 struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
@@ -49,7 +64,7 @@ struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images,
 struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions, int64_t from,
                          const uint8_t *hidden, int64_t images);
 
-/* table[ids] + positions[places], both [n] and in range; order [n]: the rows sorted by id, equal ids in order of rows. */
+/* table[ids] + positions[places], both [n] and in range (positions NULL: the first alone; id -1: zeros); order [n]: the rows sorted by id, equal ids in order of rows. */
 struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
                         const int32_t *order, int64_t n);
 
@@ -58,6 +73,12 @@ struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *pos
 struct tensor *op_branch(struct tape *t, struct tensor *x, struct tensor *branch, struct tensor *gamma, const float *keep, int64_t sequences);
 
 struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index, int64_t n); /* rows x[index], none twice */
+/* x with rows[i] in place of its row index[i], none twice.  In place: x is not to be used again. */
+struct tensor *op_put(struct tape *t, struct tensor *x, struct tensor *rows, const int32_t *index);
+/* Means of rows starts[g] .. starts[g + 1], starts [groups + 1]. */
+struct tensor *op_mean(struct tape *t, struct tensor *x, const int32_t *starts, int64_t groups);
+/* Grids of rows averaged in cells: x [images grid^2, w] -> [images (grid / factor)^2, w]. */
+struct tensor *op_pool(struct tape *t, struct tensor *x, int64_t images, int64_t grid, int64_t factor);
 struct tensor *op_repeat(struct tape *t, struct tensor *x, int64_t n);                       /* the row x [1, w], n times */
 struct tensor *op_normalize(struct tape *t, struct tensor *x);                               /* rows of length 1, as float */
 

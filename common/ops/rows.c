@@ -80,7 +80,7 @@ struct embed {
 static void embed_forward(struct tape *t, struct call *c)
 {
     const struct embed *a = c->attributes;
-    t->device->kernels->embed_forward(t->device, c->out->data, c->in[0]->data, c->in[1]->data, a->ids, a->places, c->out->rows,
+    t->device->kernels->embed_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, a->ids, a->places, c->out->rows,
                                       c->out->cols);
 }
 
@@ -88,11 +88,11 @@ static void embed_backward(struct tape *t, struct call *c)
 {
     const struct embed *a = c->attributes;
     struct gradient dt = tape_gradient(t, c->in[0]), dp = tape_gradient(t, c->in[1]);
-    CHECK(dt.data && dp.data, "embed: one of table and positions is frozen");
+    CHECK(dt.data && (dp.data || !c->in[1]), "embed: one of table and positions is frozen");
     if (!dt.accumulate) t->device->kernels->fill(t->device, dt.data, 0, tensor_count(c->in[0]));
-    if (!dp.accumulate) t->device->kernels->fill(t->device, dp.data, 0, tensor_count(c->in[1]));
+    if (dp.data && !dp.accumulate) t->device->kernels->fill(t->device, dp.data, 0, tensor_count(c->in[1]));
     t->device->kernels->embed_backward(t->device, dt.data, dp.data, c->out->grad, a->ids, a->places, a->order, c->out->rows, c->out->cols,
-                                       c->in[1]->rows);
+                                       c->in[1] ? c->in[1]->rows : 0);
 }
 
 static const struct op_def op_embed_def = {.name = "embed", .forward = embed_forward, .backward = embed_backward};
@@ -100,7 +100,7 @@ static const struct op_def op_embed_def = {.name = "embed", .forward = embed_for
 struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
                         const int32_t *order, int64_t n)
 {
-    CHECK(table->cols == positions->cols, "embed: %ld and %ld columns", (long)table->cols, (long)positions->cols);
+    CHECK(!positions || table->cols == positions->cols, "embed: %ld and %ld columns", (long)table->cols, (long)positions->cols);
     struct embed a = {ids, places, order};
     struct tensor *in[OP_INPUTS] = {table, positions};
     return tape_apply(t, &op_embed_def, in, n, table->cols, &a, sizeof a);
@@ -186,4 +186,83 @@ struct tensor *op_repeat(struct tape *t, struct tensor *x, int64_t n)
     CHECK(tensor_count(x) == x->cols, "repeat: [%ld, %ld] is no row", (long)x->rows, (long)x->cols);
     struct tensor *in[OP_INPUTS] = {x};
     return tape_apply(t, &op_repeat_def, in, n, x->cols, &x, 0);
+}
+
+struct put {
+    const int32_t *index;
+};
+
+static void put_forward(struct tape *t, struct call *c)
+{
+    const struct put *a = c->attributes;
+    t->device->kernels->put_rows(t->device, c->out->data, c->in[1]->data, a->index, c->in[1]->rows, c->out->cols);
+}
+
+static void put_backward(struct tape *t, struct call *c)
+{
+    const struct put *a = c->attributes;
+    const struct kernels *k = t->device->kernels;
+    struct tensor *y = c->in[1];
+    struct gradient dy = tape_gradient(t, y);
+    CHECK(!dy.accumulate, "put: the rows feed another op");
+    if (dy.data) k->gather_rows(t->device, dy.data, c->out->grad, a->index, y->rows, y->cols);
+    if (!c->in[0]->needs_grad) return;
+    k->put_rows(t->device, c->out->grad, NULL, a->index, y->rows, y->cols);
+    tape_pass_gradient(t, c->out, c->in[0]);
+}
+
+static const struct op_def op_put_def = {.name = "put", .in_place = true, .forward = put_forward, .backward = put_backward};
+
+struct tensor *op_put(struct tape *t, struct tensor *x, struct tensor *rows, const int32_t *index)
+{
+    CHECK(rows->cols == x->cols && rows->rows <= x->rows, "put: [%ld, %ld] into [%ld, %ld]", (long)rows->rows, (long)rows->cols, (long)x->rows, (long)x->cols);
+    struct put a = {index};
+    struct tensor *in[OP_INPUTS] = {x, rows};
+    return tape_apply(t, &op_put_def, in, x->rows, x->cols, &a, sizeof a);
+}
+
+static void mean_forward(struct tape *t, struct call *c)
+{
+    t->device->kernels->mean_rows(t->device, c->out->data, c->in[0]->data, *(const int32_t **)c->attributes, c->out->rows, c->out->cols);
+}
+
+static void mean_backward(struct tape *t, struct call *c)
+{
+    struct gradient dx = tape_gradient(t, c->in[0]);
+    t->device->kernels->mean_rows_backward(t->device, dx.data, c->out->grad, *(const int32_t **)c->attributes, c->out->rows, c->out->cols, dx.accumulate);
+}
+
+static const struct op_def op_mean_def = {.name = "mean", .forward = mean_forward, .backward = mean_backward};
+
+struct tensor *op_mean(struct tape *t, struct tensor *x, const int32_t *starts, int64_t groups)
+{
+    struct tensor *in[OP_INPUTS] = {x};
+    return tape_apply(t, &op_mean_def, in, groups, x->cols, &starts, sizeof starts);
+}
+
+struct pool {
+    int64_t images, grid, factor;
+};
+
+static void pool_forward(struct tape *t, struct call *c)
+{
+    const struct pool *a = c->attributes;
+    t->device->kernels->pool_grid(t->device, c->out->data, c->in[0]->data, a->images, a->grid, a->factor, c->out->cols);
+}
+
+static void pool_backward(struct tape *t, struct call *c)
+{
+    const struct pool *a = c->attributes;
+    struct gradient dx = tape_gradient(t, c->in[0]);
+    t->device->kernels->pool_grid_backward(t->device, dx.data, c->out->grad, a->images, a->grid, a->factor, c->out->cols, dx.accumulate);
+}
+
+static const struct op_def op_pool_def = {.name = "pool", .forward = pool_forward, .backward = pool_backward};
+
+struct tensor *op_pool(struct tape *t, struct tensor *x, int64_t images, int64_t grid, int64_t factor)
+{
+    CHECK(x->rows == images * grid * grid && grid % factor == 0, "pool: %ld rows, %ld grids of %ld, factor %ld", (long)x->rows, (long)images, (long)grid, (long)factor);
+    struct pool a = {images, grid, factor};
+    struct tensor *in[OP_INPUTS] = {x};
+    return tape_apply(t, &op_pool_def, in, x->rows / (factor * factor), x->cols, &a, sizeof a);
 }

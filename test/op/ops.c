@@ -20,7 +20,7 @@ struct op_case {
     struct tensor *(*run)(struct tape *t, struct tensor **in, const struct op_case *c);
     void (*reference)(const double *const *in, double *out, const struct op_case *c);
     int64_t out[2];
-    int flags, heads;
+    int flags, heads, kv_heads;
     double depth;        /* length of the longest sum */
     unsigned parameters; /* inputs that are parameters, a bit each: their gradient is float */
 };
@@ -153,28 +153,31 @@ static struct tensor *run_attention(struct tape *t, struct tensor **in, const st
     struct sequences s = cut(c);
     s.q_start = bring(s.q_start, sizeof starts_store[0]);
     s.k_start = bring(s.k_start, sizeof starts_store[0]);
+    if (c->kv_heads) return op_grouped_attention(t, in[0], c->heads, c->kv_heads, s);
     return op_attention(t, in[0], in[1], c->heads, s, c->flags & CAUSAL);
 }
 
 static void reference_attention(const double *const *in, double *out, const struct op_case *c)
 {
     struct sequences s = cut(c);
-    int64_t width = c->out[1], hd = width / c->heads, ld_q = c->shape[0][1], ld_kv = in[1] ? 2 * width : 3 * width;
-    const double *keys = in[1] ? in[1] : in[0] + width, *values = keys + width;
+    int64_t width = c->out[1], hd = width / c->heads, ld_q = c->shape[0][1], ld_kv = in[1] ? 2 * width : ld_q;
+    int kv_heads = c->kv_heads ? c->kv_heads : c->heads;
+    const double *keys = in[1] ? in[1] : in[0] + width, *values = keys + kv_heads * hd;
     double *p = malloc(4096 * sizeof *p);
     for (int64_t n = 0; n < s.count; n++)
         for (int h = 0; h < c->heads; h++)
             for (int64_t i = s.q_start[n]; i < s.q_start[n + 1]; i++) {
+                int64_t shared = h / (c->heads / kv_heads) * hd;
                 double total = 0;
                 int64_t k0 = s.k_start[n], end = c->flags & CAUSAL ? k0 + i - s.q_start[n] + 1 : s.k_start[n + 1];
                 for (int64_t j = k0; j < end; j++) {
                     double dot = 0;
-                    for (int64_t d = 0; d < hd; d++) dot += in[0][i * ld_q + h * hd + d] * keys[j * ld_kv + h * hd + d];
+                    for (int64_t d = 0; d < hd; d++) dot += in[0][i * ld_q + h * hd + d] * keys[j * ld_kv + shared + d];
                     total += p[j - k0] = exp(dot / sqrt((double)hd));
                 }
                 for (int64_t d = 0; d < hd; d++) {
                     double sum = 0;
-                    for (int64_t j = k0; j < end; j++) sum += p[j - k0] / total * values[j * ld_kv + h * hd + d];
+                    for (int64_t j = k0; j < end; j++) sum += p[j - k0] / total * values[j * ld_kv + shared + d];
                     out[i * width + h * hd + d] = sum;
                 }
             }
@@ -184,23 +187,26 @@ static void reference_attention(const double *const *in, double *out, const stru
 static const int32_t identity[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 static float rotary_cosine[64], rotary_sine[64];
 static struct rotary_table rotary_place;
+static const int32_t row_places[6] = {2, 0, 1, 1, 2, 0};
 static struct tensor *run_rotary(struct tape *t, struct tensor **in, const struct op_case *c)
 {
     for (int i = 0; i < 64; i++) rotary_cosine[i] = cosf((float)i * .7f), rotary_sine[i] = sinf((float)i * .7f);
     rotary_place = (struct rotary_table){.tokens = 3, .cosine = bring(rotary_cosine, sizeof rotary_cosine), .sine = bring(rotary_sine, sizeof rotary_sine)};
     /* in place: give it a copy that belongs to the tape */
-    return op_rotary(t, op_gather(t, in[0], bring(identity, sizeof identity), in[0]->rows), c->heads, &rotary_place);
+    struct tensor *x = op_gather(t, in[0], bring(identity, sizeof identity), in[0]->rows);
+    if (!c->kv_heads) return op_rotary(t, x, c->heads, &rotary_place);
+    return op_rotary_places(t, x, c->heads, c->kv_heads, &rotary_place, bring(row_places, sizeof row_places));
 }
 
 static void reference_rotary(const double *const *in, double *out, const struct op_case *c)
 {
-    int64_t width = c->shape[0][1] / 3, hd = width / c->heads, pairs = hd / 2;
+    int64_t cols = c->shape[0][1], kv_heads = c->kv_heads ? c->kv_heads : c->heads, hd = cols / (c->heads + 2 * kv_heads), pairs = hd / 2;
     for (int64_t r = 0; r < c->shape[0][0]; r++)
-        for (int64_t i = 0; i < 3 * width; i++) {
-            int64_t pair = i % hd / 2, at = r % 3 * pairs + pair;
-            const double *x = in[0] + r * 3 * width;
+        for (int64_t i = 0; i < cols; i++) {
+            int64_t pair = i % hd / 2, at = (c->kv_heads ? row_places[r] : r % 3) * pairs + pair;
+            const double *x = in[0] + r * cols;
             double cosine = rotary_cosine[at], sine = rotary_sine[at];
-            out[r * 3 * width + i] = i >= 2 * width ? x[i] : i % 2 ? x[i] * cosine + x[i - 1] * sine : x[i] * cosine - x[i + 1] * sine;
+            out[r * cols + i] = i >= cols - kv_heads * hd ? x[i] : i % 2 ? x[i] * cosine + x[i - 1] * sine : x[i] * cosine - x[i + 1] * sine;
         }
 }
 
@@ -249,6 +255,122 @@ static void reference_branch(const double *const *in, double *out, const struct 
     int64_t rows = c->out[0], w = c->out[1];
     for (int64_t i = 0; i < rows * w; i++)
         out[i] = in[0][i] + (c->flags & HIDDEN ? (double)kept[i / w / (rows / 3)] : 1) * (in[2] ? in[2][i % w] : 1) * in[1][i];
+}
+
+static struct tensor *run_rms(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_rms(t, in[0], in[1], 1e-5f);
+}
+
+static void reference_rms(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1];
+    for (int64_t r = 0; r < c->out[0]; r++) {
+        double squares = 0;
+        for (int64_t i = 0; i < w; i++) squares += in[0][r * w + i] * in[0][r * w + i] / (double)w;
+        for (int64_t i = 0; i < w; i++) out[r * w + i] = in[0][r * w + i] / sqrt(squares + 1e-5) * in[1][i];
+    }
+}
+
+static struct tensor *run_gate(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_gate(t, in[0]);
+}
+
+static void reference_gate(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1];
+    for (int64_t r = 0; r < c->out[0]; r++)
+        for (int64_t i = 0; i < w; i++) {
+            double a = in[0][r * 2 * w + i];
+            out[r * w + i] = a / (1 + exp(-a)) * in[0][r * 2 * w + w + i];
+        }
+}
+
+static const int32_t target_store[12] = {3, 0, 30, 8, 1, 7, 2, 11, 29, 3, 5, 6};
+static struct tensor *run_loss(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_loss(t, in[0], in[1], bring(target_store, sizeof target_store));
+}
+
+static void reference_loss(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->shape[0][1], words = c->shape[1][0];
+    for (int64_t r = 0; r < c->out[0]; r++) {
+        double total = 0, own = 0;
+        for (int64_t v = 0; v < words; v++) {
+            double logit = 0;
+            for (int64_t i = 0; i < w; i++) logit += in[0][r * w + i] * in[1][v * w + i];
+            total += exp(logit);
+            if (v == target_store[r]) own = logit;
+        }
+        out[r] = log(total) - own;
+    }
+}
+
+static const int32_t put_index[4] = {5, 0, 2, 7};
+static struct tensor *run_put(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_put(t, op_gather(t, in[0], bring(identity, sizeof identity), in[0]->rows), in[1], bring(put_index, sizeof put_index));
+}
+
+static void reference_put(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1];
+    memcpy(out, in[0], (size_t)(c->out[0] * w) * sizeof *out);
+    for (int r = 0; r < 4; r++) memcpy(out + put_index[r] * w, in[1] + r * w, (size_t)w * sizeof *out);
+}
+
+static const int32_t group_starts[5] = {0, 1, 9, 10, 13};
+static struct tensor *run_mean(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_mean(t, in[0], bring(group_starts, sizeof group_starts), c->out[0]);
+}
+
+static void reference_mean(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1];
+    memset(out, 0, (size_t)(c->out[0] * w) * sizeof *out);
+    for (int g = 0; g < c->out[0]; g++)
+        for (int r = group_starts[g]; r < group_starts[g + 1]; r++)
+            for (int64_t i = 0; i < w; i++) out[g * w + i] += in[0][r * w + i] / (group_starts[g + 1] - group_starts[g]);
+}
+
+/* heads: the factor; the grid is six a side */
+static struct tensor *run_pool(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_pool(t, in[0], in[0]->rows / 36, 6, c->heads);
+}
+
+static void reference_pool(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1], f = c->heads, side = 6 / f;
+    for (int64_t cell = 0; cell < c->out[0]; cell++)
+        for (int64_t i = 0; i < w; i++) {
+            double sum = 0;
+            for (int64_t y = 0; y < f; y++)
+                for (int64_t x = 0; x < f; x++)
+                    sum += in[0][(cell / (side * side) * 36 + (cell / side % side * f + y) * 6 + cell % side * f + x) * w + i];
+            out[cell * w + i] = sum / (double)(f * f);
+        }
+}
+
+static const int32_t word_ids[7] = {3, -1, 3, 8, -1, 3, 0}, word_order[7] = {1, 4, 6, 0, 2, 5, 3};
+static struct tensor *run_words(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_embed(t, in[0], NULL, bring(word_ids, sizeof word_ids), NULL, bring(word_order, sizeof word_order), 7);
+}
+
+static void reference_words(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t w = c->out[1];
+    for (int64_t r = 0; r < 7; r++)
+        for (int64_t i = 0; i < w; i++) out[r * w + i] = word_ids[r] < 0 ? 0 : in[0][word_ids[r] * w + i];
 }
 
 static const int32_t ids[7] = {3, 0, 3, 8, 1, 3, 0}, places[7] = {0, 1, 2, 0, 1, 0, 1}, order[7] = {1, 6, 4, 0, 2, 5, 3};
@@ -340,7 +462,18 @@ static const struct op_case cases[] = {
     {"attention_ragged", {{10, 3 * 16}}, run_attention, reference_attention, {10, 16}, .heads = 2, .flags = CAUSAL | RAGGED, .depth = 16},
     {"attention_pool", {{3, 24}, {39, 48}}, run_attention, reference_attention, {3, 24}, .heads = 4, .depth = 24},
     {"attention_pool_192", {{3, 192}, {201, 384}}, run_attention, reference_attention, {3, 192}, .heads = 1, .depth = 192},
+    {"attention_grouped", {{36, 6 * 16}}, run_attention, reference_attention, {36, 64}, .heads = 4, .kv_heads = 1, .flags = CAUSAL, .depth = 32},
+    {"attention_grouped_ragged", {{10, 8 * 32}}, run_attention, reference_attention, {10, 128}, .heads = 4, .kv_heads = 2, .flags = CAUSAL | RAGGED, .depth = 32},
+    {"rms", {{70, 37}, {1, 37}}, run_rms, reference_rms, {70, 37}, .depth = 70, .parameters = B},
+    {"rms_wide", {{3, 2048}, {1, 2048}}, run_rms, reference_rms, {3, 2048}, .depth = 2048, .parameters = B},
+    {"gate", {{9, 2 * 37}}, run_gate, reference_gate, {9, 37}, .depth = 4},
+    {"loss", {{12, 24}, {31, 24}}, run_loss, reference_loss, {12, 1}, .depth = 31, .parameters = B},
+    {"put", {{9, 12}, {4, 12}}, run_put, reference_put, {9, 12}, .depth = 3},
+    {"mean", {{13, 10}}, run_mean, reference_mean, {4, 10}, .depth = 8},
+    {"pool", {{72, 10}}, run_pool, reference_pool, {18, 10}, .heads = 2, .depth = 4},
+    {"pool_thirds", {{36, 7}}, run_pool, reference_pool, {4, 7}, .heads = 3, .depth = 9},
     {"rotary", {{6, 3 * 24}}, run_rotary, reference_rotary, {6, 72}, .heads = 2, .depth = 2},
+    {"rotary_places", {{6, 4 * 16}}, run_rotary, reference_rotary, {6, 64}, .heads = 2, .kv_heads = 1, .depth = 2},
     {"branch", {{12, 20}, {12, 20}}, run_branch, reference_branch, {12, 20}, .flags = HIDDEN, .depth = 2},
     {"branch_scaled", {{12, 20}, {12, 20}, {1, 20}}, run_branch, reference_branch, {12, 20}, .flags = HIDDEN, .depth = 12, .parameters = C},
     {"branch_plain", {{12, 20}, {12, 20}, {1, 20}}, run_branch, reference_branch, {12, 20}, .depth = 12, .parameters = C},
@@ -350,6 +483,7 @@ static const struct op_case cases[] = {
     {"tokens_grid_up", {{75, 6}, {1, 6}, {1 + 9, 6}}, run_tokens, reference_tokens, {78, 6}, .depth = 75, .parameters = B | C},
     {"tokens_grid_down", {{27, 70}, {0}, {36, 70}}, run_tokens, reference_tokens, {27, 70}, .depth = 27, .parameters = B | C},
     {"embed", {{9, 12}, {3, 12}}, run_embed, reference_embed, {7, 12}, .depth = 3, .parameters = A | B},
+    {"embed_words", {{9, 12}}, run_words, reference_words, {7, 12}, .depth = 3, .parameters = A},
     {"gather", {{9, 12}}, run_gather, reference_gather, {6, 12}, .depth = 3},
     {"repeat", {{1, 70}}, run_repeat, reference_repeat, {6, 70}, .depth = 6, .parameters = A},
     {"normalize", {{7, 45}}, run_normalize, reference_normalize, {7, 45}, .depth = 45},

@@ -1,4 +1,4 @@
-/* Attention: a task is one head of one sequence, done by one thread in its own work space.
+/* Attention: a task is one head of one sequence, or backward the heads that share one of k and v, done by one thread in its own work space.
  *
  *   S = q k^T  [nq, nk]  ->  P = softmax(S / sqrt(head_dim))  ->  o = P v
  *
@@ -35,13 +35,13 @@ static void attention_forward(struct device *d, const struct attention *a)
     device_reserve(d, (size_t)(a->q_longest * a->k_longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
     for (int64_t task = 0; task < a->sequences * a->heads; task++) {
-        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim;
+        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim, shared = h / (a->heads / a->kv_heads) * a->head_dim;
         int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
         float *const *scratch = &d->scratch[omp_get_thread_num()];
         float *S = d->extra[omp_get_thread_num()];
         struct operand q = {.data = a->q + q0 * a->ld_q + column, .ld = a->ld_q};
-        struct operand k = {.data = a->k + k0 * a->ld_kv + column, .ld = a->ld_kv};
-        struct operand v = {.data = a->v + k0 * a->ld_kv + column, .ld = a->ld_kv, .k_rows = 1};
+        struct operand k = {.data = a->k + k0 * a->ld_kv + shared, .ld = a->ld_kv};
+        struct operand v = {.data = a->v + k0 * a->ld_kv + shared, .ld = a->ld_kv, .k_rows = 1};
         gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, S, nk, (struct epilogue){0});
         for (int64_t i = 0; i < nq; i++) {
             float lse = softmax_row(S + i * nk, a->causal ? i + 1 : nk, nk, scale);
@@ -69,43 +69,48 @@ static void softmax_backward_row(float *s, float *dp, int64_t n, int64_t cols, f
     for (i = n; i < cols; i++) s[i] = dp[i] = 0;
 }
 
+/* One head of one sequence; `more`: its k and v already have the gradients of another head. */
+static void attention_backward_head(struct device *d, const struct attention *a, int64_t s, int64_t h, bool more)
+{
+    int64_t area = a->q_longest * a->k_longest, ld_o = a->heads * a->head_dim, column = h * a->head_dim;
+    int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
+    int64_t at_q = q0 * a->ld_q + column, at_k = k0 * a->ld_kv + h / (a->heads / a->kv_heads) * a->head_dim, at_o = q0 * ld_o + column;
+    float scale = 1 / sqrtf((float)a->head_dim);
+    float *const *scratch = &d->scratch[omp_get_thread_num()];
+    float *P = d->extra[omp_get_thread_num()], *dS = P + area;
+    struct operand q = {.data = a->q + at_q, .ld = a->ld_q}, k = {.data = a->k + at_k, .ld = a->ld_kv};
+    struct operand v = {.data = a->v + at_k, .ld = a->ld_kv}, d_o = {.data = a->d_o + at_o, .ld = ld_o};
+    struct operand p = {.data = P, .ld = nk}, ds = {.data = dS, .ld = nk};
+    gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, P, nk, (struct epilogue){0});
+    gemm(scratch, 1, nq, nk, a->head_dim, &d_o, &v, dS, nk, (struct epilogue){0});
+    for (int64_t i = 0; i < nq; i++)
+        softmax_backward_row(P + i * nk, dS + i * nk, a->causal ? i + 1 : nk, nk, scale, a->lse[(q0 + i) * a->heads + h],
+                             dot(d_o.data + i * ld_o, a->o + at_o + i * ld_o, a->head_dim));
+    p.k_rows = ds.k_rows = d_o.k_rows = q.k_rows = k.k_rows = 1;
+    gemm(scratch, 1, nk, a->head_dim, nq, &p, &d_o, a->d_v + at_k, a->ld_kv, (struct epilogue){.accumulate = more});
+    gemm(scratch, 1, nk, a->head_dim, nq, &ds, &q, a->d_k + at_k, a->ld_kv, (struct epilogue){.accumulate = more});
+    ds.k_rows = 0;
+    gemm(scratch, 1, nq, a->head_dim, nk, &ds, &k, a->d_q + at_q, a->ld_q, (struct epilogue){0});
+}
+
 static void attention_backward(struct device *d, const struct attention *a)
 {
-    int64_t area = a->q_longest * a->k_longest;
-    float scale = 1 / sqrtf((float)a->head_dim);
-    int64_t ld_o = a->heads * a->head_dim;
-    device_reserve(d, 2 * (size_t)area);
+    int64_t group = a->heads / a->kv_heads;
+    device_reserve(d, 2 * (size_t)(a->q_longest * a->k_longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
-    for (int64_t task = 0; task < a->sequences * a->heads; task++) {
-        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim;
-        int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
-        int64_t at_q = q0 * a->ld_q + column, at_k = k0 * a->ld_kv + column, at_o = q0 * ld_o + column;
-        float *const *scratch = &d->scratch[omp_get_thread_num()];
-        float *P = d->extra[omp_get_thread_num()], *dS = P + area;
-        struct operand q = {.data = a->q + at_q, .ld = a->ld_q}, k = {.data = a->k + at_k, .ld = a->ld_kv};
-        struct operand v = {.data = a->v + at_k, .ld = a->ld_kv}, d_o = {.data = a->d_o + at_o, .ld = ld_o};
-        struct operand p = {.data = P, .ld = nk}, ds = {.data = dS, .ld = nk};
-        gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, P, nk, (struct epilogue){0});
-        gemm(scratch, 1, nq, nk, a->head_dim, &d_o, &v, dS, nk, (struct epilogue){0});
-        for (int64_t i = 0; i < nq; i++)
-            softmax_backward_row(P + i * nk, dS + i * nk, a->causal ? i + 1 : nk, nk, scale, a->lse[(q0 + i) * a->heads + h],
-                                 dot(d_o.data + i * ld_o, a->o + at_o + i * ld_o, a->head_dim));
-        p.k_rows = ds.k_rows = d_o.k_rows = q.k_rows = k.k_rows = 1;
-        gemm(scratch, 1, nk, a->head_dim, nq, &p, &d_o, a->d_v + at_k, a->ld_kv, (struct epilogue){0});
-        gemm(scratch, 1, nk, a->head_dim, nq, &ds, &q, a->d_k + at_k, a->ld_kv, (struct epilogue){0});
-        ds.k_rows = 0;
-        gemm(scratch, 1, nq, a->head_dim, nk, &ds, &k, a->d_q + at_q, a->ld_q, (struct epilogue){0});
-    }
+    for (int64_t task = 0; task < a->sequences * a->kv_heads; task++)
+        for (int64_t i = 0; i < group; i++) attention_backward_head(d, a, task / a->kv_heads, task % a->kv_heads * group + i, i > 0);
 }
 
 static void rotary(struct device *d, float *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
-                   const float *sine, int64_t tokens, bool inverse)
+                   const float *sine, int64_t tokens, const int32_t *places, bool inverse)
 {
     int64_t pairs = head_dim / 2;
     float sign = inverse ? -1.f : 1.f;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
-        const float *c = cosine + r % tokens * pairs, *s = sine + r % tokens * pairs;
+        int64_t place = places ? places[r] : r % tokens;
+        const float *c = cosine + place * pairs, *s = sine + place * pairs;
         for (int64_t h = 0; h < heads; h++) {
             float *head = x + r * ld + h * head_dim;
             for (int64_t i = 0; i < pairs; i++) {

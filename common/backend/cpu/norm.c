@@ -90,6 +90,47 @@ static void norm_backward(struct device *d, float *dx, float *d_scale, float *d_
     }
 }
 
+static void rms_forward(struct device *d, float *y, float *rstd, const float *x, const float *scale, int64_t rows, int64_t cols, float eps)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        float s = 1 / sqrtf(dot(x + r * cols, x + r * cols, cols) / (float)cols + eps);
+        if (rstd) rstd[r] = s;
+        for (int64_t i = 0; i < cols; i++) y[r * cols + i] = x[r * cols + i] * s * scale[i];
+    }
+}
+
+/* x^ = x rstd, g = dy scale:  dx = rstd (g - x^ mean(g x^));  d_scale = sum of dy x^, summed like those of norm_backward. */
+static void rms_backward(struct device *d, float *dx, float *d_scale, const float *dy, const float *x, const float *rstd, const float *scale,
+                         int64_t rows, int64_t cols, bool accumulate_x, bool accumulate_scale)
+{
+    int64_t chunk = rows / 64 > 32 ? rows / 64 : 32, chunks = (rows + chunk - 1) / chunk;
+    device_reserve(d, (size_t)(chunks * cols));
+    float *partial = d->extra[0];
+#pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
+    for (int64_t k = 0; k < chunks; k++) {
+        float *to_scale = partial + k * cols;
+        memset(to_scale, 0, (size_t)cols * sizeof *to_scale);
+        for (int64_t r = k * chunk; r < rows && r < (k + 1) * chunk; r++) {
+            const float *g = dy + r * cols, *row = x + r * cols;
+            float s = rstd[r], slope = 0;
+            for (int64_t i = 0; i < cols; i++) to_scale[i] += g[i] * row[i] * s;
+            if (!dx) continue;
+            for (int64_t i = 0; i < cols; i++) slope += g[i] * scale[i] * row[i];
+            slope *= s * s / (float)cols;
+            for (int64_t i = 0; i < cols; i++) {
+                float v = s * (g[i] * scale[i] - row[i] * slope);
+                dx[r * cols + i] = accumulate_x ? dx[r * cols + i] + v : v;
+            }
+        }
+    }
+    for (int64_t i = 0; d_scale && i < cols; i++) {
+        float sum = 0;
+        for (int64_t k = 0; k < chunks; k++) sum += partial[k * cols + i];
+        d_scale[i] = accumulate_scale ? d_scale[i] + sum : sum;
+    }
+}
+
 static void normalize_forward(struct device *d, float *y, float *norm, const float *x, int64_t rows, int64_t cols)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)

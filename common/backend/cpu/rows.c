@@ -117,8 +117,8 @@ static void embed_forward(struct device *d, float *out, const float *table, cons
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
-        const float *word = table + ids[r] * width, *place = positions + places[r] * width;
-        for (int64_t i = 0; i < width; i++) out[r * width + i] = word[i] + place[i];
+        const float *word = table + ids[r] * width, *place = positions ? positions + places[r] * width : NULL;
+        for (int64_t i = 0; i < width; i++) out[r * width + i] = (ids[r] < 0 ? 0 : word[i]) + (place ? place[i] : 0);
     }
 }
 
@@ -131,8 +131,8 @@ static void embed_backward(struct device *d, float *d_table, float *d_positions,
         int64_t end = strip + 64 < width ? strip + 64 : width;
         for (int64_t r = 0; r < rows; r++)
             for (int64_t i = strip; i < end; i++) {
-                d_table[ids[r] * width + i] += dy[r * width + i];
-                d_positions[places[r] * width + i] += dy[r * width + i];
+                if (ids[r] >= 0) d_table[ids[r] * width + i] += dy[r * width + i];
+                if (d_positions) d_positions[places[r] * width + i] += dy[r * width + i];
             }
     }
 }
@@ -148,6 +148,130 @@ static void scatter_rows_add(struct device *d, float *x, const float *y, const i
     (void)d;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < width; i++) x[index[r] * width + i] += y[r * width + i];
+}
+
+static void put_rows(struct device *d, float *out, const float *x, const int32_t *index, int64_t rows, int64_t width)
+{
+    (void)d;
+    for (int64_t r = 0; r < rows; r++) {
+        if (x) memcpy(out + index[r] * width, x + r * width, (size_t)width * sizeof *out);
+        else memset(out + index[r] * width, 0, (size_t)width * sizeof *out);
+    }
+}
+
+static void mean_rows(struct device *d, float *out, const float *x, const int32_t *starts, int64_t groups, int64_t width)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t g = 0; g < groups; g++) {
+        float *to = out + g * width, share = 1 / (float)(starts[g + 1] - starts[g]);
+        memset(to, 0, (size_t)width * sizeof *to);
+        for (int64_t r = starts[g]; r < starts[g + 1]; r++)
+            for (int64_t i = 0; i < width; i++) to[i] += x[r * width + i] * share;
+    }
+}
+
+static void mean_rows_backward(struct device *d, float *dx, const float *dy, const int32_t *starts, int64_t groups, int64_t width, bool accumulate)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t g = 0; g < groups; g++) {
+        float share = 1 / (float)(starts[g + 1] - starts[g]);
+        for (int64_t r = starts[g]; r < starts[g + 1]; r++)
+            for (int64_t i = 0; i < width; i++) dx[r * width + i] = dy[g * width + i] * share + (accumulate ? dx[r * width + i] : 0);
+    }
+}
+
+static void pool_grid(struct device *d, float *out, const float *x, int64_t images, int64_t grid, int64_t factor, int64_t width)
+{
+    int64_t side = grid / factor;
+    float share = 1 / (float)(factor * factor);
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t cell = 0; cell < images * side * side; cell++) {
+        int64_t image = cell / (side * side), y = cell / side % side * factor, c = cell % side * factor;
+        float *to = out + cell * width;
+        memset(to, 0, (size_t)width * sizeof *to);
+        for (int64_t k = 0; k < factor * factor; k++) {
+            const float *from = x + ((image * grid + y + k / factor) * grid + c + k % factor) * width;
+            for (int64_t i = 0; i < width; i++) to[i] += from[i] * share;
+        }
+    }
+}
+
+static void pool_grid_backward(struct device *d, float *dx, const float *dy, int64_t images, int64_t grid, int64_t factor, int64_t width, bool accumulate)
+{
+    int64_t side = grid / factor;
+    float share = 1 / (float)(factor * factor);
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t row = 0; row < images * grid * grid; row++) {
+        int64_t image = row / (grid * grid), y = row / grid % grid / factor, c = row % grid / factor;
+        const float *from = dy + ((image * side + y) * side + c) * width;
+        for (int64_t i = 0; i < width; i++) dx[row * width + i] = from[i] * share + (accumulate ? dx[row * width + i] : 0);
+    }
+}
+
+static inline vec sigmoid(vec x)
+{
+    return 1.f / (1.f + vec_exp(-x));
+}
+
+static void gate_forward(struct device *d, float *y, const float *x, int64_t rows, int64_t cols)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *a = x + r * 2 * cols, *b = a + cols;
+        for (int64_t i = 0; i < cols; i += LANES) {
+            int64_t n = cols - i;
+            vec v = n < LANES ? vec_load_part(a + i, n, 0) : vec_load(a + i), w = n < LANES ? vec_load_part(b + i, n, 0) : vec_load(b + i);
+            v = v * sigmoid(v) * w;
+            if (n < LANES) vec_store_part(y + r * cols + i, v, n);
+            else vec_store(y + r * cols + i, v);
+        }
+    }
+}
+
+static void gate_backward(struct device *d, float *dx, const float *dy, const float *x, int64_t rows, int64_t cols)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *a = x + r * 2 * cols, *b = a + cols, *g = dy + r * cols;
+        float *da = dx + r * 2 * cols, *db = da + cols;
+        for (int64_t i = 0; i < cols; i += LANES) {
+            int64_t n = cols - i < LANES ? cols - i : LANES;
+            vec v = vec_load_part(a + i, n, 0), w = vec_load_part(b + i, n, 0), e = vec_load_part(g + i, n, 0), s = sigmoid(v);
+            vec_store_part(da + i, e * w * s * (1.f + v * (1.f - s)), n);
+            vec_store_part(db + i, e * v * s, n);
+        }
+    }
+}
+
+static void softmax_loss(struct device *d, float *loss, float *lse, const float *logits, const int32_t *targets, int64_t rows, int64_t cols)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        const float *l = logits + r * cols;
+        vec top = vec_splat(-INFINITY), sum = vec_splat(0);
+        int64_t whole = cols / LANES * LANES;
+        for (int64_t i = 0; i < whole; i += LANES) top = vec_max(top, vec_load(l + i));
+        vec rest = vec_load_part(l + whole, cols - whole, -INFINITY);
+        float max = vec_top(vec_max(top, rest));
+        for (int64_t i = 0; i < whole; i += LANES) sum += vec_exp(vec_load(l + i) - max);
+        lse[r] = max + logf(vec_sum(sum + vec_exp(rest - max)));
+        loss[r] = lse[r] - l[targets[r]];
+    }
+}
+
+static void softmax_gradient(struct device *d, float *g, const float *logits, const float *lse, const int32_t *targets, const float *weight, int64_t rows,
+                             int64_t cols)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++) {
+        float *to = g + r * cols, w = weight[r];
+        for (int64_t i = 0; i < cols; i += LANES) {
+            int64_t n = cols - i;
+            if (n >= LANES) vec_store(to + i, w * vec_exp(vec_load(logits + r * cols + i) - lse[r]));
+            else vec_store_part(to + i, w * vec_exp(vec_load_part(logits + r * cols + i, n, 0) - lse[r]), n);
+        }
+        to[targets[r]] -= w;
+    }
 }
 
 static void repeat_row(struct device *d, float *out, const float *x, int64_t rows, int64_t width)

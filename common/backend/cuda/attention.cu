@@ -9,7 +9,7 @@
 enum { TILE = 32, GROUP = 4, ATTENTION_WARPS = 4, QUERIES = ATTENTION_WARPS * GROUP, ATTENTION_THREADS = 32 * ATTENTION_WARPS, COLUMNS = 8 }; /* head dimensions up to COLUMNS * 32 */
 
 struct heads {
-    int heads, head_dim, q_blocks;
+    int heads, group, head_dim, q_blocks; /* group: heads of q that share one of k and v */
     bool causal;
     float scale;
     const int32_t *q_start, *k_start;
@@ -74,16 +74,20 @@ static __device__ void gather_tile(float sum[GROUP][COLUMNS], const float weight
 
 struct place {
     int64_t q0, q1, k0, k1, first; /* rows of the sequence; first row of the block */
-    int head;
+    int64_t column, kv_column;     /* of its head in q, and in k and v */
+    int head;                      /* over keys: of k and v */
 };
 
-/* Which rows a block works on; the grid counts blocks of rows fastest, then heads, then sequences. */
+/* Which rows a block works on; the grid counts blocks of rows fastest, then heads (over keys: those of k and v), then sequences. */
 static __device__ struct place place_of(const struct heads &a, bool over_keys)
 {
     struct place p;
     int64_t block = blockIdx.x % a.q_blocks, rest = blockIdx.x / a.q_blocks;
-    p.head = (int)(rest % a.heads);
-    int64_t s = rest / a.heads;
+    int heads = over_keys ? a.heads / a.group : a.heads;
+    p.head = (int)(rest % heads);
+    p.column = (int64_t)p.head * a.head_dim;
+    p.kv_column = over_keys ? p.column : p.head / a.group * a.head_dim;
+    int64_t s = rest / heads;
     p.q0 = a.q_start[s], p.q1 = a.q_start[s + 1], p.k0 = a.k_start[s], p.k1 = a.k_start[s + 1];
     p.first = (over_keys ? p.k0 : p.q0) + block * QUERIES;
     return p;
@@ -102,14 +106,14 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_forward_ke
     struct place p = place_of(a, false);
     if (p.first >= p.q1) return;
     int hd = a.head_dim, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    int64_t column = (int64_t)p.head * hd, row0 = p.first + warp * GROUP;
+    int64_t column = p.column, row0 = p.first + warp * GROUP;
     float *rows = shared, *keys = rows + QUERIES * hd, *values = keys + TILE * (hd + 1);
     load_rows(rows, a.q + column, a.ld_q, p.first, p.q1, hd);
     float max[GROUP], total[GROUP], sum[GROUP][COLUMNS] = {};
     for (int g = 0; g < GROUP; g++) max[g] = -INFINITY, total[g] = 0;
     int64_t end = keys_end(a, p);
     for (int64_t k = p.k0; k < end; k += TILE) {
-        load_tiles(keys, values, a.k + column, a.ld_kv, a.v + column, a.ld_kv, k, p.k1, hd);
+        load_tiles(keys, values, a.k + p.kv_column, a.ld_kv, a.v + p.kv_column, a.ld_kv, k, p.k1, hd);
         float s[GROUP];
         score(s, rows + warp * GROUP * hd, keys, hd);
         for (int g = 0; g < GROUP; g++) {
@@ -146,7 +150,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dq_kernel(
     struct place p = place_of(a, false);
     if (p.first >= p.q1) return;
     int hd = a.head_dim, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    int64_t column = (int64_t)p.head * hd, row0 = p.first + warp * GROUP;
+    int64_t column = p.column, row0 = p.first + warp * GROUP;
     float *rows = shared, *slopes = rows + QUERIES * hd, *keys = slopes + QUERIES * hd, *values = keys + TILE * (hd + 1);
     load_rows(rows, a.q + column, a.ld_q, p.first, p.q1, hd);
     load_rows(slopes, a.d_o + column, a.ld_o, p.first, p.q1, hd);
@@ -158,7 +162,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dq_kernel(
     }
     int64_t end = keys_end(a, p);
     for (int64_t k = p.k0; k < end; k += TILE) {
-        load_tiles(keys, values, a.k + column, a.ld_kv, a.v + column, a.ld_kv, k, p.k1, hd);
+        load_tiles(keys, values, a.k + p.kv_column, a.ld_kv, a.v + p.kv_column, a.ld_kv, k, p.k1, hd);
         float s[GROUP], dp[GROUP];
         score(s, rows + warp * GROUP * hd, keys, hd);
         score(dp, slopes + warp * GROUP * hd, values, hd);
@@ -174,34 +178,35 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dq_kernel(
             if (lane + c * WARP < hd) from_float(&a.d_q[(row0 + g) * a.ld_q + column + lane + c * WARP], sum[g][c]);
 }
 
-/* Keys in the rows, queries in the tiles. */
+/* Keys in the rows, queries in the tiles: of all heads that share these keys, one after the other. */
 static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dkv_kernel(struct heads a, const float *delta)
 {
     SHARED_FLOATS(shared);
     struct place p = place_of(a, true);
     if (p.first >= p.k1) return;
     int hd = a.head_dim, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    int64_t column = (int64_t)p.head * hd, row0 = p.first + warp * GROUP;
+    int64_t column = p.kv_column, row0 = p.first + warp * GROUP;
     float *keys = shared, *values = keys + QUERIES * hd, *rows = values + QUERIES * hd, *slopes = rows + TILE * (hd + 1);
     load_rows(keys, a.k + column, a.ld_kv, p.first, p.k1, hd);
     load_rows(values, a.v + column, a.ld_kv, p.first, p.k1, hd);
     float sum_k[GROUP][COLUMNS] = {}, sum_v[GROUP][COLUMNS] = {};
     int64_t begin = a.causal ? p.q0 + (p.first - p.k0) / TILE * TILE : p.q0;
-    for (int64_t q = begin; q < p.q1; q += TILE) {
-        load_tiles(rows, slopes, a.q + column, a.ld_q, a.d_o + column, a.ld_o, q, p.q1, hd);
-        bool there = q + lane < p.q1;
-        float lse = there ? a.lse[(q + lane) * a.heads + p.head] : 0, own = there ? delta[(q + lane) * a.heads + p.head] : 0;
-        float s[GROUP], dp[GROUP];
-        score(s, keys + warp * GROUP * hd, rows, hd);
-        score(dp, values + warp * GROUP * hd, slopes, hd);
-        for (int g = 0; g < GROUP; g++) {
-            bool seen = there && row0 + g < p.k1 && (!a.causal || row0 + g - p.k0 <= q + lane - p.q0);
-            s[g] = seen ? expf(s[g] * a.scale - lse) : 0;
-            dp[g] = s[g] * (dp[g] - own) * a.scale;
+    for (int head = p.head * a.group; head < (p.head + 1) * a.group; head++)
+        for (int64_t q = begin; q < p.q1; q += TILE) {
+            load_tiles(rows, slopes, a.q + head * hd, a.ld_q, a.d_o + head * hd, a.ld_o, q, p.q1, hd);
+            bool there = q + lane < p.q1;
+            float lse = there ? a.lse[(q + lane) * a.heads + head] : 0, own = there ? delta[(q + lane) * a.heads + head] : 0;
+            float s[GROUP], dp[GROUP];
+            score(s, keys + warp * GROUP * hd, rows, hd);
+            score(dp, values + warp * GROUP * hd, slopes, hd);
+            for (int g = 0; g < GROUP; g++) {
+                bool seen = there && row0 + g < p.k1 && (!a.causal || row0 + g - p.k0 <= q + lane - p.q0);
+                s[g] = seen ? expf(s[g] * a.scale - lse) : 0;
+                dp[g] = s[g] * (dp[g] - own) * a.scale;
+            }
+            gather_tile(sum_v, s, slopes, hd);
+            gather_tile(sum_k, dp, rows, hd);
         }
-        gather_tile(sum_v, s, slopes, hd);
-        gather_tile(sum_k, dp, rows, hd);
-    }
     for (int g = 0; g < GROUP && row0 + g < p.k1; g++)
 #pragma unroll
         for (int c = 0; c < COLUMNS; c++)
@@ -214,7 +219,7 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dkv_kernel
 
 static struct heads heads_of(const struct attention *a, int64_t longest)
 {
-    struct heads h = {(int)a->heads, (int)a->head_dim, (int)divide_up(longest, (int64_t)QUERIES), a->causal, 1 / sqrtf((float)a->head_dim), a->q_start, a->k_start,
+    struct heads h = {(int)a->heads, (int)(a->heads / a->kv_heads), (int)a->head_dim, (int)divide_up(longest, (int64_t)QUERIES), a->causal, 1 / sqrtf((float)a->head_dim), a->q_start, a->k_start,
                       a->q, a->k, a->v, a->o, a->d_o, a->ld_q, a->ld_kv, a->heads * a->head_dim, a->lse, a->o, a->d_q, a->d_k, a->d_v};
     CHECK(a->head_dim <= (int64_t)COLUMNS * WARP, "head dimension %ld", (long)a->head_dim);
     return h;
@@ -245,5 +250,5 @@ static void attention_backward(struct device *d, const struct attention *a)
     ALLOW_SHARED(attention_dkv_kernel, shared);
     LAUNCH(d, attention_delta_kernel, divide_up(count, WARPS), THREADS, 0, delta, a->d_o, a->o, count, (int)a->head_dim);
     LAUNCH(d, attention_dq_kernel, a->sequences * a->heads * by_query.q_blocks, ATTENTION_THREADS, shared, by_query, delta);
-    LAUNCH(d, attention_dkv_kernel, a->sequences * a->heads * by_key.q_blocks, ATTENTION_THREADS, shared, by_key, delta);
+    LAUNCH(d, attention_dkv_kernel, a->sequences * a->kv_heads * by_key.q_blocks, ATTENTION_THREADS, shared, by_key, delta);
 }

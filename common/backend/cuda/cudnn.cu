@@ -333,7 +333,7 @@ static struct sizes sizes_of(const struct attention *a, bool backward)
 /* Both passes or none: they share the layout of lse. */
 static bool taken(struct device *d, const struct attention *a)
 {
-    if (!a->uniform || a->causal || a->head_dim % 8 || a->ld_q % 8 || a->ld_kv % 8 || !aligned16(a->q) || !aligned16(a->k) || !aligned16(a->v)) return false;
+    if (!a->uniform || a->causal || a->kv_heads != a->heads || a->head_dim % 8 || a->ld_q % 8 || a->ld_kv % 8 || !aligned16(a->q) || !aligned16(a->k) || !aligned16(a->v)) return false;
     struct sizes forward = sizes_of(a, false), backward = sizes_of(a, true);
     return plan_for(d, &forward)->plan && (!a->lse || plan_for(d, &backward)->plan);
 }

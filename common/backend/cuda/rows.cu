@@ -174,7 +174,7 @@ static void norm_backward(struct device *d, real *dx, float *d_scale, float *d_s
 /* --- element by element --- */
 
 template <int W> static __global__ void rotary_kernel(real *x, int64_t ld, int64_t total, int heads, int pairs, const float *cosine, const float *sine,
-                                                      int64_t tokens, float sign)
+                                                      int64_t tokens, const int32_t *places, float sign)
 {
     /* a thread turns W / 2 pairs */
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
@@ -182,7 +182,8 @@ template <int W> static __global__ void rotary_kernel(real *x, int64_t ld, int64
     int per_head = 2 * pairs / W, group = (int)(at % per_head), head = (int)(at / per_head % heads);
     int64_t row = at / per_head / heads;
     real *p = x + row * ld + (int64_t)head * 2 * pairs + group * W;
-    const float *c = cosine + row % tokens * pairs + group * W / 2, *s = sine + row % tokens * pairs + group * W / 2;
+    int64_t place = (places ? places[row] : row % tokens) * pairs + group * W / 2;
+    const float *c = cosine + place, *s = sine + place;
     pack<W, real> v = load<W>(p);
     for (int i = 0; i < W / 2; i++) {
         float a = to_float(v.value[2 * i]), b = to_float(v.value[2 * i + 1]), t = sign * s[i];
@@ -193,13 +194,14 @@ template <int W> static __global__ void rotary_kernel(real *x, int64_t ld, int64
 }
 
 static void rotary(struct device *d, real *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine, const float *sine,
-                   int64_t tokens, bool inverse)
+                   int64_t tokens, const int32_t *places, bool inverse)
 {
     bool wide = head_dim % 8 == 0 && ld % 8 == 0 && aligned16(x);
     int64_t total = rows * heads * head_dim / (wide ? 8 : 2);
     float sign = inverse ? -1.f : 1.f;
-    if (wide) LAUNCH(d, rotary_kernel<8>, divide_up(total, THREADS), THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine, tokens, sign);
-    else LAUNCH(d, rotary_kernel<2>, divide_up(total, THREADS), THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine, tokens, sign);
+    int64_t blocks = divide_up(total, THREADS);
+    if (wide) LAUNCH(d, rotary_kernel<8>, blocks, THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine, tokens, places, sign);
+    else LAUNCH(d, rotary_kernel<2>, blocks, THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine, tokens, places, sign);
 }
 
 template <int W> static __global__ void branch_forward_kernel(real *y, const real *x, const real *branch, const float *gamma, const float *keep, int64_t count,
@@ -489,7 +491,7 @@ static __global__ void embed_forward_kernel(real *out, const real *table, const 
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= total) return;
     int64_t r = at / width, i = at % width;
-    from_float(&out[at], to_float(table[ids[r] * width + i]) + to_float(positions[places[r] * width + i]));
+    from_float(&out[at], (ids[r] < 0 ? 0 : to_float(table[ids[r] * width + i])) + (positions ? to_float(positions[places[r] * width + i]) : 0));
 }
 
 static void embed_forward(struct device *d, real *out, const real *table, const real *positions, const int32_t *ids, const int32_t *places, int64_t rows,
@@ -503,7 +505,7 @@ static __global__ void embed_table_kernel(float *d_table, const real *dy, const 
 {
     int64_t first = blockIdx.x;
     int32_t id = ids[order[first]];
-    if (first > 0 && ids[order[first - 1]] == id) return;
+    if (id < 0 || (first > 0 && ids[order[first - 1]] == id)) return;
     for (int64_t i = threadIdx.x; i < width; i += THREADS) {
         float sum = 0;
         for (int64_t r = first; r < rows && ids[order[r]] == id; r++) sum += to_float(dy[order[r] * width + i]);
@@ -526,7 +528,7 @@ static void embed_backward(struct device *d, float *d_table, float *d_positions,
                            const int32_t *order, int64_t rows, int64_t width, int64_t position_count)
 {
     LAUNCH(d, embed_table_kernel, rows, THREADS, 0, d_table, dy, ids, order, rows, width);
-    LAUNCH(d, embed_positions_kernel, position_count, THREADS, 0, d_positions, dy, places, rows, width);
+    if (d_positions) LAUNCH(d, embed_positions_kernel, position_count, THREADS, 0, d_positions, dy, places, rows, width);
 }
 
 static __global__ void gather_kernel(real *out, const real *x, const int32_t *index, int64_t total, int64_t width)

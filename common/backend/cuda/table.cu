@@ -6,6 +6,7 @@
 
 #include "backend/cuda/rows.cu"
 #include "backend/cuda/product.cu"
+#include "backend/cuda/decoder.cu"
 #include "backend/cuda/attention.cu"
 #include "backend/cuda/contrastive.cu"
 #include "backend/cuda/optimizer.cu"
@@ -39,6 +40,17 @@ void CUDA_TABLE(struct kernels *k)
     k->embed_backward = embed_backward;
     k->gather_rows = gather_rows;
     k->scatter_rows_add = scatter_rows_add;
+    k->rms_forward = rms_forward;
+    k->rms_backward = rms_backward;
+    k->put_rows = put_rows;
+    k->mean_rows = mean_rows;
+    k->mean_rows_backward = mean_rows_backward;
+    k->pool_grid = pool_grid;
+    k->pool_grid_backward = pool_grid_backward;
+    k->gate_forward = gate_forward;
+    k->gate_backward = gate_backward;
+    k->softmax_loss = softmax_loss;
+    k->softmax_gradient = softmax_gradient;
     k->repeat_row = repeat_row;
     k->sum_rows = sum_rows;
     k->normalize_forward = normalize_forward;
