@@ -91,7 +91,8 @@ $(foreach s,$(STAGES),$(eval $(call STAGE,$(s))))
 STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAGES:%=%/*.c))))
 $(BUILD)/libstages.a: $(STAGE_OBJ)
 	@rm -f $@ && ar rcs $@ $^
-$(BUILD)/test/make_pictures: $(BUILD)/test/make_pictures.o $(LIB)
+MAKERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips
+$(MAKERS): %: %.o $(LIB)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 $(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(LIB)
 	@echo '  LINK  $@'
@@ -154,7 +155,7 @@ $(BUILD)/test/libpercept-emulated.so: $(EMU_OBJ)
 	@echo '  LINK  $@'
 	@$(CXX) -shared $(filter -fsanitize%,$(CFLAGS_$(CONFIG))) $^ -o $@ $(MPI_LIBS)
 
-tests: all $(TESTS) $(BUILD)/test/make_pictures $(EMULATED)
+tests: all $(TESTS) $(MAKERS) $(EMULATED)
 
 deps:
 	@scripts/install-deps

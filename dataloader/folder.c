@@ -1,17 +1,18 @@
-/* Folders of pictures: with caption files beside them, or sorted into classes (ImageFolder). */
+/* Folders of pictures and videos: with caption files beside them, or sorted into classes (ImageFolder). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "data/image.h"
+#include "data/video.h"
 #include "dataloader/source.h"
 
 struct folder {
-    char **names; /* picture paths below the folder, in byte order */
+    char **names; /* paths of pictures and videos below the folder, in byte order */
     int *labels;  /* ImageFolder, else NULL */
 };
 
-/* All pictures below root/inner, depth first, in byte order. */
+/* All pictures and videos below root/inner, depth first, in byte order. */
 static int walk(struct source *s, struct folder *f, const char *root, const char *inner, bool *captions, struct error *error)
 {
     char *path = *inner ? fs_join(root, inner) : mem_strdup(root);
@@ -20,7 +21,8 @@ static int walk(struct source *s, struct folder *f, const char *root, const char
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         char *below = *inner ? fs_join(inner, list.names[i]) : mem_strdup(list.names[i]), *full = fs_join(root, below);
         if (fs_is_folder(full)) rc = walk(s, f, root, below, captions, error);
-        else if (image_is_name(below)) {
+        else if (image_is_name(below) || video_is_name(below)) {
+            *captions |= video_is_name(below); /* need none */
             if (s->count % 1024 == 0) f->names = mem_realloc(f->names, (size_t)s->count + 1024, sizeof *f->names);
             f->names[s->count++] = mem_strdup(below);
         } else if (str_ends_with(below, ".txt") || str_ends_with(below, ".json")) *captions = true;
@@ -64,6 +66,7 @@ static int folder_read(const struct source *s, int64_t index, struct sample *sam
     const struct folder *f = s->state;
     const char *name = f->names[index];
     sample->key = mem_strdup(name);
+    sample->video = video_is_name(name);
     *strrchr(sample->key, '.') = 0;
     if (f->labels) sample->label = f->labels[index];
     char *text = sidecar(s->path, name, ".txt"), *json = sidecar(s->path, name, ".json");
@@ -106,7 +109,7 @@ int folder_open(struct source *source, const char *path, struct sources *all, st
     struct folder *f = s.state = mem_zalloc(1, sizeof *f);
     bool captions = false;
     int rc = walk(&s, f, path, "", &captions, error);
-    if (rc == 0 && !s.count) rc = error_set(error, ERROR_FAILED, "%s: no pictures (.jpg .jpeg .png .webp) in this folder", path);
+    if (rc == 0 && !s.count) rc = error_set(error, ERROR_FAILED, "%s: no pictures (.jpg .jpeg .png .webp) or videos in this folder", path);
     if (rc == 0 && !captions) {
         f->labels = mem_alloc((size_t)s.count, sizeof *f->labels);
         for (int64_t i = 0; rc == 0 && i < s.count; i++) {

@@ -26,12 +26,18 @@ const struct option_program info_program = {"pe-dataloader", "info", "say what a
 const struct option_program verify_program = {"pe-dataloader", "verify", "check every record and every shard's checksum", verify_options};
 const struct option_program export_program = {"pe-dataloader", "export", "write a data set as webdataset tars", export_options};
 
+static const char *media_name(const struct record *r)
+{
+    return r->media == RECORD_JPEG ? "JPEG" : r->media == RECORD_WEBP ? "WebP" : r->media == RECORD_FRAMES ? "video frames" : "video file";
+}
+
 static int print_sample(const struct dataset *d, int64_t index, struct error *error)
 {
     struct record r;
     if (index >= d->samples) return error_set(error, ERROR_USAGE, "--sample %ld: the data set has %ld samples", (long)index, (long)d->samples);
     if (dataset_read(d, index, &r, error) < 0) return -1;
-    printf("sample %ld: %s %d x %d, %zu bytes\n", (long)index, r.media == IMAGE_JPEG ? "JPEG" : "WebP", r.width, r.height, r.len);
+    printf("sample %ld: %s %d x %d, %zu bytes\n", (long)index, media_name(&r), r.width, r.height, r.len);
+    for (int i = 0; r.media == RECORD_FRAMES && i < r.frames; i++) printf("%s%.3f s%s", i ? ", " : "frames at ", record_frame(&r, i).seconds, i + 1 < r.frames ? "" : "\n");
     if (r.label >= 0) printf("label: %d%s%s\n", r.label, r.label < d->class_count ? " " : "", r.label < d->class_count ? d->classes[r.label] : "");
     for (uint32_t i = 0; i < r.caption_count; i++) {
         size_t len;
@@ -47,7 +53,7 @@ int info_run(const struct world *world, const struct inspect_config *c, struct e
     struct dataset d;
     if (world->rank) return 0;
     if (dataset_open(&d, c->data, error) < 0) return -1;
-    int64_t captions = 0, words = 0, labelled = 0, bytes = 0, jpeg = 0, pixels = 0;
+    int64_t captions = 0, words = 0, labelled = 0, bytes = 0, kinds[6] = {0}, pixels = 0, frames = 0;
     int rc = 0;
     for (int64_t i = 0; rc == 0 && i < d.samples; i++) {
         struct record r;
@@ -61,16 +67,18 @@ int info_run(const struct world *world, const struct inspect_config *c, struct e
         captions += r.caption_count;
         labelled += r.label >= 0;
         bytes += (int64_t)r.len;
-        jpeg += r.media == IMAGE_JPEG;
+        kinds[r.media]++;
+        frames += r.media == RECORD_FRAMES ? r.frames : 0;
         pixels += (int64_t)r.width * r.height;
     }
     if (rc == 0 && c->sample >= 0) rc = print_sample(&d, c->sample, error);
     else if (rc == 0)
-        printf("%-12s %ld in %ld shards, %.1f MB of pictures\n%-12s %ld JPEG, %ld WebP, %.0f pixels on average\n%-12s %ld (%.2f a sample, %.1f words each)\n"
-               "%-12s %ld samples, %ld named classes\n",
-               "samples", (long)d.samples, (long)d.shard_count, (double)bytes / 1e6, "pictures", (long)jpeg, (long)(d.samples - jpeg),
-               (double)pixels / (double)(d.samples + !d.samples), "captions", (long)captions, (double)captions / (double)(d.samples + !d.samples),
-               (double)words / (double)(captions + !captions), "labels", (long)labelled, (long)d.class_count);
+        printf("%-12s %ld in %ld shards, %.1f MB of media\n%-12s %ld JPEG, %ld WebP\n%-12s %ld as frames (%ld of them), %ld as files\n%-12s %.0f pixels on average\n"
+               "%-12s %ld (%.2f a sample, %.1f words each)\n%-12s %ld samples, %ld named classes\n",
+               "samples", (long)d.samples, (long)d.shard_count, (double)bytes / 1e6, "pictures", (long)kinds[RECORD_JPEG], (long)kinds[RECORD_WEBP], "videos",
+               (long)kinds[RECORD_FRAMES], (long)frames, (long)kinds[RECORD_VIDEO], "size", (double)pixels / (double)(d.samples + !d.samples), "captions",
+               (long)captions, (double)captions / (double)(d.samples + !d.samples), (double)words / (double)(captions + !captions), "labels", (long)labelled,
+               (long)d.class_count);
     dataset_close(&d);
     return rc;
 }
@@ -125,12 +133,31 @@ static void tar_member(FILE *out, const char *key, const char *extension, const 
     fwrite(zeros, 1, (512 - len % 512) % 512, out);
 }
 
+/* The ending of a video file's name, by its first bytes. */
+static const char *video_container(const uint8_t *b, size_t len)
+{
+    static const struct {
+        size_t at;
+        const char *magic, *ending;
+    } kinds[] = {{4, "ftyp", "mp4"}, {0, "\x1a\x45\xdf\xa3", "mkv"}, {0, "RIFF", "avi"}, {0, "OggS", "ogv"}, {0, "FLV", "flv"}, {0, "\x47", "ts"}, {4, "moov", "mov"}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (len > kinds[i].at + 4 && !memcmp(b + kinds[i].at, kinds[i].magic, strlen(kinds[i].magic))) return kinds[i].ending;
+    return "mpg";
+}
+
 static void export_record(FILE *out, int64_t index, const struct record *r)
 {
     char key[24];
     struct str text = {0};
     snprintf(key, sizeof key, "%09ld", (long)index);
-    tar_member(out, key, r->media == IMAGE_JPEG ? "jpg" : "webp", r->bytes, r->len);
+    if (r->media == RECORD_FRAMES)
+        for (int i = 0; i < r->frames; i++) {
+            struct record_frame f = record_frame(r, i);
+            char extension[16];
+            snprintf(extension, sizeof extension, "%03d.%s", i, f.len > 1 && f.bytes[0] == 0xff ? "jpg" : "webp");
+            tar_member(out, key, extension, f.bytes, f.len);
+        }
+    else tar_member(out, key, r->media == RECORD_JPEG ? "jpg" : r->media == RECORD_WEBP ? "webp" : video_container(r->bytes, r->len), r->bytes, r->len);
     for (uint32_t i = 0; i < r->caption_count; i++) {
         size_t len;
         const char *caption = record_caption(r, i, &len);

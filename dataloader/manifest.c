@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "data/video.h"
 #include "dataloader/manifest.h"
 #include "dataloader/source.h"
 
@@ -92,7 +93,7 @@ static const char *first_of(const json_t *row, const char *const *keys)
     return NULL;
 }
 
-static const char *const path_keys[] = {"filepath", "image", "path", "file", "filename", NULL};
+static const char *const path_keys[] = {"filepath", "image", "video", "path", "file", "filename", NULL};
 static const char *const class_keys[] = {"class", "label", "category", NULL};
 
 static int manifest_read(const struct source *s, int64_t index, struct sample *sample, struct error *error)
@@ -103,6 +104,7 @@ static int manifest_read(const struct source *s, int64_t index, struct sample *s
     struct str key = {0};
     str_printf(&key, "%s:%ld", name ? name : "line", (long)index + 1);
     sample->key = str_steal(&key);
+    sample->video = name && video_is_name(name);
     if (bad) return error_set(error, ERROR_FAILED, "json: %s", bad);
     if (!name || !*name) return error_set(error, ERROR_FAILED, "no path in this row");
     json_t *number = json_object_get(row, "@label");
@@ -162,7 +164,7 @@ int manifest_open(struct source *source, const char *path, struct sources *all, 
     if (!with_path) {
         manifest_close(&s);
         free(s.path);
-        return error_set(error, ERROR_FAILED, "%s: no column named filepath, image, path, file or filename", path);
+        return error_set(error, ERROR_FAILED, "%s: no column named filepath, image, video, path, file or filename", path);
     }
     number_classes(m, all);
     *source = s;

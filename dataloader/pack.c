@@ -12,18 +12,21 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "data/dataset.h"
-#include "data/image.h"
 #include "data/resize.h"
-#include "dataloader/source.h"
 #include "log/log.h"
 
 #define AT(field) offsetof(struct pack_config, field)
 static const struct option options[] = {
-    {OPTION_STRINGS, "input", AT(input), "!", 0, 0, NULL, "webdataset tars, folders, ImageFolders, CSV/TSV/JSONL manifests, in this order"},
+    {OPTION_STRINGS, "input", AT(input), "!", 0, 0, NULL, "webdataset tars, folders, ImageFolders, CSV/TSV/JSONL manifests, of pictures or videos, in this order"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the data set"},
     {OPTION_CHOICE, "format", AT(format), "keep", 0, 0, "keep|jpeg|webp", "how pictures are stored; keep re-encodes only where it must"},
     {OPTION_INT, "resize", AT(resize), "0", 0, 65536, NULL, "shrink so that the longer side is at most N pixels; 0 leaves sizes alone"},
     {OPTION_INT, "quality", AT(quality), "90", 1, 100, NULL, "of re-encoded pictures"},
+    {OPTION_CHOICE, "video", AT(video), "frames", 0, 0, "frames|file", "store frames of videos as pictures (WebP with --format webp, else JPEG), or the files as they are"},
+    {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames of a video; at most so many with --frame-rate"},
+    {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n"},
+    {OPTION_REAL, "frame-rate", AT(frame_rate), "0", 0, 1000, NULL, "frames a second; a video with more than --frames of them gives --frames over all of it; 0: always --frames"},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 0.001, 1e6, NULL, "a video that takes longer to decode is quarantined"},
     {OPTION_INT, "samples-per-shard", AT(samples_per_shard), "4096", 1, 1e9, NULL, "input items a shard takes"},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are quarantined before they are decoded"},
     {OPTION_REAL, "max-bad-fraction", AT(max_bad_fraction), "0.1", 0, 1, NULL, "fail when more than this share of the items is quarantined"},
@@ -38,6 +41,7 @@ struct packed {
     char *key;
     const char *source;
     uint64_t hash;    /* of the media bytes */
+    bool video;
     struct error why;
 };
 
@@ -48,24 +52,20 @@ static bool must_encode(const struct pack_config *c, const struct image_info *in
     return info->format != want || info->orientation != 1 || (c->resize && longer > c->resize);
 }
 
-static int encode(const struct pack_config *c, struct image *image, enum image_format want, struct sample *s, struct error *error)
+void pack_shrink(struct image *image, int64_t longest)
 {
     int longer = image->width > image->height ? image->width : image->height;
-    if (c->resize && longer > c->resize) {
-        struct image small = {.width = (int)((int64_t)image->width * c->resize / longer), .height = (int)((int64_t)image->height * c->resize / longer)};
-        if (!small.width) small.width = 1;
-        if (!small.height) small.height = 1;
-        small.pixels = mem_alloc((size_t)small.width * (size_t)small.height, 3);
-        resize_image(image, small.pixels, small.width, small.height);
-        image_free(image);
-        *image = small;
-    }
-    free(s->media);
-    s->media = NULL;
-    return image_encode(image, want, (int)c->quality, &s->media, &s->len, error);
+    if (!longest || longer <= longest) return;
+    struct image small = {.width = (int)((int64_t)image->width * longest / longer), .height = (int)((int64_t)image->height * longest / longer)};
+    if (!small.width) small.width = 1;
+    if (!small.height) small.height = 1;
+    small.pixels = mem_alloc((size_t)small.width * (size_t)small.height, 3);
+    resize_image(image, small.pixels, small.width, small.height);
+    image_free(image);
+    *image = small;
 }
 
-static int make_record(const struct pack_config *c, struct sample *s, struct str *out, struct error *error)
+static int picture_record(const struct pack_config *c, struct sample *s, struct record *record, struct str *media, struct error *error)
 {
     struct image_info info;
     struct image image;
@@ -74,20 +74,42 @@ static int make_record(const struct pack_config *c, struct sample *s, struct str
                              : !strcmp(c->format, "webp") ? IMAGE_WEBP
                              : info.format == IMAGE_JPEG  ? IMAGE_JPEG
                                                           : IMAGE_WEBP;
-    int rc = must_encode(c, &info, want) ? encode(c, &image, want, s, error) : 0;
-    struct record record = {.media = (int)want, .width = image.width, .height = image.height, .label = s->label, .bytes = s->media,
-                            .len = s->len, .captions = s->captions.data, .caption_count = s->caption_count,
-                            .captions_len = (uint32_t)s->captions.len};
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    int rc = 0;
+    if (must_encode(c, &info, want)) {
+        pack_shrink(&image, c->resize);
+        rc = image_encode(&image, want, (int)c->quality, &bytes, &len, error);
+        if (rc == 0) str_append(media, bytes, len);
+        free(bytes);
+    } else str_append(media, s->media, s->len);
+    *record = (struct record){.media = want == IMAGE_JPEG ? RECORD_JPEG : RECORD_WEBP, .width = image.width, .height = image.height};
     image_free(&image);
-    if (rc < 0) return -1;
+    return rc;
+}
+
+static int make_record(const struct pack_config *c, struct sample *s, struct str *out, struct error *error)
+{
+    struct record record = {0};
+    struct str media = {0};
     if (!s->metadata) s->metadata = json_object();
     json_object_set_new(s->metadata, "key", json_string(s->key));
-    char *metadata = json_dumps(s->metadata, JSON_COMPACT | JSON_SORT_KEYS);
-    record.metadata = metadata;
-    record.metadata_len = strlen(metadata);
-    record_encode(&record, out);
-    free(metadata);
-    return 0;
+    int rc = s->video ? clip_record(c, s, &record, &media, error) : picture_record(c, s, &record, &media, error);
+    if (rc == 0) {
+        char *metadata = json_dumps(s->metadata, JSON_COMPACT | JSON_SORT_KEYS);
+        record.bytes = (uint8_t *)media.data;
+        record.len = media.len;
+        record.label = s->label;
+        record.captions = s->captions.data;
+        record.caption_count = s->caption_count;
+        record.captions_len = (uint32_t)s->captions.len;
+        record.metadata = metadata;
+        record.metadata_len = strlen(metadata);
+        record_encode(&record, out);
+        free(metadata);
+    }
+    str_free(&media);
+    return rc;
 }
 
 static void pack_item(const struct pack_config *c, const struct sources *sources, int64_t index, struct packed *out)
@@ -99,6 +121,7 @@ static void pack_item(const struct pack_config *c, const struct sources *sources
     if (s.media) out->hash = XXH3_64bits(s.media, s.len);
     if (rc == 0) make_record(c, &s, &out->bytes, &out->why);
     out->source = from->path;
+    out->video = s.video;
     out->key = s.key;
     s.key = NULL;
     sample_free(&s);
@@ -131,6 +154,7 @@ static int pack_shard(const struct pack_config *c, const struct sources *sources
         goto out;
     }
     struct shard_writer w;
+    int64_t videos = 0;
     json_t *bad = json_array();
     rc = shard_create(&w, path, error);
     for (int64_t at = first; rc == 0 && at < end; at += CHUNK) {
@@ -139,6 +163,7 @@ static int pack_shard(const struct pack_config *c, const struct sources *sources
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
         for (int64_t i = 0; i < n; i++) pack_item(c, sources, at + i, &packed[i]);
         for (int64_t i = 0; i < n; i++) {
+            videos += packed[i].video && !packed[i].why.code;
             if (packed[i].why.code) quarantine(bad, &packed[i]);
             else if (rc == 0 && (rc = shard_append(&w, packed[i].bytes.data, packed[i].bytes.len, error)) < 0) shard_abandon(&w);
             str_free(&packed[i].bytes);
@@ -152,8 +177,8 @@ static int pack_shard(const struct pack_config *c, const struct sources *sources
     char hex[20];
     if (rc == 0) rc = shard_finish(&w, &bytes, &sum, error);
     snprintf(hex, sizeof hex, "%016llx", (unsigned long long)sum);
-    json_t *summary = json_pack("{s:s, s:I, s:I, s:s, s:O}", "file", name, "samples", (json_int_t)samples, "bytes", (json_int_t)bytes, "xxh3", hex,
-                                "quarantine", bad);
+    json_t *summary = json_pack("{s:s, s:I, s:I, s:s, s:O, s:I}", "file", name, "samples", (json_int_t)samples, "bytes", (json_int_t)bytes, "xxh3", hex,
+                                "quarantine", bad, "videos", (json_int_t)videos);
     if (rc == 0) rc = json_write(note_path, summary, error);
     json_decref(summary);
     json_decref(bad);
@@ -172,9 +197,10 @@ static json_t *recipe(const struct pack_config *c, const struct sources *sources
     for (int64_t i = 0; i < sources->source_count; i++)
         json_array_append_new(inputs, json_pack("{s:s, s:I, s:I}", "path", sources->list[i].path, "items", (json_int_t)sources->list[i].count,
                                                 "bytes", (json_int_t)(fs_is_folder(sources->list[i].path) ? 0 : fs_size(sources->list[i].path))));
-    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I}", "program", "pe-dataloader pack", "inputs", inputs, "format", c->format, "resize",
+    return json_pack("{s:s, s:o, s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:s, s:f}", "program", "pe-dataloader pack", "inputs", inputs, "format", c->format, "resize",
                      (json_int_t)c->resize, "quality", (json_int_t)c->quality, "samples-per-shard", (json_int_t)c->samples_per_shard,
-                     "max-image-pixels", (json_int_t)c->max_pixels);
+                     "max-image-pixels", (json_int_t)c->max_pixels, "video", c->video, "frames", (json_int_t)c->frames, "frame-rule", c->frame_rule, "frame-rate",
+                     c->frame_rate);
 }
 
 static int claim_folder(const struct pack_config *c, const json_t *made_from, struct error *error)
@@ -198,7 +224,7 @@ static int conclude(const struct pack_config *c, const struct sources *sources, 
 {
     json_t *list = json_array(), *names = json_array();
     struct str lines = {0};
-    int64_t samples = 0;
+    int64_t samples = 0, videos = 0;
     int rc = 0;
     for (int64_t s = 0; rc == 0 && s < shards; s++) {
         char *note = shard_name(s, ".json"), *path = fs_join(c->output, note);
@@ -212,7 +238,9 @@ static int conclude(const struct pack_config *c, const struct sources *sources, 
             free(text);
             ++*bad;
         }
+        videos += json_integer_value(json_object_get(summary, "videos"));
         json_object_del(summary, "quarantine");
+        json_object_del(summary, "videos");
         samples += json_integer_value(json_object_get(summary, "samples"));
         *bytes += json_integer_value(json_object_get(summary, "bytes"));
         json_array_append_new(list, summary);
@@ -224,6 +252,7 @@ static int conclude(const struct pack_config *c, const struct sources *sources, 
     json_t *root = json_pack("{s:s, s:i, s:I, s:O, s:O, s:O}", "format", "percept-dataset", "version", 1, "samples", (json_int_t)samples, "classes",
                              names, "shards", list, "provenance", made_from);
     if (!json_array_size(names)) json_object_del(root, "classes");
+    if (videos) json_object_set_new(root, "videos", json_integer(videos));
     if (rc == 0) rc = fs_write(left, lines.data ? lines.data : "", lines.len, error);
     double share = (double)*bad / (double)sources->items;
     if (rc == 0 && share > c->max_bad_fraction)

@@ -7,17 +7,25 @@
 #define DATALOADER_PACK_H
 
 #include "config/options.h"
+#include "data/image.h"
+#include "data/record.h"
+#include "dataloader/source.h"
 #include "dist/world.h"
 
 struct pack_config {
     struct option_list input;
-    char *output, *format;
-    int64_t samples_per_shard, resize, quality, max_pixels, threads;
-    double max_bad_fraction;
+    char *output, *format, *video, *frame_rule;
+    int64_t samples_per_shard, resize, quality, max_pixels, frames, threads;
+    double max_bad_fraction, frame_rate, video_seconds;
 };
 
 extern const struct option_program pack_program;
 
 int pack_run(const struct world *world, const struct pack_config *config, struct error *error);
+
+/* Shrink a picture so that its longer side is at most `longest`; 0: leave it. */
+void pack_shrink(struct image *image, int64_t longest);
+/* Media of a video sample: fills media, width, height and frames of the record, and appends its media bytes; notes what the file is in the metadata. */
+int clip_record(const struct pack_config *config, struct sample *sample, struct record *record, struct str *media, struct error *error);
 
 #endif

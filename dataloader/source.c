@@ -45,10 +45,10 @@ static int captions_from(struct sample *s, const json_t *value, struct error *er
 
 int sample_metadata(struct sample *s, json_t *object, struct error *error)
 {
-    static const char *const caption_keys[] = {"caption", "captions", "text", "title"};
+    static const char *const caption_keys[] = {"caption", "captions", "text", "human_caption", "model_caption", "title"};
     json_decref(s->metadata);
     s->metadata = object;
-    for (size_t i = 0; i < 4 && !s->caption_count; i++)
+    for (size_t i = 0; i < sizeof caption_keys / sizeof *caption_keys && !s->caption_count; i++)
         if (captions_from(s, json_object_get(object, caption_keys[i]), error) < 0) return -1;
     const json_t *label = json_object_get(object, "label");
     if (json_is_integer(label) && s->label < 0) s->label = (int)json_integer_value(label);
@@ -139,7 +139,7 @@ int sources_read(const struct sources *all, int64_t index, struct sample *sample
     *source = s;
     *sample = (struct sample){.label = -1};
     int rc = s->read(s, index, sample, error);
-    if (rc == 0 && !sample->caption_count && sample->label < 0)
+    if (rc == 0 && !sample->caption_count && sample->label < 0 && !sample->video)
         rc = error_set(error, ERROR_FAILED, "empty caption, or none, and no label");
     return rc;
 }

@@ -1,10 +1,14 @@
 /* Where samples come from: everything `pack` can read, behind one interface.
  *
- *   webdataset tar            KEY.jpg|jpeg|png|webp + KEY.txt (a caption a line) | KEY.json | KEY.cls, members of a key together
+ *   webdataset tar            KEY.jpg|jpeg|png|webp or a video's ending (data/video.h) + KEY.txt (a caption a line) | KEY.json | KEY.cls,
+ *                             members of a key together; so are PE-Video's tars
  *   folder of tars            img2dataset's output: its tars in order
- *   folder with captions      NAME.jpg|jpeg|png|webp + NAME.txt and / or NAME.json, at any depth
+ *   folder with captions      NAME.jpg|jpeg|png|webp or video + NAME.txt and / or NAME.json, at any depth
  *   ImageFolder               CLASS/.../NAME.jpg: the label is the class's place in byte order
- *   CSV, TSV or JSONL         columns filepath|image|path|file, caption|title|text|captions, label|class; other columns are kept as metadata
+ *   CSV, TSV or JSONL         columns filepath|image|video|path|file, caption|title|text|captions, label|class; other columns are kept as metadata;
+ *                             start_time and end_time (seconds) cut a video
+ *
+ * A video needs no caption: it may be there to get one.
  *
  * Opening a source lists its items; an item that cannot be used is still listed and says why when it is read. */
 #ifndef DATALOADER_SOURCE_H
@@ -21,6 +25,7 @@ struct sample {
     char *key;         /* unique within its source; set even when reading fails */
     uint8_t *media;
     size_t len;
+    bool video;        /* media is a video file */
     struct str captions; /* packed, data/record.h */
     uint32_t caption_count;
     int label;         /* -1: none */
@@ -29,7 +34,7 @@ struct sample {
 void sample_free(struct sample *sample);
 /* Add a caption with surrounding white space cut off; "" is ignored; fails when it is not UTF-8. */
 int sample_caption(struct sample *sample, const char *text, size_t len, struct error *error);
-/* Take captions ("caption", "captions", "text") and label ("label", "cls") from a metadata object, which becomes the sample's. */
+/* Take captions ("caption", "captions", "text", PE-Video's "human_caption" or else "model_caption", "title") and label ("label", "cls") from a metadata object, which becomes the sample's. */
 int sample_metadata(struct sample *sample, json_t *object, struct error *error);
 
 struct source {

@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "data/image.h"
+#include "data/video.h"
 #include "dataloader/source.h"
 
 struct part {
@@ -19,6 +20,7 @@ struct part {
 struct entry {
     char *key;
     struct part media, text, json, cls;
+    bool video;
     char *why; /* not usable: the reason */
 };
 
@@ -100,10 +102,10 @@ static void add_member(struct source *s, struct tar *t, const char *name, const 
     }
     if (!dot || dot == base) return;
     struct part part = {bytes, len, true};
-    bool picture = image_is_name(dot);
+    bool video = video_is_name(name), picture = image_is_name(dot) || video;
     if (!picture && strcmp(dot, ".txt") && strcmp(dot, ".json") && strcmp(dot, ".cls")) return;
     struct entry *e = entry_for(s, t, name, (size_t)(dot - name));
-    if (picture) e->media = part;
+    if (picture) e->media = part, e->video = video;
     else if (!strcmp(dot, ".txt")) e->text = part;
     else if (!strcmp(dot, ".json")) e->json = part;
     else e->cls = part;
@@ -134,8 +136,9 @@ static int tar_read(const struct source *source, int64_t index, struct sample *s
 {
     const struct entry *e = &((const struct tar *)source->state)->entries[index];
     sample->key = mem_strdup(e->key);
+    sample->video = e->video;
     if (e->why) return error_set(error, ERROR_FAILED, "%s", e->why);
-    if (!e->media.there) return error_set(error, ERROR_FAILED, "no picture among the members of this key");
+    if (!e->media.there) return error_set(error, ERROR_FAILED, "no picture or video among the members of this key");
     for (size_t at = 0; at < e->text.len;) {
         const uint8_t *line = e->text.bytes + at, *end = memchr(line, '\n', e->text.len - at);
         size_t len = end ? (size_t)(end - line) : e->text.len - at;

@@ -8,7 +8,11 @@
 #include "nn/metrics.h"
 
 #define AT(field) offsetof(struct evaluator_config, field)
-static const struct option options[] = {EVALUATOR_OPTIONS, {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with captions"}, {0}};
+static const struct option options[] = {
+    EVALUATOR_OPTIONS,
+    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with captions"},
+    {OPTION_CHOICE, "frame-average", AT(frame_average), "unit", 0, 0, "raw|unit", "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
+    {0}};
 const struct option_program retrieval_program = {"pe-evaluator", "retrieval", "image_retrieval_recall@K and text_retrieval_recall@K, K = 1, 5, 10", options};
 
 struct captions {
@@ -66,6 +70,7 @@ int retrieval_run(struct session *s, struct error *error)
     if (rc == 0) rc = read_captions(&data, &captions, error);
     rc = world_agree(s->world, rc, error);
     float *images = mem_map((size_t)(data.samples * dim), sizeof *images), *texts = mem_map((size_t)(captions.count * dim), sizeof *texts);
+    s->embedder.average_unit = !strcmp(s->config->frame_average, "unit");
     if (rc == 0) rc = embed_images(&s->embedder, &data, data.samples, images, NULL, error);
     if (rc == 0) {
         embed_texts(&s->embedder, captions.texts, captions.count, texts);

@@ -12,7 +12,9 @@ struct evaluator_config {
     struct option_list data;                /* zeroshot, retrieval */
     char *templates, *classnames;           /* zeroshot */
     char *naming;                           /* export */
-    int64_t image_size, threads, batch, max_pixels;
+    int64_t image_size, threads, batch, max_pixels, frames;
+    char *frame_rule, *frame_average;
+    double video_seconds;
 };
 
 struct session {
@@ -52,6 +54,9 @@ int export_run(struct session *session, struct error *error);
     {OPTION_STRING, "output", offsetof(struct evaluator_config, output), "!", 0, 0, NULL, "file to write"}, \
     {OPTION_INT, "batch-size", offsetof(struct evaluator_config, batch), "64", 1, 65536, NULL, "pictures or texts at a time"}, \
     {OPTION_INT, "max-image-pixels", offsetof(struct evaluator_config, max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are an error"}, \
+    {OPTION_INT, "frames", offsetof(struct evaluator_config, frames), "8", 1, 1024, NULL, "frames that stand for a video"}, \
+    {OPTION_CHOICE, "frame-rule", offsetof(struct evaluator_config, frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n"}, \
+    {OPTION_REAL, "video-seconds", offsetof(struct evaluator_config, video_seconds), "60", 0.001, 1e6, NULL, "a video file that takes longer to decode is an error"}, \
     {OPTION_STRING, "device", offsetof(struct evaluator_config, device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"}, \
     {OPTION_CHOICE, "precision", offsetof(struct evaluator_config, precision), "fp32", 0, 0, "fp32|bf16", "arithmetic of the towers"}, \
     {OPTION_STRING, "cpu-level", offsetof(struct evaluator_config, cpu_level), NULL, 0, 0, NULL, "force an instruction level: portable, x86-64-v3, x86-64-v4"}, \

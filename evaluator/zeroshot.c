@@ -14,6 +14,7 @@
 static const struct option options[] = {
     EVALUATOR_OPTIONS,
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with class labels"},
+    {OPTION_CHOICE, "frame-average", AT(frame_average), "raw", 0, 0, "raw|unit", "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
     {OPTION_STRING, "templates", AT(templates), NULL, 0, 0, NULL, "one template a line with {c} for the class name (\"a photo of a {c}.\")"},
     {OPTION_STRING, "classnames", AT(classnames), NULL, 0, 0, NULL, "one class name a line, in the order of the labels (those of the data set)"},
     {0}};
@@ -86,6 +87,7 @@ static int evaluate(struct session *s, const struct collection *data, const stru
     float *features = mem_map((size_t)(count * dim), sizeof *features), *classes = mem_map((size_t)(names->count * dim), sizeof *classes);
     int32_t *labels = mem_alloc((size_t)count, sizeof *labels);
     classifier(s, names->list, names->count, templates, template_count, classes);
+    s->embedder.average_unit = !strcmp(s->config->frame_average, "unit");
     int rc = embed_images(&s->embedder, data, count, features, labels, error);
     for (int64_t i = 0; rc == 0 && i < count; i++)
         if (labels[i] >= names->count) rc = error_set(error, ERROR_FAILED, "sample %ld has label %d, there are %ld class names", (long)i, labels[i], (long)names->count);

@@ -9,6 +9,10 @@ static const struct option options[] = {
     {OPTION_INT, "val-samples", AT(val_samples), "2000", 1, 1e9, NULL, "validate on the first N samples"},
     {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are replaced, not decoded"},
+    {OPTION_STRINGS, "train-data-upsampling-factors", AT(upsampling), NULL, 0, 0, NULL, "how often an epoch takes the samples of each --train-data, 1 when not given"},
+    {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames that stand for a video: encoded one by one, their features averaged"},
+    {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n"},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 0.001, 1e6, NULL, "a video file that takes longer to decode is replaced"},
 
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},

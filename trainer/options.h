@@ -6,8 +6,10 @@
 
 struct trainer_config {
     /* data */
-    struct option_list train_data, val_data;
-    int64_t workers, max_pixels, val_samples;
+    struct option_list train_data, val_data, upsampling;
+    int64_t workers, max_pixels, val_samples, frames;
+    char *frame_rule;
+    double video_seconds;
     /* model */
     char *model, *pretrained, *pool, *rope, *resolution_schedule;
     int64_t image_size;

@@ -36,7 +36,7 @@ static int plan(struct run *r, struct error *error)
     struct trainer_config *c = &r->config;
     int64_t batch = c->global_batch, ranks = r->world->size;
     if (!c->steps == !(c->epochs > 0)) return error_set(error, ERROR_USAGE, "give the length of the run as --steps or as --epochs");
-    r->steps = c->steps ? c->steps : (int64_t)ceil(c->epochs * (double)r->data.samples / (double)batch);
+    r->steps = c->steps ? c->steps : (int64_t)ceil(c->epochs * (double)r->data.epoch / (double)batch);
     r->slices = c->slices;
     if (!r->slices) {
         /* enough for a run to go on with more ranks later; each slice of a size that keeps the products busy */
@@ -53,6 +53,7 @@ static int plan(struct run *r, struct error *error)
     r->mine = r->slices / ranks;
     r->slice = batch / r->slices;
     r->local = r->slice * r->mine;
+    r->pictures = r->slice * collection_pictures(&r->data, &r->media);
     const struct vision_config *v = &r->clip.config.vision;
     if (resolutions_parse(&r->resolutions, c->resolution_schedule, v->image_size, v->patch_size, r->steps, error) < 0) return -1;
     for (int i = 0; i < r->resolutions.count; i++) r->largest = r->resolutions.size[i] > r->largest ? (int)r->resolutions.size[i] : r->largest;
@@ -95,11 +96,11 @@ static void job(void *context, struct batch *b)
     uint64_t step = (uint64_t)(b->number / r->mine), slice = (uint64_t)(r->world->rank * r->mine + b->number % r->mine);
     b->count = r->slice;
     b->size = (int)resolution_at(&r->resolutions, (int64_t)step);
-    uint64_t samples = (uint64_t)r->data.samples, seed = (uint64_t)r->config.seed;
+    uint64_t epoch = (uint64_t)r->data.epoch, seed = (uint64_t)r->config.seed;
     for (int64_t i = 0; i < r->slice; i++) {
         uint64_t at = step * (uint64_t)r->config.global_batch + slice * (uint64_t)r->slice + (uint64_t)i;
-        b->epochs[i] = at / samples;
-        b->samples[i] = (int64_t)rng_permute(seed, at / samples, at % samples, samples);
+        b->epochs[i] = at / epoch;
+        b->samples[i] = collection_draw(&r->data, seed, at / epoch, at % epoch);
     }
 }
 
@@ -108,6 +109,9 @@ static int open_data(struct run *r, struct error *error)
     struct trainer_config *c = &r->config;
     if (collection_open(&r->data, c->train_data.items, c->train_data.count, error) < 0) return -1;
     if (!r->data.samples) return error_set(error, ERROR_FAILED, "--train-data: no samples");
+    if (c->upsampling.count && collection_weigh(&r->data, c->upsampling.items, c->upsampling.count, error) < 0) return -1;
+    r->media = (struct media_options){.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,
+                                      .limits = {c->video_seconds, c->max_pixels}};
     struct record first;
     if (collection_read(&r->data, 0, &first, error) < 0) return -1;
     if (!first.caption_count) return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them", c->train_data.items[0]);
@@ -127,7 +131,7 @@ static void start_loader(struct run *r)
     bool copied = r->device.kernels->reserve != NULL; /* pixels leave the loader's memory at once */
     int ahead = copied && r->mine > 8 ? 8 : (int)r->mine;
     struct loader_config c = {.data = &r->data, .tokenizer = r->tokenizer, .augmentation = &r->augmentation,
-                              .context = r->clip.config.text.context_length, .max_pixels = r->config.max_pixels, .batches = r->steps * r->mine,
+                              .context = r->clip.config.text.context_length, .media = r->media, .batches = r->steps * r->mine,
                               .first = r->step * r->mine, .count_max = r->slice, .size_max = r->largest, .seed = (uint64_t)r->config.seed,
                               .threads = (int)r->config.workers, .ahead = ahead + 2, .keep = copied ? 2 : (int)r->mine, .device = &r->device, .job = job, .job_context = r};
     r->loader = loader_open(&c);
@@ -191,7 +195,7 @@ static int open_device(struct run *r, struct error *error)
     contrastive_open(&r->contrastive, &r->device, &r->comm, r->local, r->clip.config.embed_dim, (int)r->slices);
     r->figures = r->device.kernels->map(&r->device, figures_bytes(r));
     device_arena_open(&r->device, &r->buffers, (size_t)1 << 38);
-    size_t slice = sizeof(struct slice) + text_pack_bytes(r->slice, r->clip.config.text.context_length) + mask_host_bytes(r) + (size_t)r->slice * 16 + 8192;
+    size_t slice = sizeof(struct slice) + 4 * ((size_t)r->slice + 1) + text_pack_bytes(r->slice, r->clip.config.text.context_length) + mask_host_bytes(r) + (size_t)r->slice * 16 + 8192;
     for (int i = 0; i < 2; i++) device_host_arena_open(&r->device, &r->host[i], slice * (size_t)r->mine + 8192);
     /* a slice's pixels stay until its backward pass is over; two more may be on their way meanwhile */
     r->pixel_slots = r->mine + 2;
@@ -215,7 +219,7 @@ int run_open(struct run *r, const struct world *world, int argc, char **argv, st
     const struct parameters *p = &r->clip.parameters;
     log_info("%s, %.1f M parameters; %ld samples; %ld steps of %ld (%.1f epochs) in %ld slices on %d ranks x %d threads, %s", r->clip.config.name,
              (double)parameters_elements(p) / 1e6, (long)r->data.samples, (long)r->steps, (long)r->config.global_batch,
-             (double)r->steps * (double)r->config.global_batch / (double)r->data.samples, (long)r->slices, world->size, r->device.threads,
+             (double)r->steps * (double)r->config.global_batch / (double)r->data.epoch, (long)r->slices, world->size, r->device.threads,
              r->device.kernels->name);
     if (restored) log_info("resumed at step %ld", (long)r->step);
     return 0;
@@ -255,7 +259,7 @@ static void log_line(struct run *r)
 {
     const struct step_report *p = &r->report;
     double n = (double)r->sum_count, batch_time = r->sum_seconds / n, rate = (double)r->config.global_batch / batch_time;
-    int64_t samples = r->data.samples, seen = p->step * r->config.global_batch, epoch = (seen - 1) / samples, inside = seen - epoch * samples;
+    int64_t samples = r->data.epoch, seen = p->step * r->config.global_batch, epoch = (seen - 1) / samples, inside = seen - epoch * samples;
     char left[32];
     clock_duration((double)(r->steps - p->step) * batch_time, left);
     log_info("Train Epoch: %ld [%ld/%ld (%.0f%%)] Data (t): %.3f Batch (t): %.3f, %.1f/s, %.1f/s/rank LR: %.6f Logit Scale: %.3f Contrastive_loss: %.4g (%.4g) Loss: %.4g (%.4g)"
@@ -283,7 +287,7 @@ static bool due(int64_t step, int64_t every)
 static bool epoch_due(const struct run *r, double epochs)
 {
     if (!(epochs > 0)) return false;
-    double period = epochs * (double)r->data.samples, batch = (double)r->config.global_batch;
+    double period = epochs * (double)r->data.epoch, batch = (double)r->config.global_batch;
     return floor((double)r->step * batch / period) > floor((double)(r->step - 1) * batch / period);
 }
 

@@ -51,11 +51,13 @@ struct run {
     struct tokenizer *tokenizer;
     struct loader *loader;
     struct augmentation augmentation;
+    struct media_options media;
     struct resolutions resolutions;
     struct metrics metrics;
 
     int64_t step, steps, first_step; /* steps done; in all; done when this process started */
     int64_t slices, mine, local, slice; /* slices in all and here; samples a rank and a slice */
+    int64_t pictures;           /* of a slice, at most */
     int largest;                /* pixels a side, of all resolutions */
     int64_t received, pixel_slots; /* slices taken from the loader; places for their pixels */
     struct pending_step pending[2];

@@ -36,10 +36,14 @@ static int receive(struct step *s, int n, double *waited, struct error *error)
     struct slice *x = &s->slices[n];
     struct batch *b = loader_next(r->loader, waited, error);
     if (!b) return -1;
-    *x = (struct slice){.size = b->size, .slot = (int)(r->received++ % r->pixel_slots)};
+    *x = (struct slice){.size = b->size, .slot = (int)(r->received++ % r->pixel_slots), .pictures = b->pictures};
     x->samples = memcpy(arena_take(s->host, (size_t)r->slice, sizeof *x->samples), b->samples, (size_t)r->slice * sizeof *x->samples);
     x->epochs = memcpy(arena_take(s->host, (size_t)r->slice, sizeof *x->epochs), b->epochs, (size_t)r->slice * sizeof *x->epochs);
-    x->pixels = r->device.kernels->stage(&r->device, x->slot, b->pixels, (size_t)(r->slice * b->size * b->size * 3));
+    x->pixels = r->device.kernels->stage(&r->device, x->slot, b->pixels, (size_t)(b->pictures * b->size * b->size * 3));
+    if (b->pictures > r->slice) {
+        size_t bytes = (size_t)(r->slice + 1) * sizeof *b->starts;
+        x->starts = device_bring(&r->device, &r->buffers, memcpy(arena_take(s->host, bytes, 1), b->starts, bytes), bytes);
+    }
     x->words = text_pack(s->host, &r->device, &r->buffers, b->ids, r->slice, r->clip.config.text.context_length);
     return 0;
 }
@@ -52,8 +56,8 @@ static void embed(struct step *s, int n, bool record)
     x->first = r->tape.segment_count;
     r->tape.recompute = r->config.recompute;
     r->tape.recording = record && !r->config.lock_image;
-    x->tokens = vision_tokens(&r->tape, &r->clip.vision, x->pixels, r->slice, x->size, NULL, r->clip.config.vision.layers);
-    x->image = vision_pool(&r->tape, &r->clip.vision, x->tokens, r->slice);
+    x->tokens = vision_tokens(&r->tape, &r->clip.vision, x->pixels, x->pictures, x->size, NULL, r->clip.config.vision.layers);
+    x->image = vision_pool(&r->tape, &r->clip.vision, x->tokens, x->pictures, x->starts, r->slice);
     r->tape.recording = record && !r->config.lock_text;
     x->text = text_forward(&r->tape, &r->clip.text, &x->words);
     x->end = r->tape.segment_count;
@@ -120,8 +124,9 @@ static void backward(struct step *s, int n)
 static double step_macs(const struct step *s)
 {
     const struct run *r = s->run;
-    double macs = (double)r->local * vision_macs(&r->clip.vision, s->slices[0].size);
+    double macs = 0;
     for (int n = 0; n < r->mine; n++) {
+        macs += (double)s->slices[n].pictures * vision_macs(&r->clip.vision, s->slices[n].size);
         const struct text_batch *w = &s->slices[n].words;
         double squares = 0;
         for (int64_t i = 0; i < w->count; i++) squares += pow(w->starts[i + 1] - w->starts[i], 2);
@@ -243,7 +248,12 @@ static void plan_slice(struct step *s, int n)
     struct run *r = s->run;
     struct slice *x = &s->slices[n];
     int64_t context = r->clip.config.text.context_length;
-    *x = (struct slice){.size = r->largest, .slot = n};
+    *x = (struct slice){.size = r->largest, .slot = n, .pictures = r->pictures};
+    if (r->pictures > r->slice) { /* as many frames as can be */
+        int32_t *starts = arena_take(s->host, (size_t)r->slice + 1, sizeof *starts);
+        for (int64_t i = 0; i <= r->slice; i++) starts[i] = (int32_t)(i * r->pictures / r->slice);
+        x->starts = device_bring(&r->device, &r->buffers, starts, (size_t)(r->slice + 1) * sizeof *starts);
+    }
     x->samples = memset(arena_take(s->host, (size_t)r->slice, sizeof *x->samples), 0, (size_t)r->slice * sizeof *x->samples);
     x->epochs = memset(arena_take(s->host, (size_t)r->slice, sizeof *x->epochs), 0, (size_t)r->slice * sizeof *x->epochs);
     int32_t *ids = mem_zalloc((size_t)(r->slice * context), sizeof *ids);
@@ -259,11 +269,11 @@ static void dry_run(struct run *r)
     struct device *d = &r->device;
     size_t fixed = d->mapped, before = d->committed;
     d->planning = true;
-    for (int i = 0; i < r->pixel_slots; i++) d->kernels->stage(d, i, NULL, (size_t)(r->slice * r->largest * r->largest * 3));
+    for (int i = 0; i < r->pixel_slots; i++) d->kernels->stage(d, i, NULL, (size_t)(r->pictures * r->largest * r->largest * 3));
     step_begin(&s, r);
     for (int n = 0; n < r->mine; n++) {
         plan_slice(&s, n);
-        s.slices[n].pixels = d->kernels->stage(d, n, NULL, (size_t)(r->slice * r->largest * r->largest * 3));
+        s.slices[n].pixels = d->kernels->stage(d, n, NULL, (size_t)(r->pictures * r->largest * r->largest * 3));
     }
     struct error none = {0};
     double waited;

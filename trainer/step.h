@@ -8,6 +8,8 @@
 struct slice {
     int size, slot;               /* pixels a side; where they are staged */
     const uint8_t *pixels;        /* on the device */
+    int64_t pictures;             /* more than samples where there are videos */
+    const int32_t *starts;        /* on the device, [slice + 1] the first picture of each sample; NULL where each has one */
     int64_t *samples;             /* [slice] */
     uint64_t *epochs;             /* [slice] */
     struct text_batch words;

@@ -40,7 +40,7 @@ int validate(struct run *r, struct error *error)
     double start = clock_seconds();
     int64_t count = r->validation.samples < r->config.val_samples ? r->validation.samples : r->config.val_samples, dim = r->clip.config.embed_dim;
     struct embedder e = {.world = r->world, .device = &r->device, .clip = &r->clip, .tape = &r->tape, .tokenizer = r->tokenizer, .batch = 64,
-                         .max_pixels = r->config.max_pixels, .threads = (int)r->config.workers};
+                         .media = r->media, .average_unit = true, .threads = (int)r->config.workers};
     float *images = mem_map((size_t)(2 * count * dim), sizeof *images), *texts = images + count * dim;
     char **captions = mem_zalloc((size_t)count, sizeof *captions);
     int32_t *owner = mem_alloc((size_t)count, sizeof *owner);

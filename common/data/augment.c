@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "data/image.h"
 #include "data/resize.h"
 #include "data/wide.h"
 
@@ -106,16 +105,43 @@ static int crop_and_resize(const uint8_t *bytes, size_t len, int64_t max_pixels,
     return 0;
 }
 
+/* The draws of one sample: of the same size, the same for all its pictures. */
+struct draws {
+    struct rng crop, colour;
+    struct box box;
+};
+
+static struct draws draw(int width, int height, const struct augmentation *a, uint64_t seed, uint64_t epoch, uint64_t sample)
+{
+    struct draws d = {rng_open(seed, RNG_CROP, epoch, sample), rng_open(seed, RNG_JITTER, epoch, sample), {0, 0, width, height}};
+    if (a->scale_min < 1) d.box = random_crop(&d.crop, width, height, a);
+    return d;
+}
+
+static void finish(struct draws *d, const struct augmentation *a, int size, uint8_t *out)
+{
+    if (a->brightness > 0 || a->saturation > 0) jitter(&d->colour, a, out, (int64_t)size * size);
+    if (rng_uniform(&d->crop) < a->flip) mirror(out, size);
+}
+
 int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *a, uint64_t seed, uint64_t epoch,
                      uint64_t sample, uint8_t *out, struct error *error)
 {
-    struct rng crop = rng_open(seed, RNG_CROP, epoch, sample), colour = rng_open(seed, RNG_JITTER, epoch, sample);
     struct image_info info;
     if (image_probe(bytes, len, &info, error) < 0) return -1;
-    struct box box = {0, 0, info.width, info.height};
-    if (a->scale_min < 1) box = random_crop(&crop, info.width, info.height, a);
-    if (crop_and_resize(bytes, len, max_pixels, box, size, out, error) < 0) return -1;
-    if (a->brightness > 0 || a->saturation > 0) jitter(&colour, a, out, (int64_t)size * size);
-    if (rng_uniform(&crop) < a->flip) mirror(out, size);
+    struct draws d = draw(info.width, info.height, a, seed, epoch, sample);
+    if (crop_and_resize(bytes, len, max_pixels, d.box, size, out, error) < 0) return -1;
+    finish(&d, a, size, out);
     return 0;
+}
+
+void augment_image(const struct image *image, int size, const struct augmentation *a, uint64_t seed, uint64_t epoch, uint64_t sample, uint8_t *out)
+{
+    if (!a) {
+        resize_image(image, out, size, size);
+        return;
+    }
+    struct draws d = draw(image->width, image->height, a, seed, epoch, sample);
+    resize_box(image, d.box.x, d.box.y, d.box.x + d.box.width, d.box.y + d.box.height, out, size, size);
+    finish(&d, a, size, out);
 }

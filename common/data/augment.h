@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "data/image.h"
 
 struct augmentation {
     double scale_min, scale_max; /* of the area; scale_min 1: no crop, the squash of evaluation */
@@ -23,5 +24,7 @@ struct augmentation {
 int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out, struct error *error);
 int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *augmentation, uint64_t seed,
                      uint64_t epoch, uint64_t sample, uint8_t *out, struct error *error);
+/* The same for a decoded picture: augmentation NULL for evaluation. */
+void augment_image(const struct image *image, int size, const struct augmentation *augmentation, uint64_t seed, uint64_t epoch, uint64_t sample, uint8_t *out);
 
 #endif

@@ -65,6 +65,7 @@ static int parse(struct dataset *d, const char *path, const json_t *root, struct
         s->checksum = strtoull(sum, NULL, 16);
         d->samples += samples;
     }
+    d->videos = json_integer_value(json_object_get(root, "videos"));
     if (json_integer_value(json_object_get(root, "samples")) != d->samples)
         return error_set(error, ERROR_FAILED, "%s: samples do not add up over the shards", path);
     d->class_count = (int64_t)json_array_size(classes);

@@ -1,6 +1,6 @@
 /* A data set: a folder of LMDB shards and dataset.json.
  *
- *   dataset.json        { "format": "percept-dataset", "version": 1, "samples": N, "classes": [names] | absent,
+ *   dataset.json        { "format": "percept-dataset", "version": 1, "samples": N, "videos": of them | absent, "classes": [names] | absent,
  *                         "shards": [ {"file", "samples", "bytes", "xxh3"} ... ], "provenance": {...} }
  *   shard-00000.lmdb    one file, MDB_NOSUBDIR; key: big-endian u64 number within the shard; value: record.h
  *
@@ -24,7 +24,7 @@ struct shard {
 struct dataset {
     char *folder;
     struct shard *shards;
-    int64_t shard_count, samples;
+    int64_t shard_count, samples, videos;
     char **classes; /* names by label, or NULL */
     int64_t class_count;
 };

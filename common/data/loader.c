@@ -1,6 +1,7 @@
 /* A ring of batches filled by threads, one sample at a time. */
 #include "data/loader.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,15 +15,17 @@ enum { REPLACEMENTS = 16 };
 
 int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error)
 {
-    struct collection c = {.sets = mem_zalloc((size_t)count + 1, sizeof *c.sets)};
+    struct collection c = {.sets = mem_zalloc((size_t)count + 1, sizeof *c.sets), .shares = mem_zalloc((size_t)count + 1, sizeof *c.shares)};
     for (int64_t i = 0; i < count; i++) {
         if (dataset_open(&c.sets[i], folders[i], error) < 0) {
             collection_close(&c);
             return -1;
         }
         c.count++;
-        c.samples += c.sets[i].samples;
+        c.samples += c.shares[i] = c.sets[i].samples;
+        c.videos += c.sets[i].videos;
     }
+    c.epoch = c.samples;
     *collection = c;
     return 0;
 }
@@ -31,7 +34,30 @@ void collection_close(struct collection *c)
 {
     for (int64_t i = 0; i < c->count; i++) dataset_close(&c->sets[i]);
     free(c->sets);
+    free(c->shares);
     *c = (struct collection){0};
+}
+
+int collection_weigh(struct collection *c, char *const *factors, int64_t count, struct error *error)
+{
+    if (count != c->count) return error_set(error, ERROR_USAGE, "%ld upsampling factors for %ld data sets", (long)count, (long)c->count);
+    c->epoch = 0;
+    for (int64_t i = 0; i < count; i++) {
+        char *end;
+        double factor = strtod(factors[i], &end);
+        if (*end || end == factors[i] || !(factor >= 0 && factor < 1e6)) return error_set(error, ERROR_USAGE, "upsampling factor \"%s\": not a number from 0 on", factors[i]);
+        c->epoch += c->shares[i] = c->sets[i].samples ? llround(factor * (double)c->sets[i].samples) : 0;
+    }
+    return c->epoch ? 0 : error_set(error, ERROR_USAGE, "the upsampling factors leave no samples");
+}
+
+int64_t collection_draw(const struct collection *c, uint64_t seed, uint64_t epoch, uint64_t place)
+{
+    if (c->epoch == c->samples && c->count == 1) return (int64_t)rng_permute(seed, epoch, place, (uint64_t)c->samples);
+    int64_t at = (int64_t)rng_permute(seed, epoch, place, (uint64_t)c->epoch), first = 0, set = 0;
+    while (at >= c->shares[set]) at -= c->shares[set], first += c->sets[set++].samples;
+    uint64_t size = (uint64_t)c->sets[set].samples;
+    return first + (int64_t)rng_permute(seed + (uint64_t)set + 1, epoch, (uint64_t)at % size, size);
 }
 
 int collection_read(const struct collection *c, int64_t sample, struct record *record, struct error *error)
@@ -39,6 +65,11 @@ int collection_read(const struct collection *c, int64_t sample, struct record *r
     const struct dataset *d = c->sets;
     while (sample >= d->samples) sample -= (d++)->samples;
     return dataset_read(d, sample, record, error);
+}
+
+int64_t collection_pictures(const struct collection *c, const struct media_options *media)
+{
+    return c->videos ? media->frames : 1;
 }
 
 struct slot {
@@ -79,11 +110,11 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
 {
     struct record r;
     if (collection_read(c->data, sample, &r, error) < 0) return -1;
-    uint8_t *pixels = b->pixels + row * b->size * b->size * 3;
-    int rc = c->augmentation ? augment_training(r.bytes, r.len, c->max_pixels, b->size, c->augmentation, c->seed, b->epochs[row],
-                                                (uint64_t)sample, pixels, error)
-                             : augment_evaluation(r.bytes, r.len, c->max_pixels, b->size, pixels, error);
-    if (rc < 0) return error_prefix(error, "sample %ld", (long)sample);
+    if (media_is_video(&r) && !c->data->videos) return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
+    uint8_t *pixels = b->pixels + row * collection_pictures(c->data, &c->media) * b->size * b->size * 3;
+    int pictures = media_pixels(&r, &c->media, b->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
+    if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
+    b->starts[row + 1] = pictures;
     b->labels[row] = r.label;
     b->samples[row] = sample;
     return c->tokenizer ? caption(c, &r, b->epochs[row], sample, b->ids + row * c->context, error) : 0;
@@ -109,6 +140,19 @@ static void fill_row(struct loader *l, struct slot *s, int64_t row)
     pthread_mutex_lock(&l->lock);
     if (!s->error.code) s->error = error;
     pthread_mutex_unlock(&l->lock);
+}
+
+/* All rows are there: close the gaps behind samples of few pictures, and turn counts into places. */
+static void settle(struct loader *l, struct batch *b)
+{
+    int64_t room = collection_pictures(l->config.data, &l->config.media), picture = (int64_t)b->size * b->size * 3;
+    b->starts[0] = 0;
+    for (int64_t row = 0; row < b->count; row++) {
+        int64_t count = b->starts[row + 1], at = b->starts[row];
+        if (at != row * room) memmove(b->pixels + at * picture, b->pixels + row * room * picture, (size_t)(count * picture));
+        b->starts[row + 1] = (int32_t)(at + count);
+    }
+    b->pictures = b->starts[b->count];
 }
 
 /* A slot with a sample to do, preparing the next job when there is room; called with the lock held. */
@@ -145,6 +189,7 @@ static void *work(void *argument)
         pthread_mutex_unlock(&l->lock);
         fill_row(l, s, row);
         pthread_mutex_lock(&l->lock);
+        if (s->finished + 1 == s->batch.count && !s->error.code) settle(l, &s->batch);
         if (++s->finished == s->batch.count) pthread_cond_broadcast(&l->done);
     }
     pthread_mutex_unlock(&l->lock);
@@ -153,7 +198,7 @@ static void *work(void *argument)
 
 static size_t pixel_bytes(const struct loader_config *c)
 {
-    return (size_t)c->count_max * (size_t)c->size_max * (size_t)c->size_max * 3;
+    return (size_t)(c->count_max * collection_pictures(c->data, &c->media)) * (size_t)c->size_max * (size_t)c->size_max * 3;
 }
 
 struct loader *loader_open(const struct loader_config *config)
@@ -170,6 +215,7 @@ struct loader *loader_open(const struct loader_config *config)
         b->pixels = config->device ? config->device->kernels->host_map(config->device, pixel_bytes(config)) : mem_alloc(pixel_bytes(config), 1);
         if (config->tokenizer) b->ids = mem_alloc(rows * (size_t)config->context, sizeof *b->ids);
         b->samples = mem_alloc(rows, sizeof *b->samples);
+        b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
         b->epochs = mem_zalloc(rows, sizeof *b->epochs);
         b->labels = mem_alloc(rows, sizeof *b->labels);
     }
@@ -195,6 +241,7 @@ void loader_close(struct loader *l)
         else free(b->pixels);
         free(b->ids);
         free(b->samples);
+        free(b->starts);
         free(b->epochs);
         free(b->labels);
     }

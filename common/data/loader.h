@@ -10,23 +10,30 @@
 #include <stdbool.h>
 
 #include "backend/device.h"
-#include "data/augment.h"
 #include "data/dataset.h"
+#include "data/media.h"
 #include "data/tokenizer.h"
 
 /* Several data sets as one: sample numbers run through them in order. */
 struct collection {
     struct dataset *sets;
-    int64_t count, samples;
+    int64_t count, samples, videos;
+    int64_t *shares, epoch; /* samples an epoch takes of each set, and in all */
 };
 int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error);
+/* An epoch takes factor x samples of each set (one factor a set): more than once, or a part that changes from epoch to epoch. */
+int collection_weigh(struct collection *collection, char *const *factors, int64_t count, struct error *error);
+/* Which sample is at this place of the epoch: a keyed permutation. */
+int64_t collection_draw(const struct collection *collection, uint64_t seed, uint64_t epoch, uint64_t place);
 void collection_close(struct collection *collection);
 int collection_read(const struct collection *collection, int64_t sample, struct record *record, struct error *error);
 
 struct batch {
     int64_t number, count;
     int size;          /* pixels a side */
-    uint8_t *pixels;   /* [count, size, size, 3] */
+    int64_t pictures;  /* of all samples: one each, several of a video */
+    uint8_t *pixels;   /* [pictures, size, size, 3] */
+    int32_t *starts;   /* [count + 1] the first picture of each sample */
     int32_t *ids;      /* [count, context], or NULL when no tokens are wanted */
     int64_t *samples;  /* [count] which sample each row is */
     uint64_t *epochs;  /* [count] */
@@ -37,7 +44,8 @@ struct loader_config {
     const struct collection *data;
     const struct tokenizer *tokenizer;         /* NULL: pictures and labels only */
     const struct augmentation *augmentation;   /* NULL: preprocessing of evaluation, caption 0 */
-    int64_t context, max_pixels, batches, first; /* batches [first, batches) are made */
+    struct media_options media;
+    int64_t context, batches, first;           /* batches [first, batches) are made */
     int64_t count_max;                         /* rows of the largest batch */
     int size_max;
     uint64_t seed;
@@ -55,6 +63,8 @@ void loader_close(struct loader *loader);
 /* The next batch in order (NULL after the last); it stays valid until `keep` more calls were made.  *waited grows by the seconds spent waiting.
  * Fails when a sample and all its replacements are unreadable. */
 struct batch *loader_next(struct loader *loader, double *waited, struct error *error);
+/* Pictures a sample has at most: 1 where the data has no video. */
+int64_t collection_pictures(const struct collection *collection, const struct media_options *media);
 int64_t loader_replaced(struct loader *loader); /* samples replaced so far */
 
 #endif

@@ -22,6 +22,9 @@ struct moment {
 
 struct video {
     char *path;
+    const uint8_t *bytes;   /* the file where it lies in memory, else NULL */
+    int64_t len, at;
+    AVIOContext *io;
     struct video_info info;
     struct video_limits limits;
     double deadline;
@@ -134,13 +137,38 @@ static int rewind_to(struct video *v, int64_t pts, struct error *error)
     return 0;
 }
 
+static int read_bytes(void *context, uint8_t *to, int size)
+{
+    struct video *v = context;
+    if (v->at >= v->len) return AVERROR_EOF;
+    if (size > v->len - v->at) size = (int)(v->len - v->at);
+    memcpy(to, v->bytes + v->at, (size_t)size);
+    v->at += size;
+    return size;
+}
+
+static int64_t seek_bytes(void *context, int64_t offset, int whence)
+{
+    struct video *v = context;
+    if (whence & AVSEEK_SIZE) return v->len;
+    whence &= ~AVSEEK_FORCE;
+    int64_t at = whence == SEEK_SET ? offset : whence == SEEK_CUR ? v->at + offset : v->len + offset;
+    if (at < 0) return AVERROR(EINVAL);
+    return v->at = at;
+}
+
 static int open_file(struct video *v, struct error *error)
 {
+    enum { BUFFER = 1 << 16 };
     v->file = avformat_alloc_context();
     v->packet = av_packet_alloc();
     v->frame = av_frame_alloc();
     CHECK(v->file && v->packet && v->frame, "out of memory");
     v->file->interrupt_callback = (AVIOInterruptCB){out_of_time, v};
+    if (v->bytes) {
+        v->file->pb = v->io = avio_alloc_context(av_malloc(BUFFER), BUFFER, 0, v, read_bytes, NULL, seek_bytes);
+        CHECK(v->io, "out of memory");
+    }
     int code = avformat_open_input(&v->file, v->path, NULL, NULL);
     if (code < 0) return fail(v, code, "opening", error);
     if ((code = avformat_find_stream_info(v->file, NULL)) < 0) return fail(v, code, "reading its streams", error);
@@ -148,11 +176,13 @@ static int open_file(struct video *v, struct error *error)
     return rewind_to(v, v->moments[0].pts, error);
 }
 
-int video_open(struct video **video, const char *path, struct video_limits limits, struct error *error)
+int video_open_bytes(struct video **video, const char *path, const uint8_t *bytes, size_t len, struct video_limits limits, struct error *error)
 {
     av_log_set_level(AV_LOG_QUIET); /* our own messages name the file */
     struct video *v = mem_zalloc(1, sizeof *v);
     v->path = mem_strdup(path);
+    v->bytes = bytes;
+    v->len = (int64_t)len;
     v->limits = limits;
     v->deadline = clock_seconds() + limits.seconds;
     if (open_file(v, error) < 0) {
@@ -163,6 +193,11 @@ int video_open(struct video **video, const char *path, struct video_limits limit
     return 0;
 }
 
+int video_open(struct video **video, const char *path, struct video_limits limits, struct error *error)
+{
+    return video_open_bytes(video, path, NULL, 0, limits, error);
+}
+
 void video_close(struct video *v)
 {
     if (!v) return;
@@ -171,6 +206,8 @@ void video_close(struct video *v)
     av_packet_free(&v->packet);
     avcodec_free_context(&v->decoder);
     avformat_close_input(&v->file);
+    if (v->io) av_freep(&v->io->buffer);
+    avio_context_free(&v->io);
     free(v->moments);
     free(v->path);
     free(v);

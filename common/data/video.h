@@ -34,6 +34,8 @@ bool video_is_name(const char *name);
 struct video;
 /* A file without a video stream, that is no media file or is damaged beyond its first frame is an error that says so. */
 int video_open(struct video **video, const char *path, struct video_limits limits, struct error *error);
+/* The same for the bytes of a file, which must stay until video_close; name stands for the path in messages, its ending helps to tell the container. */
+int video_open_bytes(struct video **video, const char *name, const uint8_t *bytes, size_t len, struct video_limits limits, struct error *error);
 void video_close(struct video *video);
 const struct video_info *video_info(const struct video *video);
 /* Seconds of frame i after the first. */

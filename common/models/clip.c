@@ -30,8 +30,8 @@ void clip_init(struct clip *clip, uint64_t seed)
     *parameters_find(&clip->parameters, "logit_scale")->values = (float)CLIP_INITIAL_LOGIT_SCALE;
 }
 
-struct tensor *clip_image(struct tape *t, struct clip *clip, const uint8_t *pixels, int64_t images, int64_t size)
+struct tensor *clip_image(struct tape *t, struct clip *clip, struct pictures p)
 {
-    struct tensor *tokens = vision_tokens(t, &clip->vision, pixels, images, size, NULL, clip->config.vision.layers);
-    return vision_pool(t, &clip->vision, tokens, images);
+    struct tensor *tokens = vision_tokens(t, &clip->vision, p.pixels, p.count, p.size, NULL, clip->config.vision.layers);
+    return vision_pool(t, &clip->vision, tokens, p.count, p.starts, p.samples);
 }

@@ -45,23 +45,70 @@ static void plan(const struct embedder *e, int64_t images)
     d->planning = true;
     tape_reset(e->tape);
     e->tape->recording = false;
-    clip_image(e->tape, e->clip, d->kernels->stage(d, 0, NULL, (size_t)(images * size * size * 3)), images, size);
+    const uint8_t *pixels = d->kernels->stage(d, 0, NULL, (size_t)(images * size * size * 3));
+    clip_image(e->tape, e->clip, (struct pictures){.pixels = pixels, .count = images, .size = size});
     d->planning = false;
+}
+
+/* A batch on its way: where its features go, and of how many rows. */
+struct flight {
+    int64_t first, count, rows;
+    int32_t *starts; /* [count + 1] rows of each sample, when they are averaged here */
+};
+
+static void launch(const struct embedder *e, struct arena *arena, const struct batch *b, int slot, struct flight *f)
+{
+    const struct kernels *k = e->device->kernels;
+    const uint8_t *pixels = k->stage(e->device, slot, b->pixels, (size_t)(b->pictures * b->size * b->size * 3));
+    k->staged(e->device, slot);
+    tape_reset(e->tape);
+    e->tape->recording = false;
+    struct pictures p = {.pixels = pixels, .count = b->pictures, .size = b->size, .samples = b->count};
+    bool clips = b->pictures > b->count;
+    arena_release(arena, 0);
+    if (clips && !e->average_unit) p.starts = device_bring(e->device, arena, b->starts, (size_t)(b->count + 1) * sizeof *b->starts);
+    struct tensor *features = clip_image(e->tape, e->clip, p);
+    k->stage_done(e->device, slot);
+    k->fetch_begin(e->device, slot, features->data, (size_t)tensor_count(features) * sizeof(float));
+    f->count = b->count;
+    f->rows = features->rows;
+    memcpy(f->starts, b->starts, (size_t)(b->count + 1) * sizeof *b->starts);
+}
+
+static void land(const struct embedder *e, int slot, const struct flight *f, float *features)
+{
+    int64_t dim = e->clip->config.embed_dim;
+    float *to = features + f->first * dim;
+    if (f->rows == f->count) {
+        e->device->kernels->fetch_end(e->device, slot, to);
+        return;
+    }
+    float *rows = mem_alloc((size_t)(f->rows * dim), sizeof *rows);
+    e->device->kernels->fetch_end(e->device, slot, rows);
+    for (int64_t i = 0; i < f->count; i++)
+        for (int64_t k = 0; k < dim; k++) {
+            float sum = 0;
+            for (int32_t r = f->starts[i]; r < f->starts[i + 1]; r++) sum += rows[r * dim + k];
+            to[i * dim + k] = sum / (float)(f->starts[i + 1] - f->starts[i]);
+        }
+    free(rows);
 }
 
 int embed_images(const struct embedder *e, const struct collection *data, int64_t count, float *features, int32_t *labels, struct error *error)
 {
-    int64_t batches = (count + e->batch - 1) / e->batch, dim = e->clip->config.embed_dim;
+    int64_t batches = (count + e->batch - 1) / e->batch, dim = e->clip->config.embed_dim, largest = count < e->batch ? count : e->batch;
     int64_t mine = (batches - e->world->rank + e->world->size - 1) / e->world->size;
     struct deal deal = {e, count};
-    const struct kernels *k = e->device->kernels;
-    struct loader_config c = {.data = data, .device = e->device, .keep = 2, .max_pixels = e->max_pixels, .batches = mine, .count_max = e->batch,
+    struct loader_config c = {.data = data, .device = e->device, .keep = 2, .media = e->media, .batches = mine, .count_max = e->batch,
                               .size_max = (int)e->clip->config.vision.image_size, .threads = e->threads, .ahead = 3, .job = job, .job_context = &deal};
-    plan(e, count < e->batch ? count : e->batch);
+    plan(e, largest * collection_pictures(data, &e->media));
     struct loader *loader = loader_open(&c);
     struct progress progress = progress_open(e->progress ? e->progress : "", count, !e->progress);
+    struct arena arena;
+    struct flight flights[2]; /* two batches are under way: the device computes one while the last one's features come back */
+    device_arena_open(e->device, &arena, (size_t)1 << 30);
+    for (int i = 0; i < 2; i++) flights[i].starts = mem_alloc((size_t)e->batch + 1, sizeof *flights[i].starts);
     double waited = 0;
-    int64_t before = 0;
     int rc = 0;
     for (int64_t n = 0; n < mine && rc == 0; n++) {
         struct batch *b = loader_next(loader, &waited, error);
@@ -69,24 +116,19 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
             rc = -1;
             break;
         }
-        int64_t first = (n * e->world->size + e->world->rank) * e->batch;
-        int slot = (int)(n % 2); /* two batches are under way: the device computes one while the last one's features come back */
-        const uint8_t *pixels = k->stage(e->device, slot, b->pixels, (size_t)(b->count * b->size * b->size * 3));
-        k->staged(e->device, slot);
-        tape_reset(e->tape);
-        e->tape->recording = false;
-        struct tensor *f = clip_image(e->tape, e->clip, pixels, b->count, b->size);
-        k->stage_done(e->device, slot);
-        k->fetch_begin(e->device, slot, f->data, (size_t)(b->count * dim) * sizeof *features);
-        if (n > 0) k->fetch_end(e->device, !slot, features + before * dim);
-        before = first;
-        if (labels) memcpy(labels + first, b->labels, (size_t)b->count * sizeof *labels);
+        struct flight *f = &flights[n % 2];
+        f->first = (n * e->world->size + e->world->rank) * e->batch;
+        launch(e, &arena, b, (int)(n % 2), f);
+        if (n > 0) land(e, (int)((n - 1) % 2), &flights[(n - 1) % 2], features);
+        if (labels) memcpy(labels + f->first, b->labels, (size_t)b->count * sizeof *labels);
         int64_t done = (n + 1) * e->batch * e->world->size;
         progress_show(&progress, done < count ? done : count, "");
     }
-    if (rc == 0 && mine > 0) k->fetch_end(e->device, (int)((mine - 1) % 2), features + before * dim);
-    k->wait(e->device);
+    if (rc == 0 && mine > 0) land(e, (int)((mine - 1) % 2), &flights[(mine - 1) % 2], features);
+    e->device->kernels->wait(e->device);
     loader_close(loader);
+    arena_close(&arena);
+    for (int i = 0; i < 2; i++) free(flights[i].starts);
     rc = world_agree(e->world, rc, error);
     if (rc < 0) return -1;
     share(e, features, (size_t)dim * sizeof *features, count);
@@ -100,7 +142,7 @@ static int read_file(const struct embedder *e, const char *path, int size, uint8
     char *bytes;
     size_t len;
     if (fs_read(path, &bytes, &len, error) < 0) return -1;
-    int rc = augment_evaluation((const uint8_t *)bytes, len, e->max_pixels, size, pixels, error);
+    int rc = augment_evaluation((const uint8_t *)bytes, len, e->media.limits.max_pixels, size, pixels, error);
     free(bytes);
     return rc < 0 ? error_prefix(error, "%s", path) : 0;
 }
@@ -123,7 +165,7 @@ int embed_files(const struct embedder *e, char *const *paths, int64_t count, flo
         k->staged(e->device, 0);
         tape_reset(e->tape);
         e->tape->recording = false;
-        struct tensor *f = clip_image(e->tape, e->clip, there, n, size);
+        struct tensor *f = clip_image(e->tape, e->clip, (struct pictures){.pixels = there, .count = n, .size = size});
         k->stage_done(e->device, 0);
         k->download(e->device, features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
     }

@@ -14,12 +14,14 @@ struct embedder {
     struct clip *clip;
     struct tape *tape;
     const struct tokenizer *tokenizer;
-    int64_t batch, max_pixels; /* pictures or texts at a time */
+    int64_t batch;             /* samples or texts at a time */
+    struct media_options media;
+    bool average_unit;         /* of a video's frames: average features of unit length and leave it (retrieval), not raw ones (classification) */
     int threads;               /* decode threads */
     const char *progress;      /* "embedded", or NULL: silent */
 };
 
-/* (all) Samples [0, count) of data -> features [count, dim] (unit length), labels [count] (may be NULL). */
+/* (all) Samples [0, count) of data -> features [count, dim] (unit length, but see average_unit), labels [count] (may be NULL). */
 int embed_images(const struct embedder *e, const struct collection *data, int64_t count, float *features, int32_t *labels, struct error *error);
 /* (all) The same for picture files; one that cannot be read fails, named. */
 int embed_files(const struct embedder *e, char *const *paths, int64_t count, float *features, struct error *error);

@@ -156,14 +156,16 @@ static struct tensor *pool_attention(struct tape *t, struct vision *v, struct te
                                                 .gelu_input = true});
 }
 
-struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images, const int32_t *starts, int64_t clips)
 {
     CHECK(tokens->rows == images * v->tokens, "%ld token rows of %ld images of %ld", (long)tokens->rows, (long)images, (long)v->tokens);
     tape_open_segment(t);
     struct tensor *pooled;
     if (v->config.pool == POOL_ATTENTION) pooled = pool_attention(t, v, tokens, images);
     else pooled = op_norm(t, op_gather(t, tokens, v->starts, images), v->ln_post_weight, v->ln_post_bias);
-    return tape_close_segment(t, tokens, op_normalize(t, op_project(t, pooled, v->proj)));
+    struct tensor *features = op_project(t, pooled, v->proj);
+    if (starts) features = op_mean(t, features, starts, clips);
+    return tape_close_segment(t, tokens, op_normalize(t, features));
 }
 
 double vision_macs(const struct vision *v, int64_t size)

@@ -38,8 +38,9 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed);
  * size must be a multiple of patch_size. */
 struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
                              const uint8_t *hidden, int64_t layers);
-/* tokens -> features [images, output], rows of unit length. */
-struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+/* tokens -> features, rows of unit length: [images, output], or of clips [clips, output], where starts [clips + 1] (on the device) says
+ * which images are the frames of each; the features of its frames are averaged before they get unit length. */
+struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images, const int32_t *starts, int64_t clips);
 
 /* Multiply-adds of embedding one image of this size. */
 double vision_macs(const struct vision *v, int64_t size);

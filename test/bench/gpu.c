@@ -174,7 +174,7 @@ static void embed_once(void *context)
         const uint8_t *pixels = k->stage(t->d, i % 2, t->pixels, (size_t)(t->batch * size * size * 3));
         k->staged(t->d, i % 2);
         tape_reset(&t->tape);
-        clip_image(&t->tape, &t->clip, pixels, t->batch, size);
+        clip_image(&t->tape, &t->clip, (struct pictures){.pixels = pixels, .count = t->batch, .size = size});
         k->stage_done(t->d, i % 2);
     }
 }

@@ -121,7 +121,7 @@ static struct tensor *forward(struct golden *g, struct tensor **text)
     const uint8_t *pixels = g->device.kernels->stage(&g->device, 0, g->pixels, (size_t)(g->count * g->config.vision.image_size * g->config.vision.image_size * 3));
     g->device.kernels->staged(&g->device, 0);
     g->words = text_pack(&g->arena, &g->device, &g->there, g->ids, g->count, g->config.text.context_length);
-    struct tensor *image = clip_image(&g->tape, &g->clip, pixels, g->count, g->config.vision.image_size);
+    struct tensor *image = clip_image(&g->tape, &g->clip, (struct pictures){.pixels = pixels, .count = g->count, .size = g->config.vision.image_size});
     *text = text_forward(&g->tape, &g->clip.text, &g->words);
     return image;
 }
