@@ -52,6 +52,14 @@ static const struct option options[] = {
     {OPTION_REAL, "mask-fraction", AT(mask_fraction), "0.0625", 0, 1, NULL, "share of the batch that is also seen masked"},
     {OPTION_REAL, "mask-ratio", AT(mask_ratio), "0.4", 0, 1, NULL, "share of its patches that is hidden"},
 
+    {OPTION_GROUP, "distillation", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_STRING, "distill-model", AT(teacher), NULL, 0, 0, NULL, "teacher, frozen: its similarities are what this model learns (use --aug none, as PE does)"},
+    {OPTION_STRING, "distill-pretrained", AT(teacher_weights), NULL, 0, 0, NULL, "its weights (.safetensors or checkpoint folder)"},
+    {OPTION_INT, "distill-image-size", AT(teacher_size), "0", 0, 4096, NULL, "its resolution; 0: the model's"},
+    {OPTION_REAL, "distill-weight", AT(distill_weight), "1", 0, 1000, NULL, "of the divergence from the teacher's softmaxes"},
+    {OPTION_REAL, "distill-contrastive-weight", AT(distill_contrastive), "0", 0, 1000, NULL, "of the contrastive loss beside it"},
+    {OPTION_REAL, "distill-logit-scale", AT(distill_scale), "200", 0.001, 1e6, NULL, "of the teacher, fixed"},
+
     {OPTION_GROUP, "memory and machine", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_INT, "slices", AT(slices), "0", 0, 256, NULL, "parts of the batch, a power of two, at least the ranks; 0: up to 8, of 32 samples or more; results depend on it"},
     {OPTION_BOOL, "grad-cache", AT(grad_cache), "false", 0, 0, NULL, "embed first, then run slice by slice: any batch fits, gradients are exact"},

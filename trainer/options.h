@@ -22,6 +22,10 @@ struct trainer_config {
     char *augment;
     double scale_min, scale_max, ratio_min, ratio_max, brightness, saturation, flip;
     double mask_weight, mask_fraction, mask_ratio;
+    /* distillation */
+    char *teacher, *teacher_weights;
+    double distill_weight, distill_contrastive, distill_scale;
+    int64_t teacher_size;
     /* memory and machine */
     bool recompute, grad_cache;
     int64_t zero, threads;

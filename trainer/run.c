@@ -78,6 +78,24 @@ static int choose_model(struct run *r, struct model_config *model, struct error 
     return 0;
 }
 
+static int open_teacher(struct run *r, struct error *error)
+{
+    struct trainer_config *c = &r->config;
+    struct model_config model;
+    if (!c->teacher) return 0;
+    if (!c->teacher_weights) return error_set(error, ERROR_USAGE, "--distill-model %s: a teacher must know something, give --distill-pretrained", c->teacher);
+    if (model_config_load(&model, c->teacher, error) < 0) return error_prefix(error, "--distill-model");
+    if (c->teacher_size) {
+        if (c->teacher_size % model.vision.patch_size)
+            return error_set(error, ERROR_USAGE, "--distill-image-size %ld is no multiple of the patch size %ld", (long)c->teacher_size, (long)model.vision.patch_size);
+        model.vision.image_size = c->teacher_size;
+    }
+    if (model.text.vocab_size != TOKEN_VOCABULARY)
+        return error_set(error, ERROR_USAGE, "--distill-model: a vocabulary of %ld, the CLIP tokenizer has %d", (long)model.text.vocab_size, TOKEN_VOCABULARY);
+    clip_open(&r->teacher, &model);
+    return weights_load(&r->teacher, c->teacher_weights, false, error);
+}
+
 static void freeze(struct run *r)
 {
     for (int64_t i = 0; i < r->clip.parameters.count; i++) {
@@ -134,6 +152,7 @@ static void start_loader(struct run *r)
                               .context = r->clip.config.text.context_length, .media = r->media, .batches = r->steps * r->mine,
                               .first = r->step * r->mine, .count_max = r->slice, .size_max = r->largest, .seed = (uint64_t)r->config.seed,
                               .threads = (int)r->config.workers, .ahead = ahead + 2, .keep = copied ? 2 : (int)r->mine, .device = &r->device, .job = job, .job_context = r};
+    if (r->config.teacher) c.other.size = (int)r->teacher.config.vision.image_size, c.other.context = r->teacher.config.text.context_length;
     r->loader = loader_open(&c);
 }
 
@@ -173,7 +192,7 @@ static int open_all(struct run *r, struct error *error)
     if (device_open(&r->host_device, "cpu", "fp32", c->cpu_level, threads, 0, error) < 0) return -1;
     if (choose_model(r, &model, error) < 0 || open_data(r, error) < 0) return -1;
     clip_open(&r->clip, &model);
-    if (plan(r, error) < 0) return -1;
+    if (open_teacher(r, error) < 0 || plan(r, error) < 0) return -1;
     clip_init(&r->clip, (uint64_t)c->seed);
     if (c->pretrained && weights_load(&r->clip, c->pretrained, false, error) < 0) return -1;
     freeze(r);
@@ -188,14 +207,19 @@ static int open_device(struct run *r, struct error *error)
     if (comm_open(&r->comm, r->world, &r->device, c->reduction, error) < 0) return -1;
     clip_place(&r->clip, &r->device, true);
     tape_init(&r->tape, &r->device);
+    if (c->teacher) {
+        clip_place(&r->teacher, &r->device, false);
+        tape_init(&r->teacher_tape, &r->device);
+    }
     r->optimizer = (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2,
                                       .eps = c->eps, .decay = c->wd, .clip = c->clip, .sharded = c->zero == 1};
     optimizer_open(&r->optimizer, &r->comm, &r->clip.parameters);
     accumulator_open(&r->gradients, &r->comm, &r->clip.parameters, r->mine);
     contrastive_open(&r->contrastive, &r->device, &r->comm, r->local, r->clip.config.embed_dim, (int)r->slices);
+    if (c->teacher) contrastive_teach(&r->contrastive, r->teacher.config.embed_dim, c->distill_contrastive, c->distill_weight, c->distill_scale);
     r->figures = r->device.kernels->map(&r->device, figures_bytes(r));
     device_arena_open(&r->device, &r->buffers, (size_t)1 << 38);
-    size_t slice = sizeof(struct slice) + 4 * ((size_t)r->slice + 1) + text_pack_bytes(r->slice, r->clip.config.text.context_length) + mask_host_bytes(r) + (size_t)r->slice * 16 + 8192;
+    size_t slice = sizeof(struct slice) + 4 * ((size_t)r->slice + 1) + (c->teacher ? text_pack_bytes(r->slice, r->teacher.config.text.context_length) : 0) + text_pack_bytes(r->slice, r->clip.config.text.context_length) + mask_host_bytes(r) + (size_t)r->slice * 16 + 8192;
     for (int i = 0; i < 2; i++) device_host_arena_open(&r->device, &r->host[i], slice * (size_t)r->mine + 8192);
     /* a slice's pixels stay until its backward pass is over; two more may be on their way meanwhile */
     r->pixel_slots = r->mine + 2;
@@ -236,10 +260,12 @@ void run_close(struct run *r)
     accumulator_close(&r->gradients);
     contrastive_close(&r->contrastive);
     if (r->tape.device) tape_free(&r->tape);
+    if (r->teacher_tape.device) tape_free(&r->teacher_tape);
     for (int i = 0; i < 2; i++) arena_close(&r->host[i]);
     arena_close(&r->buffers);
     if (r->figures) r->device.kernels->unmap(&r->device, r->figures, figures_bytes(r));
     clip_close(&r->clip);
+    clip_close(&r->teacher);
     if (r->comm.world) comm_close(&r->comm);
     if (r->device.kernels) device_close(&r->device);
     if (r->host_device.kernels) device_close(&r->host_device);
@@ -269,9 +295,9 @@ static void log_line(struct run *r)
              (long)resolution_at(&r->resolutions, p->step - 1), (long)p->step, (long)r->steps, left);
     size_t now, peak;
     mem_usage(&now, &peak);
-    json_t *row = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "step", (json_int_t)p->step, "epoch",
+    json_t *row = json_pack("{s:I, s:f, s:I, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "step", (json_int_t)p->step, "epoch",
                             (double)seen / (double)samples, "samples_seen", (json_int_t)seen, "loss", r->sum_loss / n, "last_loss", p->loss, "contrastive_loss", p->contrastive,
-                            "mask_loss", p->mask, "accuracy", p->accuracy, "lr", p->rate, "logit_scale", p->logit_scale, "grad_norm", p->grad_norm, "data_time",
+                            "mask_loss", p->mask, "distill_loss", p->divergence, "accuracy", p->accuracy, "lr", p->rate, "logit_scale", p->logit_scale, "grad_norm", p->grad_norm, "data_time",
                             r->sum_data / n, "batch_time", batch_time, "samples_per_second", rate, "flop_per_second",
                             (json_int_t)(6 * r->sum_macs * r->world->size / r->sum_seconds), "peak_memory", (json_int_t)peak, "image_size",
                             (json_int_t)resolution_at(&r->resolutions, p->step - 1));

@@ -15,7 +15,7 @@
 /* What a step says, in host memory. */
 struct step_report {
     int64_t step; /* counted from 1 */
-    double loss, contrastive, mask, accuracy, rate, grad_norm, logit_scale;
+    double loss, contrastive, divergence, mask, accuracy, rate, grad_norm, logit_scale;
     double data_seconds, seconds, macs; /* waiting for data; since the step before; multiply-adds of a forward pass of this rank */
 };
 
@@ -40,8 +40,8 @@ struct run {
     struct device device;
     struct device host_device;  /* the CPU, for figures of the validation */
     struct comm comm;
-    struct clip clip;
-    struct tape tape;
+    struct clip clip, teacher;  /* teacher: when config.teacher is given */
+    struct tape tape, teacher_tape;
     struct arena host[2];       /* host data of a step; two steps may be under way on a GPU */
     struct arena buffers;       /* device data of a step */
     struct contrastive contrastive;

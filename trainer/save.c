@@ -74,13 +74,14 @@ static int save_optimizer(struct run *r, const struct checkpoint_writer *w, json
 static json_t *identity(const struct run *r)
 {
     const struct trainer_config *c = &r->config;
-    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:f, s:f, s:f, s:s, s:I, s:I, s:s}", "model-config",
+    return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:s, s:f, s:f, s:f, s:f, s:f, s:f, s:I, s:f, s:s, s:f, s:f, s:f, s:s, s:I, s:I, s:s, s:s, s:f, s:f, s:f}", "model-config",
                      model_config_json(&r->clip.config), "samples", (json_int_t)r->data.samples, "seed", (json_int_t)c->seed, "slices",
                      (json_int_t)r->slices, "global-batch-size", (json_int_t)c->global_batch, "steps", (json_int_t)r->steps, "opt", c->opt, "lr", c->lr,
                      "wd", c->wd, "beta1", c->beta1, "beta2", c->beta2, "eps", c->eps, "grad-clip-norm", c->clip, "warmup", (json_int_t)c->warmup,
                      "lr-min", c->lr_min, "aug", c->augment, "mask-weight", c->mask_weight, "mask-fraction", c->mask_fraction, "mask-ratio",
                      c->mask_ratio, "resolution-schedule", c->resolution_schedule ? c->resolution_schedule : "", "epoch", (json_int_t)r->data.epoch, "frames", (json_int_t)(r->data.videos ? c->frames : 0),
-                     "frame-rule", r->data.videos ? c->frame_rule : "");
+                     "frame-rule", r->data.videos ? c->frame_rule : "", "distill-model", c->teacher ? c->teacher : "", "distill-weight", c->distill_weight,
+                     "distill-contrastive-weight", c->distill_contrastive, "distill-logit-scale", c->distill_scale);
 }
 
 int run_save(struct run *r, struct error *error)

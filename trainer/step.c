@@ -19,6 +19,7 @@ struct step {
     struct arena *host;
     struct slice *slices;
     void *images, *texts;       /* [local, dim] real */
+    void *teacher_images, *teacher_texts; /* likewise of the teacher */
     float *d_images, *d_texts;  /* [local, dim] */
     double *finite;             /* [2, mine] a sum over the image and text features of each slice */
     double *mask;               /* [mine] sum of cosines of the mask loss */
@@ -27,6 +28,16 @@ struct step {
 static size_t real_bytes(const struct run *r, int64_t rows)
 {
     return (size_t)(rows * r->clip.config.embed_dim) * r->device.kernels->real_bytes;
+}
+
+static int teacher_slot(const struct run *r, const struct slice *x)
+{
+    return (int)r->pixel_slots + x->slot;
+}
+
+static size_t teacher_bytes(const struct run *r, int64_t pictures)
+{
+    return (size_t)(pictures * r->teacher.config.vision.image_size * r->teacher.config.vision.image_size * 3);
 }
 
 /* Bring slice n's data to the device; what the loader lends is copied or, on the CPU, stays valid for the step. */
@@ -45,6 +56,9 @@ static int receive(struct step *s, int n, double *waited, struct error *error)
         x->starts = device_bring(&r->device, &r->buffers, memcpy(arena_take(s->host, bytes, 1), b->starts, bytes), bytes);
     }
     x->words = text_pack(s->host, &r->device, &r->buffers, b->ids, r->slice, r->clip.config.text.context_length);
+    if (!r->config.teacher) return 0;
+    x->teacher_pixels = r->device.kernels->stage(&r->device, teacher_slot(r, x), b->other_pixels, teacher_bytes(r, b->pictures));
+    x->teacher_words = text_pack(s->host, &r->device, &r->buffers, b->other_ids, r->slice, r->teacher.config.text.context_length);
     return 0;
 }
 
@@ -76,11 +90,32 @@ static void keep_features(struct step *s, int n)
     k->sum_floats(&r->device, s->finite + r->mine + n, x->text->data, count);
 }
 
+/* What the teacher says of slice n. */
+static void ask_teacher(struct step *s, int n)
+{
+    struct run *r = s->run;
+    const struct kernels *k = r->device.kernels;
+    struct slice *x = &s->slices[n];
+    int64_t count = r->slice * r->teacher.config.embed_dim;
+    size_t at = (size_t)(n * count) * k->real_bytes;
+    struct tape *t = &r->teacher_tape;
+    k->staged(&r->device, teacher_slot(r, x));
+    tape_reset(t);
+    t->recording = false;
+    struct tensor *image = clip_image(t, &r->teacher, (struct pictures){.pixels = x->teacher_pixels, .count = x->pictures, .samples = r->slice, .starts = x->starts,
+                                                                        .size = r->teacher.config.vision.image_size});
+    k->round(&r->device, (char *)s->teacher_images + at, image->data, count);
+    struct tensor *text = text_forward(t, &r->teacher.text, &x->teacher_words);
+    k->round(&r->device, (char *)s->teacher_texts + at, text->data, count);
+    k->stage_done(&r->device, teacher_slot(r, x));
+}
+
 static int forward(struct step *s, double *waited, struct error *error)
 {
     struct run *r = s->run;
     for (int n = 0; n < r->mine; n++) {
         if (!r->device.planning && receive(s, n, waited, error) < 0) return -1;
+        if (r->config.teacher) ask_teacher(s, n);
         r->device.kernels->staged(&r->device, s->slices[n].slot);
         embed(s, n, !r->config.grad_cache);
         keep_features(s, n);
@@ -144,6 +179,9 @@ static void step_begin(struct step *s, struct run *r)
     s->slices = arena_take(s->host, (size_t)r->mine, sizeof *s->slices);
     s->images = arena_take(&r->buffers, real_bytes(r, r->local), 1);
     s->texts = arena_take(&r->buffers, real_bytes(r, r->local), 1);
+    size_t teacher = (size_t)(r->local * r->teacher.config.embed_dim) * r->device.kernels->real_bytes; /* 0 without one */
+    r->contrastive.teacher_images = s->teacher_images = teacher ? arena_take(&r->buffers, teacher, 1) : NULL;
+    r->contrastive.teacher_texts = s->teacher_texts = teacher ? arena_take(&r->buffers, teacher, 1) : NULL;
     s->d_images = arena_take(&r->buffers, (size_t)(r->local * r->clip.config.embed_dim), sizeof(float));
     s->d_texts = arena_take(&r->buffers, (size_t)(r->local * r->clip.config.embed_dim), sizeof(float));
     s->finite = arena_take(&r->buffers, (size_t)(2 * r->mine), sizeof *s->finite);
@@ -203,7 +241,8 @@ static int collect(struct run *r, int64_t step, struct error *error)
         rc = world_agree(r->world, not_finite(r, step + 1, f, p->slices, error), error);
     struct contrastive_result c = contrastive_result(&r->contrastive, f->totals);
     double mask = r->config.mask_weight > 0 ? 1 - f->mask / mask_rows(r, p->slices[0].size) : 0, now = clock_seconds();
-    r->report = (struct step_report){.step = step + 1, .loss = c.loss + r->config.mask_weight * mask, .contrastive = c.loss, .mask = mask,
+    double loss = r->contrastive.weight * c.loss + r->contrastive.distill_weight * c.divergence + r->config.mask_weight * mask;
+    r->report = (struct step_report){.step = step + 1, .loss = loss, .contrastive = c.loss, .divergence = c.divergence, .mask = mask,
                                      .accuracy = c.accuracy, .rate = p->rate, .grad_norm = f->norm, .logit_scale = exp((double)f->log_scale),
                                      .data_seconds = p->waited, .seconds = now - r->clock, .macs = p->macs};
     r->clock = now;
@@ -243,6 +282,17 @@ int step_train(struct run *r, struct error *error)
     return k->reserve ? collect(r, r->step - 2, error) : step_drain(r, error);
 }
 
+/* As long as texts can be. */
+static struct text_batch longest_texts(struct step *s, int64_t context)
+{
+    struct run *r = s->run;
+    int32_t *ids = mem_zalloc((size_t)(r->slice * context), sizeof *ids);
+    for (int64_t i = 0; i < r->slice; i++) ids[(i + 1) * context - 1] = 1;
+    struct text_batch words = text_pack(s->host, &r->device, &r->buffers, ids, r->slice, context);
+    free(ids);
+    return words;
+}
+
 static void plan_slice(struct step *s, int n)
 {
     struct run *r = s->run;
@@ -256,10 +306,10 @@ static void plan_slice(struct step *s, int n)
     }
     x->samples = memset(arena_take(s->host, (size_t)r->slice, sizeof *x->samples), 0, (size_t)r->slice * sizeof *x->samples);
     x->epochs = memset(arena_take(s->host, (size_t)r->slice, sizeof *x->epochs), 0, (size_t)r->slice * sizeof *x->epochs);
-    int32_t *ids = mem_zalloc((size_t)(r->slice * context), sizeof *ids);
-    for (int64_t i = 0; i < r->slice; i++) ids[(i + 1) * context - 1] = 1; /* as long as a text can be */
-    x->words = text_pack(s->host, &r->device, &r->buffers, ids, r->slice, context);
-    free(ids);
+    x->words = longest_texts(s, context);
+    if (!r->config.teacher) return;
+    x->teacher_words = longest_texts(s, r->teacher.config.text.context_length);
+    x->teacher_pixels = r->device.kernels->stage(&r->device, teacher_slot(r, x), NULL, teacher_bytes(r, r->pictures));
 }
 
 /* The step on shapes alone. */

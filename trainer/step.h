@@ -13,6 +13,8 @@ struct slice {
     int64_t *samples;             /* [slice] */
     uint64_t *epochs;             /* [slice] */
     struct text_batch words;
+    const uint8_t *teacher_pixels; /* the same as the teacher takes them */
+    struct text_batch teacher_words;
     struct tensor *image, *text, *tokens;
     int first, end;               /* segments on the tape */
 };

@@ -19,7 +19,7 @@ struct collectives {
     void (*join)(struct device *d);
 };
 
-enum { FETCH_SLOTS = 4, STAGE_SLOTS = 512 }; /* of fetch_begin and stage */
+enum { FETCH_SLOTS = 4, STAGE_SLOTS = 1024 }; /* of fetch_begin and stage */
 enum { COLLECTIVES_ID = 128 }; /* bytes by which the ranks of a group find each other */
 
 struct device {

@@ -234,6 +234,12 @@ struct kernels {
      * *total += sum over the strip of g * s / scale, the gradient of the scale itself. */
     void (*contrastive_gradient)(struct device *d, real *g, double *total, const float *s, int64_t ld, const float *row_lse, const float *col_lse,
                                  int64_t rows, int64_t cols, int64_t diagonal, const float *log_scale, float weight);
+    /* Distillation: p, q the softmaxes of l = scale * s and of the teacher's exp(*teacher_log_scale) * t, by row and by column, both strips with leading
+     * dimension ld:  g (+)= weight * scale * (p_row + p_col - q_row - q_col),  *total += that of g * s / scale,
+     * *divergence += sum of q_row (ln q_row - ln p_row) + q_col (ln q_col - ln p_col). */
+    void (*distill_gradient)(struct device *d, real *g, double *total, double *divergence, const float *s, const float *t, int64_t ld, const float *row_lse,
+                             const float *col_lse, const float *teacher_row_lse, const float *teacher_col_lse, int64_t rows, int64_t cols,
+                             const float *log_scale, const float *teacher_log_scale, float weight, bool accumulate);
     /* Sums over rows i: loss[0] = row_lse + col_lse - 2 own,  hits[0] = count of own >= row_max - 1e-5 scale,  own = scale <x_i, y_i>. */
     void (*contrastive_loss)(struct device *d, double *loss, double *hits, const real *x, const real *y, const float *row_lse, const float *col_lse,
                              const float *row_max, int64_t rows, int64_t cols, const float *log_scale);

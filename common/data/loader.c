@@ -89,19 +89,20 @@ struct loader {
     pthread_t *threads;
 };
 
-static int caption(const struct loader_config *c, const struct record *r, uint64_t epoch, int64_t sample, int32_t *ids, struct error *error)
+static int caption(const struct loader_config *c, const struct record *r, struct batch *b, int64_t row, int64_t sample, struct error *error)
 {
     if (!r->caption_count) return error_set(error, ERROR_FAILED, "sample %ld has no caption", (long)sample);
     uint32_t which = 0;
     if (c->augmentation && r->caption_count > 1) {
-        struct rng rng = rng_open(c->seed, RNG_CAPTION, epoch, (uint64_t)sample);
+        struct rng rng = rng_open(c->seed, RNG_CAPTION, b->epochs[row], (uint64_t)sample);
         which = (uint32_t)rng_below(&rng, r->caption_count);
     }
     size_t len;
     const char *packed = record_caption(r, which, &len);
     char *text = mem_zalloc(len + 1, 1);
     memcpy(text, packed, len);
-    tokenizer_encode(c->tokenizer, text, ids, c->context);
+    tokenizer_encode(c->tokenizer, text, b->ids + row * c->context, c->context);
+    if (c->other.size) tokenizer_encode(c->tokenizer, text, b->other_ids + row * c->other.context, c->other.context);
     free(text);
     return 0;
 }
@@ -115,9 +116,14 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
     int pictures = media_pixels(&r, &c->media, b->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
     if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     b->starts[row + 1] = pictures;
+    if (c->other.size) {
+        pixels = b->other_pixels + row * collection_pictures(c->data, &c->media) * c->other.size * c->other.size * 3;
+        pictures = media_pixels(&r, &c->media, c->other.size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
+        if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
+    }
     b->labels[row] = r.label;
     b->samples[row] = sample;
-    return c->tokenizer ? caption(c, &r, b->epochs[row], sample, b->ids + row * c->context, error) : 0;
+    return c->tokenizer ? caption(c, &r, b, row, sample, error) : 0;
 }
 
 /* The sample, or in training one of its replacements. */
@@ -146,10 +152,14 @@ static void fill_row(struct loader *l, struct slot *s, int64_t row)
 static void settle(struct loader *l, struct batch *b)
 {
     int64_t room = collection_pictures(l->config.data, &l->config.media), picture = (int64_t)b->size * b->size * 3;
+    int64_t other = (int64_t)l->config.other.size * l->config.other.size * 3;
     b->starts[0] = 0;
     for (int64_t row = 0; row < b->count; row++) {
         int64_t count = b->starts[row + 1], at = b->starts[row];
-        if (at != row * room) memmove(b->pixels + at * picture, b->pixels + row * room * picture, (size_t)(count * picture));
+        if (at != row * room) {
+            memmove(b->pixels + at * picture, b->pixels + row * room * picture, (size_t)(count * picture));
+            if (other) memmove(b->other_pixels + at * other, b->other_pixels + row * room * other, (size_t)(count * other));
+        }
         b->starts[row + 1] = (int32_t)(at + count);
     }
     b->pictures = b->starts[b->count];
@@ -196,9 +206,21 @@ static void *work(void *argument)
     return NULL;
 }
 
-static size_t pixel_bytes(const struct loader_config *c)
+static size_t pixel_bytes(const struct loader_config *c, int size)
 {
-    return (size_t)(c->count_max * collection_pictures(c->data, &c->media)) * (size_t)c->size_max * (size_t)c->size_max * 3;
+    return (size_t)(c->count_max * collection_pictures(c->data, &c->media)) * (size_t)size * (size_t)size * 3;
+}
+
+static uint8_t *take_pixels(const struct loader_config *c, int size)
+{
+    size_t bytes = pixel_bytes(c, size);
+    return !size ? NULL : c->device ? c->device->kernels->host_map(c->device, bytes) : mem_alloc(bytes, 1);
+}
+
+static void free_pixels(const struct loader_config *c, uint8_t *pixels, int size)
+{
+    if (c->device && size) c->device->kernels->host_unmap(c->device, pixels, pixel_bytes(c, size));
+    else free(pixels);
 }
 
 struct loader *loader_open(const struct loader_config *config)
@@ -212,7 +234,9 @@ struct loader *loader_open(const struct loader_config *config)
     for (int64_t i = 0; i < l->slot_count; i++) {
         struct batch *b = &l->slots[i].batch;
         size_t rows = (size_t)config->count_max;
-        b->pixels = config->device ? config->device->kernels->host_map(config->device, pixel_bytes(config)) : mem_alloc(pixel_bytes(config), 1);
+        b->pixels = take_pixels(config, config->size_max);
+        b->other_pixels = take_pixels(config, config->other.size);
+        if (config->other.size) b->other_ids = mem_alloc(rows * (size_t)config->other.context, sizeof *b->other_ids);
         if (config->tokenizer) b->ids = mem_alloc(rows * (size_t)config->context, sizeof *b->ids);
         b->samples = mem_alloc(rows, sizeof *b->samples);
         b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
@@ -237,9 +261,10 @@ void loader_close(struct loader *l)
     for (int i = 0; i < l->config.threads; i++) pthread_join(l->threads[i], NULL);
     for (int64_t i = 0; i < l->slot_count; i++) {
         struct batch *b = &l->slots[i].batch;
-        if (l->config.device) l->config.device->kernels->host_unmap(l->config.device, b->pixels, pixel_bytes(&l->config));
-        else free(b->pixels);
+        free_pixels(&l->config, b->pixels, l->config.size_max);
+        free_pixels(&l->config, b->other_pixels, l->config.other.size);
         free(b->ids);
+        free(b->other_ids);
         free(b->samples);
         free(b->starts);
         free(b->epochs);

@@ -34,6 +34,8 @@ struct batch {
     int64_t pictures;  /* of all samples: one each, several of a video */
     uint8_t *pixels;   /* [pictures, size, size, 3] */
     int32_t *starts;   /* [count + 1] the first picture of each sample */
+    uint8_t *other_pixels; /* [pictures, other.size, other.size, 3], and */
+    int32_t *other_ids;    /* [count, other.context]: the same samples as another model takes them, NULL without one */
     int32_t *ids;      /* [count, context], or NULL when no tokens are wanted */
     int64_t *samples;  /* [count] which sample each row is */
     uint64_t *epochs;  /* [count] */
@@ -48,6 +50,10 @@ struct loader_config {
     int64_t context, batches, first;           /* batches [first, batches) are made */
     int64_t count_max;                         /* rows of the largest batch */
     int size_max;
+    struct {
+        int size;                              /* 0: there is none */
+        int64_t context;
+    } other;
     uint64_t seed;
     int threads, ahead, keep;                  /* ahead: batches in work; keep: batches handed out that stay valid (0: 1) */
     struct device *device;                     /* whose host memory pixels lie in, or NULL */

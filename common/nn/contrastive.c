@@ -6,27 +6,36 @@
 
 #include "base/check.h"
 
-static size_t feature_bytes(const struct contrastive *c, int64_t rows)
+static size_t feature_bytes(const struct contrastive *c, const struct similarity *m, int64_t rows)
 {
-    return (size_t)(rows * c->dim) * c->device->kernels->real_bytes;
+    return (size_t)(rows * m->dim) * c->device->kernels->real_bytes;
 }
 
+typedef void buffer_visit(struct device *d, void **block, size_t bytes);
+
 /* Every buffer with its size: walked to take and to give back. */
-static void each_buffer(struct contrastive *c, void (*visit)(struct device *d, void **block, size_t bytes))
+static void each_of(struct contrastive *c, struct similarity *m, buffer_visit *visit)
 {
     struct device *d = c->device;
-    int64_t global = c->block * c->slices, strip = c->rows * c->block;
-    bool ranks = c->comm->world->size > 1, narrow = d->kernels->real_bytes != sizeof(float);
-    visit(d, &c->visitor, ranks ? feature_bytes(c, c->block) : 0);
-    visit(d, (void **)&c->strip, (size_t)strip * sizeof(float));
-    visit(d, &c->strip_gradient, narrow ? (size_t)strip * d->kernels->real_bytes : 0);
-    visit(d, (void **)&c->row_max, (size_t)c->local * sizeof(float));
-    visit(d, (void **)&c->row_sum, (size_t)c->local * sizeof(float));
-    visit(d, (void **)&c->row_lse, (size_t)c->local * sizeof(float));
-    visit(d, (void **)&c->col_max, (size_t)(c->slices * global) * sizeof(float));
-    visit(d, (void **)&c->col_sum, (size_t)(c->slices * global) * sizeof(float));
-    visit(d, (void **)&c->col_lse, (size_t)global * sizeof(float));
-    visit(d, (void **)&c->tree, (size_t)(c->levels * c->block * c->dim) * sizeof(float));
+    int64_t global = c->block * c->slices;
+    if (!m->dim) return;
+    visit(d, &m->visitor, c->comm->world->size > 1 ? feature_bytes(c, m, c->block) : 0);
+    visit(d, (void **)&m->strip, (size_t)(c->rows * c->block) * sizeof(float));
+    visit(d, (void **)&m->row_max, (size_t)c->local * sizeof(float));
+    visit(d, (void **)&m->row_sum, (size_t)c->local * sizeof(float));
+    visit(d, (void **)&m->row_lse, (size_t)c->local * sizeof(float));
+    visit(d, (void **)&m->col_max, (size_t)(c->slices * global) * sizeof(float));
+    visit(d, (void **)&m->col_sum, (size_t)(c->slices * global) * sizeof(float));
+    visit(d, (void **)&m->col_lse, (size_t)global * sizeof(float));
+}
+
+static void each_buffer(struct contrastive *c, buffer_visit *visit)
+{
+    struct device *d = c->device;
+    bool narrow = d->kernels->real_bytes != sizeof(float);
+    each_of(c, &c->own, visit);
+    visit(d, &c->strip_gradient, narrow ? (size_t)(c->rows * c->block) * d->kernels->real_bytes : 0);
+    visit(d, (void **)&c->tree, (size_t)(c->levels * c->block * c->own.dim) * sizeof(float));
     visit(d, (void **)&c->parts, (size_t)(CONTRASTIVE_TOTALS * c->mine) * sizeof(double));
     visit(d, (void **)&c->totals, CONTRASTIVE_TOTALS * sizeof(double));
 }
@@ -49,43 +58,62 @@ void contrastive_open(struct contrastive *c, struct device *device, struct comm 
     int mine = slices / size;
     CHECK(mine >= 1 && mine * size == slices && (slices & (slices - 1)) == 0 && local % mine == 0,
           "%ld samples a rank in %d slices over %d ranks", (long)local, slices, size);
-    *c = (struct contrastive){.device = device, .comm = comm, .local = local, .dim = dim, .block = local / mine, .slices = slices,
+    *c = (struct contrastive){.device = device, .comm = comm, .local = local, .own.dim = dim, .block = local / mine, .slices = slices, .weight = 1,
                               .mine = mine, .first = comm->world->rank * mine, .rows = device->kernels->strip_rows, .levels = 2};
     while (1 << (c->levels - 2) < mine) c->levels++;
     if (c->rows > c->block) c->rows = c->block;
     each_buffer(c, take);
-    if (!c->strip_gradient) c->strip_gradient = c->strip;
+    if (!c->strip_gradient) c->strip_gradient = c->own.strip;
+}
+
+void contrastive_teach(struct contrastive *c, int64_t dim, double weight, double distill_weight, double teacher_scale)
+{
+    const struct kernels *k = c->device->kernels;
+    c->teacher.dim = dim;
+    c->weight = weight;
+    c->distill_weight = distill_weight;
+    each_of(c, &c->teacher, take);
+    c->teacher.log_scale = c->teacher_log_scale = k->map(c->device, sizeof(float));
+    k->fill(c->device, c->teacher_log_scale, (float)log(teacher_scale), 1);
+    /* both gradients are made of the same logits, so the first must not lie over them */
+    if (c->strip_gradient == c->own.strip) c->strip_gradient = k->map(c->device, (size_t)(c->rows * c->block) * sizeof(float));
 }
 
 void contrastive_close(struct contrastive *c)
 {
     if (!c->device) return;
-    if (c->strip_gradient == c->strip) c->strip_gradient = NULL;
+    if (c->strip_gradient == c->own.strip) c->strip_gradient = NULL;
+    else if (c->teacher.dim && c->device->kernels->real_bytes == sizeof(float)) {
+        c->device->kernels->unmap(c->device, c->strip_gradient, (size_t)(c->rows * c->block) * sizeof(float));
+        c->strip_gradient = NULL;
+    }
+    if (c->teacher.dim) c->device->kernels->unmap(c->device, c->teacher_log_scale, sizeof(float));
+    each_of(c, &c->teacher, give_back);
     each_buffer(c, give_back);
     *c = (struct contrastive){0};
 }
 
-static const void *row_of(const struct contrastive *c, const void *features, int64_t row)
+static const void *row_of(const struct contrastive *c, const struct similarity *m, const void *features, int64_t row)
 {
-    return (const char *)features + feature_bytes(c, row);
+    return (const char *)features + feature_bytes(c, m, row);
 }
 
 /* Text slice j to all ranks; returns where it lies. */
-static const void *visit(struct contrastive *c, const void *texts, int j)
+static const void *visit(struct contrastive *c, struct similarity *m, const void *texts, int j)
 {
     int owner = j / c->mine;
-    const void *own = row_of(c, texts, (j - owner * c->mine) * c->block);
+    const void *own = row_of(c, m, texts, (j - owner * c->mine) * c->block);
     if (c->comm->world->size == 1) return own;
-    size_t bytes = feature_bytes(c, c->block);
-    if (owner == c->comm->world->rank) c->device->kernels->copy(c->device, c->visitor, own, bytes);
-    comm_broadcast(c->comm, c->visitor, bytes, owner);
-    return c->visitor;
+    size_t bytes = feature_bytes(c, m, c->block);
+    if (owner == c->comm->world->rank) c->device->kernels->copy(c->device, m->visitor, own, bytes);
+    comm_broadcast(c->comm, m->visitor, bytes, owner);
+    return m->visitor;
 }
 
-static void logits(struct contrastive *c, const void *images, const void *texts, int64_t row, int64_t rows)
+static void logits(struct contrastive *c, struct similarity *m, const void *images, const void *texts, int64_t row, int64_t rows)
 {
-    c->device->kernels->matmul(c->device, c->strip, true, c->block, row_of(c, images, row), c->dim, false, texts, c->dim, false, rows,
-                               c->block, c->dim, false);
+    c->device->kernels->matmul(c->device, m->strip, true, c->block, row_of(c, m, images, row), m->dim, false, texts, m->dim, false, rows,
+                               c->block, m->dim, false);
 }
 
 static int64_t strip_rows(const struct contrastive *c, int64_t row, int64_t end)
@@ -94,65 +122,85 @@ static int64_t strip_rows(const struct contrastive *c, int64_t row, int64_t end)
 }
 
 /* lse of this rank's rows and of all columns; also the row maxima, for the accuracy. */
-static void statistics(struct contrastive *c, const void *images, const void *texts, const float *log_scale)
+static void statistics(struct contrastive *c, struct similarity *m, const void *images, const void *texts)
 {
     const struct kernels *k = c->device->kernels;
     int64_t block = c->block, global = block * c->slices;
     /* Column statistics of each local slice of rows, later joined with the other ranks' in slice order. */
-    float *my_max = c->col_max + c->first * global, *my_sum = c->col_sum + c->first * global;
+    float *my_max = m->col_max + c->first * global, *my_sum = m->col_sum + c->first * global;
     k->fill(c->device, my_max, -INFINITY, c->mine * global);
     k->fill(c->device, my_sum, 0, c->mine * global);
-    k->fill(c->device, c->row_max, -INFINITY, c->local);
-    k->fill(c->device, c->row_sum, 0, c->local);
+    k->fill(c->device, m->row_max, -INFINITY, c->local);
+    k->fill(c->device, m->row_sum, 0, c->local);
     for (int j = 0; j < c->slices; j++) {
-        const void *visitor = visit(c, texts, j);
+        const void *visitor = visit(c, m, texts, j);
         for (int a = 0; a < c->mine; a++)
             for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) {
                 int64_t rows = strip_rows(c, r, (a + 1) * block);
-                logits(c, images, visitor, r, rows);
-                k->softmax_stats(c->device, c->row_max + r, c->row_sum + r, my_max + a * global + j * block, my_sum + a * global + j * block,
-                                 c->strip, block, rows, block, log_scale);
+                logits(c, m, images, visitor, r, rows);
+                k->softmax_stats(c->device, m->row_max + r, m->row_sum + r, my_max + a * global + j * block, my_sum + a * global + j * block,
+                                 m->strip, block, rows, block, m->log_scale);
             }
     }
-    comm_gather(c->comm, c->col_max, (size_t)(c->mine * global) * sizeof(float));
-    comm_gather(c->comm, c->col_sum, (size_t)(c->mine * global) * sizeof(float));
-    k->merge_stats(c->device, c->col_lse, c->col_max, c->col_sum, c->slices, global);
-    k->merge_stats(c->device, c->row_lse, c->row_max, c->row_sum, 1, c->local);
+    comm_gather(c->comm, m->col_max, (size_t)(c->mine * global) * sizeof(float));
+    comm_gather(c->comm, m->col_sum, (size_t)(c->mine * global) * sizeof(float));
+    k->merge_stats(c->device, m->col_lse, m->col_max, m->col_sum, c->slices, global);
+    k->merge_stats(c->device, m->row_lse, m->row_max, m->row_sum, 1, c->local);
 }
 
 /* Pairwise sum of buffers as they arrive: the binary tree over slices, with one buffer a level. */
 static void tree_add(struct contrastive *c, int index)
 {
     /* level k + 1 holds a finished sum of 2^k slices when bit k of index is set; level 0 is the newcomer */
-    int64_t count = c->block * c->dim;
+    int64_t count = c->block * c->own.dim;
     int slot = 0;
     for (; index >> slot & 1; slot++) c->device->kernels->add(c->device, c->tree, c->tree + (slot + 1) * count, count);
     c->device->kernels->copy(c->device, c->tree + (slot + 1) * count, c->tree, (size_t)count * sizeof(float));
 }
 
-/* Gradients of one strip: by its images into d_images, by the visiting texts into the newcomer of the tree. */
-static void strip_gradients(struct contrastive *c, const void *images, const void *visitor, float *d_images, int j, int a, int64_t r,
-                            const float *log_scale)
+/* The texts of slice j, the student's and the teacher's. */
+struct visitors {
+    int j;
+    const void *texts, *teacher_texts;
+};
+
+/* Slopes of the losses by the logits of one strip, into strip_gradient. */
+static void strip_slopes(struct contrastive *c, const void *images, const struct visitors *v, int a, int64_t r)
 {
     const struct kernels *k = c->device->kernels;
-    int64_t block = c->block, dim = c->dim, rows = strip_rows(c, r, (a + 1) * block);
-    int64_t diagonal = c->first + a == j ? r - a * block : -(block + c->rows);
-    logits(c, images, visitor, r, rows);
-    k->contrastive_gradient(c->device, c->strip_gradient, c->parts + CONTRASTIVE_SCALE * c->mine + a, c->strip, block, c->row_lse + r,
-                            c->col_lse + j * block, rows, block, diagonal, log_scale, 1 / (2.f * (float)(block * c->slices)));
-    k->matmul(c->device, d_images + r * dim, true, dim, c->strip_gradient, block, false, visitor, dim, true, rows, dim, block, j > 0);
-    k->matmul(c->device, c->tree, true, dim, c->strip_gradient, block, true, row_of(c, images, r), dim, true, block, dim, rows, r > a * block);
+    int64_t block = c->block, rows = strip_rows(c, r, (a + 1) * block), diagonal = c->first + a == v->j ? r - a * block : -(block + c->rows);
+    double *to_scale = c->parts + CONTRASTIVE_SCALE * c->mine + a, share = 1 / (2. * (double)(block * c->slices));
+    struct similarity *own = &c->own, *teacher = &c->teacher;
+    logits(c, own, images, v->texts, r, rows);
+    if (c->weight > 0 || !teacher->dim)
+        k->contrastive_gradient(c->device, c->strip_gradient, to_scale, own->strip, block, own->row_lse + r, own->col_lse + v->j * block, rows, block, diagonal,
+                                own->log_scale, (float)(c->weight * share));
+    if (!teacher->dim) return;
+    logits(c, teacher, c->teacher_images, v->teacher_texts, r, rows);
+    k->distill_gradient(c->device, c->strip_gradient, to_scale, c->parts + CONTRASTIVE_DIVERGENCE * c->mine + a, own->strip, teacher->strip, block, own->row_lse + r,
+                        own->col_lse + v->j * block, teacher->row_lse + r, teacher->col_lse + v->j * block, rows, block, own->log_scale, teacher->log_scale,
+                        (float)(c->distill_weight * share), c->weight > 0);
 }
 
-static void gradients(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts, const float *log_scale)
+/* Gradients of one strip: by its images into d_images, by the visiting texts into the newcomer of the tree. */
+static void strip_gradients(struct contrastive *c, const void *images, const struct visitors *v, float *d_images, int a, int64_t r)
 {
     const struct kernels *k = c->device->kernels;
-    int64_t block = c->block, count = block * c->dim;
+    int64_t block = c->block, dim = c->own.dim, rows = strip_rows(c, r, (a + 1) * block);
+    strip_slopes(c, images, v, a, r);
+    k->matmul(c->device, d_images + r * dim, true, dim, c->strip_gradient, block, false, v->texts, dim, true, rows, dim, block, v->j > 0);
+    k->matmul(c->device, c->tree, true, dim, c->strip_gradient, block, true, row_of(c, &c->own, images, r), dim, true, block, dim, rows, r > a * block);
+}
+
+static void gradients(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts)
+{
+    const struct kernels *k = c->device->kernels;
+    int64_t block = c->block, count = block * c->own.dim;
     float *sum = c->tree + (c->levels - 1) * count;
     for (int j = 0; j < c->slices; j++) {
-        const void *visitor = visit(c, texts, j);
+        struct visitors v = {j, visit(c, &c->own, texts, j), c->teacher.dim ? visit(c, &c->teacher, c->teacher_texts, j) : NULL};
         for (int a = 0; a < c->mine; a++) {
-            for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) strip_gradients(c, images, visitor, d_images, j, a, r, log_scale);
+            for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) strip_gradients(c, images, &v, d_images, a, r);
             tree_add(c, a);
         }
         int owner = j / c->mine;
@@ -164,15 +212,18 @@ static void gradients(struct contrastive *c, const void *images, const void *tex
 void contrastive_run(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts, const float *log_scale)
 {
     const struct kernels *k = c->device->kernels;
-    statistics(c, images, texts, log_scale);
+    struct similarity *m = &c->own;
+    m->log_scale = log_scale;
+    statistics(c, m, images, texts);
+    if (c->teacher.dim && d_images) statistics(c, &c->teacher, c->teacher_images, c->teacher_texts);
     k->fill(c->device, (float *)(void *)c->parts, 0, 2 * CONTRASTIVE_TOTALS * c->mine); /* zero bits are 0. */
     for (int a = 0; a < c->mine; a++) {
         int64_t row = a * c->block;
-        k->contrastive_loss(c->device, c->parts + CONTRASTIVE_LOSS * c->mine + a, c->parts + CONTRASTIVE_HITS * c->mine + a, row_of(c, images, row),
-                            row_of(c, texts, row), c->row_lse + row, c->col_lse + (c->first + a) * c->block, c->row_max + row, c->block, c->dim,
+        k->contrastive_loss(c->device, c->parts + CONTRASTIVE_LOSS * c->mine + a, c->parts + CONTRASTIVE_HITS * c->mine + a, row_of(c, m, images, row),
+                            row_of(c, m, texts, row), m->row_lse + row, m->col_lse + (c->first + a) * c->block, m->row_max + row, c->block, m->dim,
                             log_scale);
     }
-    if (d_images) gradients(c, images, texts, d_images, d_texts, log_scale);
+    if (d_images) gradients(c, images, texts, d_images, d_texts);
     /* the same tree as everything else: pairs of slices, then ranks */
     for (int i = 0; i < CONTRASTIVE_TOTALS; i++) {
         k->tree_sum(c->device, c->parts + i * c->mine, c->mine);
@@ -184,6 +235,6 @@ void contrastive_run(struct contrastive *c, const void *images, const void *text
 struct contrastive_result contrastive_result(const struct contrastive *c, const double totals[CONTRASTIVE_TOTALS])
 {
     double global = (double)(c->block * c->slices);
-    return (struct contrastive_result){.loss = totals[CONTRASTIVE_LOSS] / (2 * global), .accuracy = totals[CONTRASTIVE_HITS] / global,
+    return (struct contrastive_result){.loss = totals[CONTRASTIVE_LOSS] / (2 * global), .divergence = totals[CONTRASTIVE_DIVERGENCE] / (2 * global), .accuracy = totals[CONTRASTIVE_HITS] / global,
                                        .logit_scale = totals[CONTRASTIVE_SCALE]};
 }

@@ -16,7 +16,8 @@ program() { # NAME CASE...: the test program runs, and has run these cases
 check cuda_ops program op/ops ops_cuda_fp32 ops_cuda_bf16
 check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cuda core_parity_no_class_token_cuda core_inference_cuda core_parity_bf16 \
     core_parity_bf16_recomputed
-check cuda_contrastive program property/contrastive contrastive_equals_full_matrix_at_14 contrastive_equals_full_matrix_at_100 contrastive_equals_full_matrix_at_1
+check cuda_contrastive program property/contrastive contrastive_equals_full_matrix_at_14 contrastive_equals_full_matrix_at_100 contrastive_equals_full_matrix_at_1 \
+    distillation_equals_full_matrix distillation_beside_contrastive
 
 "$BUILD"/test/make_pictures "$tmp/pictures" 40 || exit 1
 pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16 > /dev/null 2>&1

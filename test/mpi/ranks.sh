@@ -28,6 +28,17 @@ check weights_with_3_threads trained threads 1 --threads 3 --workers 3
 pe-trainer $common --name other --seed 1 > /dev/null 2>&1
 check weights_of_another_seed_differ status 1 same "$(weights base)" "$(weights other)"
 
+# Distillation: the teacher has another resolution and context; its similarities are what the student comes to have.
+teacher="--distill-model PE-Core-Tiny8-64 --distill-pretrained $tmp/logs/teacher/checkpoints/latest --distill-image-size 32 --aug none"
+pe-trainer --train-data "$tmp/data" --model PE-Core-Tiny8-64 --force-image-size 32 --global-batch-size 16 --steps 2 --threads 1 --logs "$tmp/logs" --name teacher > /dev/null 2>&1
+pe-trainer $common --mask-weight 0 $teacher --name student > "$tmp/student.log" 2>&1 || cat "$tmp/student.log"
+learned() { local n=$1; shift; ranks "$n" pe-trainer $common --mask-weight 0 $teacher --name "student$n" "$@" && same "$(weights student)" "$(weights "student$n")"; }
+check distilled_on_2_ranks learned 2 --grad-cache
+check distilled_on_4_ranks learned 4
+nearer() { sed -n 's/.*"distill_loss":\([0-9.e-]*\).*/\1/p' "$tmp/logs/student/metrics.jsonl" | awk 'NR == 1 { first = $1 } { last = $1 } END { print first, last; exit !(NR > 1 && last < first) }'; }
+check student_nears_its_teacher nearer
+check teacher_needs_weights says "give --distill-pretrained" pe-trainer $common --distill-model PE-Core-Tiny8-64 --name none
+
 model="--weights $tmp/logs/base/checkpoints/latest --model PE-Core-Test8-32 --threads 1"
 figures() { ranks "$1" pe-evaluator retrieval $model --data "$tmp/data" --batch-size "$2" --output "$tmp/r$1.json" && same "$tmp/r1.json" "$tmp/r$1.json"; }
 pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r1.json" > /dev/null 2>&1

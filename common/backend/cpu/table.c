@@ -86,6 +86,7 @@ const struct kernels CPU_TABLE = {
     .softmax_stats = softmax_stats,
     .merge_stats = merge_stats,
     .contrastive_gradient = contrastive_gradient,
+    .distill_gradient = distill_gradient,
     .contrastive_loss = contrastive_loss,
     .tree_sum = tree_sum,
     .scale_gradient = scale_gradient,

@@ -81,6 +81,45 @@ static void contrastive_gradient(struct device *d, real *g, double *total, const
     LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, total, each, rows, true);
 }
 
+/* A strip of the student's and the teacher's similarities with the sums of their softmaxes. */
+struct lesson {
+    const float *s, *t, *row_lse, *col_lse, *teacher_row_lse, *teacher_col_lse, *log_scale, *teacher_log_scale;
+    int64_t ld, cols;
+    float weight;
+    bool accumulate;
+};
+
+/* A block a row; each [2, rows]. */
+static __global__ void distill_kernel(real *g, double *each, struct lesson a)
+{
+    int64_t r = blockIdx.x;
+    float scale = expf(*a.log_scale), teacher_scale = expf(*a.teacher_log_scale);
+    double slopes = 0, divergence = 0;
+    for (int64_t i = threadIdx.x; i < a.cols; i += THREADS) {
+        float raw = a.s[r * a.ld + i], own = raw * scale, taught = a.t[r * a.ld + i] * teacher_scale;
+        float p = own - a.row_lse[r], q = taught - a.teacher_row_lse[r], p_col = own - a.col_lse[i], q_col = taught - a.teacher_col_lse[i];
+        float q_e = expf(q), q_col_e = expf(q_col), slope = (expf(p) + expf(p_col) - q_e - q_col_e) * a.weight;
+        slopes += (double)(slope * raw);
+        divergence += (double)(q_e * (q - p) + q_col_e * (q_col - p_col));
+        real *to = &g[r * a.ld + i];
+        from_float(to, slope * scale + (a.accumulate ? to_float(*to) : 0));
+    }
+    slopes = block_sum(slopes);
+    divergence = block_sum(divergence);
+    if (threadIdx.x == 0) each[r] = slopes, each[gridDim.x + r] = divergence;
+}
+
+static void distill_gradient(struct device *d, real *g, double *total, double *divergence, const float *s, const float *t, int64_t ld, const float *row_lse,
+                             const float *col_lse, const float *teacher_row_lse, const float *teacher_col_lse, int64_t rows, int64_t cols,
+                             const float *log_scale, const float *teacher_log_scale, float weight, bool accumulate)
+{
+    double *each = (double *)cuda_scratch(d, (size_t)(2 * rows) * sizeof *each);
+    struct lesson a = {s, t, row_lse, col_lse, teacher_row_lse, teacher_col_lse, log_scale, teacher_log_scale, ld, cols, weight, accumulate};
+    LAUNCH(d, distill_kernel, rows, THREADS, 0, g, each, a);
+    LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, total, each, rows, true);
+    LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, divergence, each + rows, rows, true);
+}
+
 /* each [2, rows]: loss and hit of every row, a warp a row. */
 static __global__ void loss_kernel(double *each, const real *x, const real *y, const float *row_lse, const float *col_lse, const float *row_max, int64_t rows,
                                    int64_t cols, const float *log_scale)

@@ -65,6 +65,7 @@ void CUDA_TABLE(struct kernels *k)
     k->softmax_stats = softmax_stats;
     k->merge_stats = merge_stats;
     k->contrastive_gradient = contrastive_gradient;
+    k->distill_gradient = distill_gradient;
     k->contrastive_loss = contrastive_loss;
     k->tree_sum = tree_sum;
     k->scale_gradient = scale_gradient;
