@@ -57,6 +57,19 @@ struct attention {
     real *d_q, *d_k, *d_v;
 };
 
+/* Attention of new rows to all that came before them in their sequences, whose keys and values lie in pages.  Row r is at place places[r] of a sequence
+ * that has pages tables[sequence_of[r] * table_pages + ...]; its own key and value are there already.  Inference only.
+ * A row's result does not depend on the other rows. */
+struct cached_attention {
+    int64_t rows, heads, kv_heads, head_dim;
+    const real *q; /* [rows, ld] heads first */
+    int64_t ld;
+    const real *keys, *values; /* [pages, page_rows, kv_heads * head_dim] */
+    int64_t page_rows, table_pages, longest; /* longest: places[r] + 1 at most */
+    const int32_t *tables, *sequence_of, *places;
+    real *o;       /* [rows, heads * head_dim] */
+};
+
 /* One update of a part of the flat parameter store (tensor/parameters.h), all tensors at once.  The store is cut into blocks of
  * SQUARE_BLOCK floats, none of which two parameters share; owner [count / SQUARE_BLOCK] is the parameter of each, -1 where nothing is to
  * be updated.  `clip` multiplies the gradients; 0 (the norm was not finite) leaves everything as it is. */
@@ -123,6 +136,13 @@ struct kernels {
     void (*matmul)(struct device *d, void *c, bool wide, int64_t ld_c, const real *a, int64_t ld_a, bool a_rows_k, const real *b,
                    int64_t ld_b, bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
 
+    /* Weights [out, in] in bfloat16 beside activations in float, for inference; NULL in a table that has nothing to gain by it.  packed: packed_bytes of
+     * memory, filled by rows; y = x w^T + residual (NULL: none; not y), x rounded to bfloat16; embed_packed as embed_forward without positions. */
+    size_t (*packed_bytes)(int64_t out, int64_t in);
+    void (*pack_rows)(void *packed, const float *rows, int64_t first, int64_t count, int64_t in);
+    void (*linear_packed)(struct device *d, real *y, const real *x, const void *packed, const real *residual, int64_t rows, int64_t in, int64_t out);
+    void (*embed_packed)(struct device *d, real *out, const void *table, const int32_t *ids, int64_t rows, int64_t width);
+
     /* --- rows --- */
 
     /* Layer norm: y = (x - mean) * rstd * scale + shift,  rstd = 1 / sqrt(variance + eps).  mean, rstd [rows] are written. */
@@ -140,6 +160,10 @@ struct kernels {
 
     void (*attention_forward)(struct device *d, const struct attention *a);
     void (*attention_backward)(struct device *d, const struct attention *a);
+
+    /* cache[slots[r]] = x[r] of width columns, x with leading dimension ld; and attention to it. */
+    void (*cache_store)(struct device *d, real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t rows, int64_t width);
+    void (*cached_attention)(struct device *d, const struct cached_attention *a);
 
     /* Rotate pairs (2i, 2i+1) of each head of x [rows, heads * head_dim] (leading dimension ld) in place:
      *   (a, b) -> (a cos - b sin, b cos + a sin);  inverse negates the sine.

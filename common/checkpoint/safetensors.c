@@ -98,6 +98,8 @@ void safetensors_close(struct safetensors *file)
     free(file->entries);
     free(file->path);
     fs_unmap(&file->map);
+    for (int64_t i = 0; i < file->more_count; i++) fs_unmap(&file->more[i]);
+    free(file->more);
     *file = (struct safetensors){0};
 }
 

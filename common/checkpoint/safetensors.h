@@ -24,8 +24,9 @@ struct safetensors_entry {
 
 struct safetensors {
     char *path;
-    struct fs_map map;
-    json_t *header;
+    struct fs_map map, *more; /* more [more_count]: of the other files of a model in parts */
+    int64_t more_count;
+    json_t *header;           /* of a model in parts: an array of headers */
     struct safetensors_entry *entries; /* in the order of the header */
     int64_t count;
 };

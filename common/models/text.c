@@ -55,7 +55,7 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void sort_rows(int32_t *order, const int32_t *ids, int64_t rows)
+void text_order(int32_t *order, const int32_t *ids, int64_t rows)
 {
     int64_t *keys = mem_alloc((size_t)rows, sizeof *keys);
     for (int64_t i = 0; i < rows; i++) keys[i] = (int64_t)ids[i] << 32 | i;
@@ -83,7 +83,7 @@ struct text_batch text_pack(struct arena *host, struct device *device, struct ar
     }
     b.starts[count] = (int32_t)b.rows;
     b.order = arena_take(host, (size_t)b.rows, sizeof *b.order);
-    sort_rows(b.order, b.ids, b.rows);
+    text_order(b.order, b.ids, b.rows);
     b.on_device.ids = device_bring(device, arena, b.ids, (size_t)b.rows * sizeof *b.ids);
     b.on_device.places = device_bring(device, arena, b.places, (size_t)b.rows * sizeof *b.places);
     b.on_device.order = device_bring(device, arena, b.order, (size_t)b.rows * sizeof *b.order);

@@ -31,6 +31,9 @@ struct text_batch {
 struct text_batch text_pack(struct arena *host, struct device *device, struct arena *arena, const int32_t *ids, int64_t count, int64_t context);
 size_t text_pack_bytes(int64_t count, int64_t context); /* of host memory, at most */
 
+/* order [rows]: the rows sorted by id, equal ids in order of rows, as op_embed wants it. */
+void text_order(int32_t *order, const int32_t *ids, int64_t rows);
+
 void text_register(struct text *x, struct parameters *p, const struct text_config *config, int64_t output);
 void text_free(struct text *x);
 void text_init(struct text *x, struct parameters *p, uint64_t seed); /* open_clip's initialisation */

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/tensors.h"
 
 /* How one PE parameter is stored elsewhere: as one tensor, its transpose, or split by rows into two. */
 struct place {
@@ -154,22 +154,13 @@ static int check_rest(const struct safetensors *file, const bool *used, struct e
 
 int weights_load(struct clip *clip, const char *path, bool vision_only, struct error *error)
 {
-    char *inside = NULL;
-    if (fs_is_folder(path)) {
-        inside = fs_join(path, "model.safetensors");
-        if (!fs_exists(inside)) {
-            free(inside);
-            inside = fs_join(path, "open_clip_model.safetensors");
-        }
-    }
     struct safetensors file;
-    int rc = safetensors_open(&file, inside ? inside : path, error);
-    free(inside);
-    if (rc < 0) return -1;
+    if (tensors_open(&file, path, error) < 0) return -1;
     const char *prefix;
     enum weights_naming naming = naming_of(&file, &prefix);
     bool vision_file = naming == WEIGHTS_TIMM || *prefix == '-';
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
+    int rc = 0;
     if (vision_file && !vision_only)
         rc = error_set(error, ERROR_FAILED, "%s: holds a vision tower only, this use needs the text tower too", file.path);
     for (int64_t i = 0; rc == 0 && i < clip->parameters.count; i++) {

@@ -1,4 +1,4 @@
-/* Weights of a PE model in and out of safetensors files, in the three namings in use:
+/* Weights of a PE model in and out of safetensors files (in: PyTorch's .pt as well, checkpoint/tensors.h), in the three namings in use:
  *
  *   PE           visual.conv1.weight ... transformer.resblocks.0 ... logit_scale      (Meta; our checkpoints)
  *   open_clip    visual.trunk.patch_embed.proj.weight ... text.transformer...         (timm/PE-Core-* on the HF hub)
@@ -13,7 +13,7 @@
 
 enum weights_naming { WEIGHTS_PE, WEIGHTS_OPEN_CLIP, WEIGHTS_TIMM };
 
-/* path: a .safetensors file, or a folder that holds model.safetensors or open_clip_model.safetensors.  A file without text tower
+/* path: as checkpoint/tensors.h.  A file without text tower
  * (timm, or PE vision only) is accepted when vision_only. */
 int weights_load(struct clip *clip, const char *path, bool vision_only, struct error *error);
 

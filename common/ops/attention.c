@@ -76,6 +76,40 @@ struct tensor *op_grouped_attention(struct tape *t, struct tensor *qkv, int64_t 
     return attention(t, qkv, NULL, &a);
 }
 
+struct cached {
+    int64_t heads, kv_heads, head_dim;
+    struct cache_layer layer;
+    struct cache_rows rows;
+};
+
+static void cached_forward(struct tape *t, struct call *c)
+{
+    const struct cached *a = c->attributes;
+    const struct kernels *k = t->device->kernels;
+    struct tensor *qkv = c->in[0];
+    int64_t width = a->kv_heads * a->head_dim;
+    void *key = columns_from(k->real_bytes, qkv->data, a->heads * a->head_dim);
+    k->cache_store(t->device, a->layer.keys, key, qkv->cols, a->rows.slots, qkv->rows, width);
+    k->cache_store(t->device, a->layer.values, columns_from(k->real_bytes, key, width), qkv->cols, a->rows.slots, qkv->rows, width);
+    struct cached_attention call = {.rows = qkv->rows, .heads = a->heads, .kv_heads = a->kv_heads, .head_dim = a->head_dim, .ld = qkv->cols,
+                                    .page_rows = a->layer.page_rows, .table_pages = a->rows.table_pages, .longest = a->rows.longest, .tables = a->rows.tables,
+                                    .sequence_of = a->rows.sequence_of, .places = a->rows.places};
+    call.q = qkv->data;
+    call.keys = a->layer.keys;
+    call.values = a->layer.values;
+    call.o = c->out->data;
+    k->cached_attention(t->device, &call);
+}
+
+static const struct op_def op_cached_def = {.name = "cached_attention", .forward = cached_forward};
+
+struct tensor *op_cached_attention(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads, struct cache_layer layer, struct cache_rows rows)
+{
+    struct cached a = {heads, kv_heads, qkv->cols / (heads + 2 * kv_heads), layer, rows};
+    struct tensor *in[OP_INPUTS] = {qkv};
+    return tape_apply(t, &op_cached_def, in, qkv->rows, heads * a.head_dim, &a, sizeof a);
+}
+
 struct rotation {
     int64_t heads, head_dim; /* the first heads of each row */
     const struct rotary_table *table;

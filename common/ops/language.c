@@ -1,4 +1,4 @@
-/* What language models are made of besides linear layers, norms and attention: the gated activation and the loss. */
+/* What language models are made of besides linear layers, norms and attention: the gated activation, the loss, the logits of the next token. */
 #include "base/check.h"
 #include "ops/ops.h"
 
@@ -95,4 +95,20 @@ struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, 
     struct loss a = {.targets = targets};
     struct tensor *in[OP_INPUTS] = {x, weight};
     return tape_apply(t, &op_loss_def, in, x->rows, 1, &a, sizeof a);
+}
+
+static void logits_forward(struct tape *t, struct call *c)
+{
+    struct tensor *x = c->in[0], *w = c->in[1];
+    if (w->packed) t->device->kernels->linear_packed(t->device, c->out->data, x->data, w->packed, NULL, x->rows, x->cols, w->rows);
+    else logits_of(t, c, c->out->data, 0, x->rows);
+}
+
+static const struct op_def op_logits_def = {.name = "logits", .wide = true, .forward = logits_forward};
+
+struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight)
+{
+    CHECK(x->cols == weight->cols, "logits: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols, (long)weight->rows, (long)weight->cols);
+    struct tensor *in[OP_INPUTS] = {x, weight};
+    return tape_apply(t, &op_logits_def, in, x->rows, weight->rows, "", 0);
 }

@@ -26,6 +26,10 @@ static void forward(struct tape *t, struct call *c)
     struct attributes *a = c->attributes;
     struct device *d = t->device;
     struct tensor *x = c->in[X];
+    if (c->in[WEIGHT]->packed) {
+        d->kernels->linear_packed(d, c->out->data, x->data, c->in[WEIGHT]->packed, c->in[RESIDUAL] ? c->in[RESIDUAL]->data : NULL, x->rows, x->cols, c->out->cols);
+        return;
+    }
     if (c->in[SCALE]) {
         a->mean = tape_take(t, x->rows);
         a->rstd = tape_take(t, x->rows);
@@ -76,6 +80,7 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct linear l)
     CHECK(!l.residual || (l.residual->rows == x->rows && l.residual->cols == out), "linear: residual [%ld, %ld]",
           (long)l.residual->rows, (long)l.residual->cols);
     CHECK(!l.norm_scale == !l.norm_shift && !(l.norm_scale && l.gelu_input), "linear: norm and GELU");
+    CHECK(!l.weight->packed || !(t->recording || l.bias || l.norm_scale || l.gelu_input || l.gelu_output), "linear: more than a product of packed weights");
     CHECK(!l.gelu_output || !l.residual, "linear: a residual and GELU output");
     struct attributes a = {.gelu = l.gelu_input, .gelu_output = l.gelu_output};
     if (l.gelu_input && x->notes) {

@@ -33,6 +33,9 @@ struct tensor *op_gate(struct tape *t, struct tensor *x);
 /* Cross entropy [n, 1], float: -ln softmax(x weight^T)[targets] of each row, x [n, width], weight [vocabulary, width]. */
 struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, const int32_t *targets);
 
+/* x weight^T [n, vocabulary], float; inference only. */
+struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight);
+
 /* Attention over packed sequences (backend/kernels.h).  Self-attention: qkv [n, 3 width] and kv NULL, q_start = k_start.
  * Cross-attention: q [nq, width], kv [nk, 2 width].  Result [n or nq, width]. */
 struct sequences {
@@ -45,6 +48,20 @@ struct tensor *op_attention(struct tape *t, struct tensor *q_or_qkv, struct tens
 
 /* Causal self-attention with fewer heads of k and v than of q (GQA): qkv [n, (heads + 2 kv_heads) head_dim] = q | k | v -> [n, heads head_dim]. */
 struct tensor *op_grouped_attention(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads, struct sequences s);
+
+/* The same for rows that go on where their sequences are: keys and values are put into a cache of pages (backend/kernels.h), then attended to.
+ * Inference only. */
+struct cache_layer {
+    void *keys, *values; /* [pages, page_rows, kv_heads * head_dim] real */
+    int64_t page_rows;
+};
+struct cache_rows {
+    const int32_t *slots;               /* [n] page * page_rows + row within it, where a row's key goes */
+    const int32_t *sequence_of, *places; /* [n] */
+    const int32_t *tables;              /* [sequences, table_pages] */
+    int64_t table_pages, longest;
+};
+struct tensor *op_cached_attention(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads, struct cache_layer layer, struct cache_rows rows);
 
 /* Rotate the q and k thirds of qkv [n, 3 width] in place; row r is at place r % tokens of cosine, sine [tokens, width/heads/2]. */
 struct rotary_table {

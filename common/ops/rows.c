@@ -80,6 +80,10 @@ struct embed {
 static void embed_forward(struct tape *t, struct call *c)
 {
     const struct embed *a = c->attributes;
+    if (c->in[0]->packed) {
+        t->device->kernels->embed_packed(t->device, c->out->data, c->in[0]->packed, a->ids, c->out->rows, c->out->cols);
+        return;
+    }
     t->device->kernels->embed_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, a->ids, a->places, c->out->rows,
                                       c->out->cols);
 }
@@ -100,6 +104,7 @@ static const struct op_def op_embed_def = {.name = "embed", .forward = embed_for
 struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
                         const int32_t *order, int64_t n)
 {
+    CHECK(!table->packed || (!positions && !t->recording), "embed: more than rows of a packed table");
     CHECK(!positions || table->cols == positions->cols, "embed: %ld and %ld columns", (long)table->cols, (long)positions->cols);
     struct embed a = {ids, places, order};
     struct tensor *in[OP_INPUTS] = {table, positions};

@@ -58,6 +58,24 @@ void parameters_allocate(struct parameters *p)
     }
 }
 
+void parameters_pack(struct parameters *p, const char *prefix, const struct device *device)
+{
+    p->packing = device->kernels;
+    CHECK(p->packing->packed_bytes && p->values, "%s packs no weights", device->kernels->name);
+    for (int64_t i = 0; i < p->count; i++) {
+        struct tensor *t = &p->list[i]->tensor;
+        if (p->list[i]->ndim == 2 && !strncmp(p->list[i]->name, prefix, strlen(prefix))) t->packed = mem_map(p->packing->packed_bytes(t->rows, t->cols), 1);
+    }
+}
+
+void parameters_set(const struct parameters *p, struct parameter *it, int64_t first, int64_t count, const float *rows)
+{
+    int64_t cols = it->tensor.cols;
+    CHECK(first >= 0 && first + count <= it->tensor.rows, "rows %ld to %ld of %s", (long)first, (long)(first + count), it->name);
+    if (it->tensor.packed) p->packing->pack_rows((void *)(uintptr_t)it->tensor.packed, rows, first, count, cols);
+    else memcpy(it->values + first * cols, rows, (size_t)(count * cols) * sizeof *rows);
+}
+
 static void point(struct tensor *t, const struct parameters *p, int64_t offset)
 {
     t->master = p->master + offset;
@@ -103,6 +121,8 @@ void parameters_free(struct parameters *p)
         k->unmap(p->device, p->gradients, (size_t)p->total * sizeof(float));
     }
     for (int64_t i = 0; i < p->count; i++) {
+        struct tensor *t = &p->list[i]->tensor;
+        if (t->packed) mem_unmap((void *)(uintptr_t)t->packed, p->packing->packed_bytes(t->rows, t->cols), 1);
         free(p->list[i]->name);
         free(p->list[i]);
     }

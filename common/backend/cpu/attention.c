@@ -102,6 +102,46 @@ static void attention_backward(struct device *d, const struct attention *a)
         for (int64_t i = 0; i < group; i++) attention_backward_head(d, a, task / a->kv_heads, task % a->kv_heads * group + i, i > 0);
 }
 
+static void cache_store(struct device *d, float *cache, const float *x, int64_t ld, const int32_t *slots, int64_t rows, int64_t width)
+{
+    (void)d;
+    for (int64_t r = 0; r < rows; r++) memcpy(cache + slots[r] * width, x + r * ld, (size_t)width * sizeof *x);
+}
+
+static const float *cached_row(const struct cached_attention *a, const float *cache, int64_t row, int64_t place)
+{
+    int64_t page = a->tables[a->sequence_of[row] * a->table_pages + place / a->page_rows];
+    return cache + (page * a->page_rows + place % a->page_rows) * a->kv_heads * a->head_dim;
+}
+
+/* The heads of one row that share a head of keys and values; scores [group, places]. */
+static void cached_heads(const struct cached_attention *a, int64_t row, int64_t kv_head, float *scores)
+{
+    int64_t group = a->heads / a->kv_heads, places = a->places[row] + 1, hd = a->head_dim;
+    const float *q = a->q + row * a->ld + kv_head * group * hd;
+    float *o = a->o + (row * a->heads + kv_head * group) * hd;
+    for (int64_t j = 0; j < places; j++) {
+        const float *key = cached_row(a, a->keys, row, j) + kv_head * hd;
+        for (int64_t g = 0; g < group; g++) scores[g * places + j] = dot(q + g * hd, key, hd);
+    }
+    for (int64_t g = 0; g < group; g++) softmax_row(scores + g * places, places, places, 1 / sqrtf((float)hd));
+    memset(o, 0, (size_t)(group * hd) * sizeof *o);
+    for (int64_t j = 0; j < places; j++) {
+        const float *value = cached_row(a, a->values, row, j) + kv_head * hd;
+        for (int64_t g = 0; g < group; g++) {
+            float p = scores[g * places + j];
+            for (int64_t i = 0; i < hd; i++) o[g * hd + i] += p * value[i];
+        }
+    }
+}
+
+static void cached_attention(struct device *d, const struct cached_attention *a)
+{
+    device_reserve(d, (size_t)(a->heads / a->kv_heads * a->longest));
+#pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
+    for (int64_t task = 0; task < a->rows * a->kv_heads; task++) cached_heads(a, task / a->kv_heads, task % a->kv_heads, d->extra[omp_get_thread_num()]);
+}
+
 static void rotary(struct device *d, float *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
                    const float *sine, int64_t tokens, const int32_t *places, bool inverse)
 {

@@ -13,6 +13,7 @@
 #include "backend/cpu/norm.c"
 #include "backend/cpu/linear.c"
 #include "backend/cpu/attention.c"
+#include "backend/cpu/packed.c"
 #include "backend/cpu/rows.c"
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/optimizer.c"
@@ -49,6 +50,12 @@ const struct kernels CPU_TABLE = {
     .norm_backward = norm_backward,
     .attention_forward = attention_forward,
     .attention_backward = attention_backward,
+    .cache_store = cache_store,
+    .cached_attention = cached_attention,
+    .packed_bytes = packed_bytes,
+    .pack_rows = pack_rows,
+    .linear_packed = linear_packed,
+    .embed_packed = embed_packed,
     .rotary = rotary,
     .branch_forward = branch_forward,
     .branch_backward = branch_backward,

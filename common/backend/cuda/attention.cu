@@ -252,3 +252,64 @@ static void attention_backward(struct device *d, const struct attention *a)
     LAUNCH(d, attention_dq_kernel, a->sequences * a->heads * by_query.q_blocks, ATTENTION_THREADS, shared, by_query, delta);
     LAUNCH(d, attention_dkv_kernel, a->sequences * a->kv_heads * by_key.q_blocks, ATTENTION_THREADS, shared, by_key, delta);
 }
+
+/* --- attention to cached keys and values --- */
+
+static __global__ void cache_store_kernel(real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t total, int64_t width)
+{
+    int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (at < total) cache[slots[at / width] * width + at % width] = x[at / width * ld + at % width];
+}
+
+static void cache_store(struct device *d, real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t rows, int64_t width)
+{
+    LAUNCH(d, cache_store_kernel, divide_up(rows * width, THREADS), THREADS, 0, cache, x, ld, slots, rows * width, width);
+}
+
+static __device__ int64_t cached_row(const struct cached_attention &a, int64_t row, int64_t place)
+{
+    int64_t page = a.tables[a.sequence_of[row] * a.table_pages + place / a.page_rows];
+    return (page * a.page_rows + place % a.page_rows) * a.kv_heads * a.head_dim;
+}
+
+/* A block a row and head: threads share the keys, then the columns of the output.  Shared: the query, and the scores of all places. */
+static __global__ void __launch_bounds__(ATTENTION_THREADS) cached_attention_kernel(struct cached_attention a, float scale)
+{
+    SHARED_FLOATS(shared);
+    int hd = (int)a.head_dim;
+    int64_t row = blockIdx.x / a.heads, head = blockIdx.x % a.heads, column = head / (a.heads / a.kv_heads) * hd, places = a.places[row] + 1;
+    const real *q = a.q + row * a.ld + head * hd;
+    float *query = shared, *scores = shared + hd, max = -INFINITY, sum = 0;
+    __shared__ float maxima[ATTENTION_WARPS], sums[ATTENTION_WARPS];
+    for (int i = threadIdx.x; i < hd; i += ATTENTION_THREADS) query[i] = to_float(q[i]) * scale;
+    __syncthreads();
+    for (int64_t j = threadIdx.x; j < places; j += ATTENTION_THREADS) {
+        const real *key = a.keys + cached_row(a, row, j) + column;
+        float s = 0;
+        for (int i = 0; i < hd; i++) s += query[i] * to_float(key[i]);
+        scores[j] = s;
+        max = fmaxf(max, s);
+    }
+    max = warp_max(max);
+    if (threadIdx.x % WARP == 0) maxima[threadIdx.x / WARP] = max;
+    __syncthreads();
+    for (int w = 0; w < ATTENTION_WARPS; w++) max = fmaxf(max, maxima[w]);
+    for (int64_t j = threadIdx.x; j < places; j += ATTENTION_THREADS) sum += scores[j] = expf(scores[j] - max);
+    sum = warp_sum(sum);
+    if (threadIdx.x % WARP == 0) sums[threadIdx.x / WARP] = sum;
+    __syncthreads();
+    sum = 0;
+    for (int w = 0; w < ATTENTION_WARPS; w++) sum += sums[w];
+    for (int i = threadIdx.x; i < hd; i += ATTENTION_THREADS) {
+        float o = 0;
+        for (int64_t j = 0; j < places; j++) o += scores[j] * to_float(a.values[cached_row(a, row, j) + column + i]);
+        from_float(&a.o[(row * a.heads + head) * hd + i], o / sum);
+    }
+}
+
+static void cached_attention(struct device *d, const struct cached_attention *a)
+{
+    size_t shared = (size_t)(a->head_dim + a->longest) * sizeof(float);
+    ALLOW_SHARED(cached_attention_kernel, shared);
+    LAUNCH(d, cached_attention_kernel, a->rows * a->heads, ATTENTION_THREADS, shared, *a, 1 / sqrtf((float)a->head_dim));
+}

@@ -28,6 +28,8 @@ void CUDA_TABLE(struct kernels *k)
     k->norm_backward = norm_backward;
     k->attention_forward = attention_forward;
     k->attention_backward = attention_backward;
+    k->cache_store = cache_store;
+    k->cached_attention = cached_attention;
     k->rotary = rotary;
     k->branch_forward = branch_forward;
     k->branch_backward = branch_backward;

@@ -1,0 +1,13 @@
+/* The tensors of a published model, in whatever files it comes:
+ *
+ *   FILE.safetensors | FILE.pt, FILE.pth (pytorch.h) | a folder with one of
+ *     model.safetensors, open_clip_model.safetensors, model.safetensors.index.json (parts), consolidated.safetensors, consolidated.pth, consolidated.00.pth */
+#ifndef CHECKPOINT_TENSORS_H
+#define CHECKPOINT_TENSORS_H
+
+#include "checkpoint/safetensors.h"
+
+/* All of them as one list: safetensors_find, _read and _close work on it. */
+int tensors_open(struct safetensors *file, const char *path, struct error *error);
+
+#endif

@@ -1,0 +1,40 @@
+/* Byte-level BPE of language models, from the files they are published with:
+ *
+ *   tokenizer.json    Hugging Face: vocabulary, merges, the pattern that cuts text into pieces, special tokens
+ *   tokenizer.model   Llama 3: "BASE64 RANK" a line, cut and special tokens as Llama 3 has them (perception_models plm/tokenizer.py)
+ *
+ * Text is cut into pieces by the pattern, each piece's bytes are merged pair by pair, the lowest rank first.  Text stays text: what looks like a special
+ * token in it is encoded as plain characters.  Special tokens are added by their ids (bpe_special). */
+#ifndef DATA_BPE_H
+#define DATA_BPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct bpe;
+
+/* path: one of the files above, or a folder that holds one.  Used read-only afterwards, by any number of threads. */
+int bpe_open(struct bpe **bpe, const char *path, struct error *error);
+/* The same from a file's bytes; `path` tells which of the two it is and names it in messages. */
+int bpe_parse(struct bpe **bpe, const char *path, const char *bytes, size_t len, struct error *error);
+void bpe_close(struct bpe *bpe);
+
+int64_t bpe_size(const struct bpe *bpe);                         /* ids are below this */
+int32_t bpe_special(const struct bpe *bpe, const char *content); /* -1 when there is no such token */
+
+struct tokens {
+    int32_t *ids;
+    int64_t count, cap;
+};
+void tokens_add(struct tokens *tokens, int32_t id);
+void tokens_free(struct tokens *tokens);
+
+/* Append the ids of text; damaged UTF-8 counts as U+FFFD. */
+void bpe_encode(const struct bpe *bpe, const char *text, size_t len, struct tokens *out);
+/* Append the bytes of ids; special tokens are left out. */
+void bpe_decode(const struct bpe *bpe, const int32_t *ids, int64_t count, struct str *out);
+
+#endif

@@ -1,0 +1,207 @@
+/* The decoder against transformers' Llama (test/golden/llama/, made by scripts/reference/llama.py): logits, loss and every gradient; the same weights from Hugging
+ * Face's files, in parts too, and Meta's; and generation from a cache against the whole pass. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/memory.h"
+#include "models/llama_files.h"
+#include "test/harness.h"
+
+struct golden {
+    struct llama_config config;
+    struct llama llama;
+    struct parameters parameters;
+    struct safetensors vectors;
+    struct device device;
+    struct tape tape;
+    struct arena host, there;
+    int32_t ids[256], starts[3];
+};
+
+static float *vector(struct golden *g, const char *name, int64_t *count)
+{
+    struct error error = {0};
+    const struct safetensors_entry *e = safetensors_find(&g->vectors, name);
+    if (!e) return NULL;
+    float *out = arena_take(&g->host, (size_t)e->count, sizeof *out);
+    safetensors_read(&g->vectors, e, 0, e->count, out, &error);
+    *count = e->count;
+    return out;
+}
+
+static int load(struct golden *g, const char *folder, const char *config, bool packed, struct error *error)
+{
+    char path[256];
+    struct safetensors file;
+    enum llama_naming naming;
+    snprintf(path, sizeof path, "test/golden/llama/%s/%s", folder, config);
+    json_t *root = json_read(path, error);
+    int rc = root ? llama_config_parse(&g->config, path, root, error) : -1;
+    json_decref(root);
+    if (rc < 0) return -1;
+    llama_register(&g->llama, &g->parameters, &g->config);
+    parameters_allocate(&g->parameters);
+    if (packed) parameters_pack(&g->parameters, "decoder.", &g->device);
+    snprintf(path, sizeof path, "test/golden/llama/%s", folder);
+    if (tensors_open(&file, path, error) < 0) return -1;
+    bool *used = mem_zalloc((size_t)file.count, sizeof *used);
+    rc = llama_naming_of(&file, &naming, error);
+    if (rc == 0) rc = llama_load(&g->llama, &g->parameters, &file, naming, used, error);
+    for (int64_t i = 0; rc == 0 && i < file.count; i++) EXPECT(used[i], "%s: %s was not used", folder, file.entries[i].name);
+    free(used);
+    safetensors_close(&file);
+    return rc;
+}
+
+static bool golden_open(struct golden *g, const char *folder, const char *config, bool packed)
+{
+    struct error error = {0};
+    memset(g, 0, sizeof *g);
+    arena_open(&g->host, (size_t)1 << 32);
+    int rc = device_open(&g->device, device_count() ? "cuda" : "cpu", "fp32", NULL, 2, 0, &error);
+    if (rc == 0) rc = load(g, folder, config, packed, &error);
+    if (rc == 0) rc = safetensors_open(&g->vectors, !strcmp(folder, "tied") ? "test/golden/llama/tied/vectors.safetensors" : "test/golden/llama/untied/vectors.safetensors", &error);
+    EXPECT(rc == 0, "%s", error.text);
+    if (rc < 0) return false;
+    parameters_place(&g->parameters, &g->device, !packed);
+    parameters_push(&g->parameters);
+    tape_init(&g->tape, &g->device);
+    device_arena_open(&g->device, &g->there, (size_t)1 << 32);
+    llama_reserve(&g->llama, &g->device, 128);
+    for (int i = 0; i < 2; i++) {
+        int64_t n = 0;
+        float *ids = vector(g, i ? "ids1" : "ids0", &n);
+        for (int64_t k = 0; k < n; k++) g->ids[g->starts[i] + k] = (int32_t)ids[k];
+        g->starts[i + 1] = g->starts[i] + (int32_t)n;
+    }
+    return true;
+}
+
+static void golden_close(struct golden *g)
+{
+    tape_free(&g->tape);
+    arena_close(&g->there);
+    llama_free(&g->llama, &g->device);
+    parameters_free(&g->parameters);
+    device_close(&g->device);
+    safetensors_close(&g->vectors);
+    arena_close(&g->host);
+}
+
+static const int32_t *bring(struct golden *g, const int32_t *host, int64_t n)
+{
+    return device_bring(&g->device, &g->there, host, (size_t)n * sizeof *host);
+}
+
+static void check_logits(struct golden *g, const char *what, double bound)
+{
+    int64_t rows = g->starts[2], vocabulary = g->config.vocab_size, n;
+    int32_t *all = arena_take(&g->host, (size_t)rows, sizeof *all);
+    float *got = arena_take(&g->host, (size_t)(rows * vocabulary), sizeof *got);
+    for (int32_t i = 0; i < rows; i++) all[i] = i;
+    tape_reset(&g->tape);
+    g->tape.recording = false;
+    struct llama_batch batch = llama_pack(&g->host, &g->device, &g->there, g->ids, g->starts, 2);
+    struct tensor *hidden = llama_forward(&g->tape, &g->llama, &batch);
+    struct tensor *logits = llama_logits(&g->tape, &g->llama, hidden, bring(g, all, rows), rows);
+    test_from_device(&g->device, got, logits->data, rows * vocabulary, true);
+    for (int i = 0; i < 2; i++) {
+        const float *want = vector(g, i ? "logits1" : "logits0", &n);
+        double gap = test_close(what, got + g->starts[i] * vocabulary, want, n, bound);
+        printf("  %s: logits of sequence %d within %.2g\n", what, i, gap);
+    }
+}
+
+/* Gradients under the reference's names: saved as if they were weights, then compared key by key. */
+static void compare_gradients(struct golden *g, double bound)
+{
+    struct error error = {0};
+    struct safetensors mine;
+    struct safetensors_writer w = {.fd = -1};
+    char *path = fs_join(test_folder(), "grads.safetensors");
+    g->device.kernels->download(&g->device, g->parameters.values, g->parameters.gradients, (size_t)g->parameters.total * sizeof(float));
+    llama_declare(&g->llama, &g->parameters, LLAMA_HF, &w);
+    int rc = safetensors_begin(&w, path, NULL, &error), compared = 0;
+    if (rc == 0) rc = llama_append(&g->llama, &g->parameters, LLAMA_HF, &w, &error);
+    if (rc == 0) rc = safetensors_finish(&w, NULL, &error);
+    if (rc == 0) rc = safetensors_open(&mine, path, &error);
+    EXPECT(rc == 0, "%s", error.text);
+    free(path);
+    if (rc < 0) return;
+    double worst = 0;
+    for (int64_t i = 0; i < mine.count; i++) {
+        char name[300];
+        int64_t n;
+        snprintf(name, sizeof name, "grad.%s", mine.entries[i].name);
+        float *want = vector(g, name, &n), *got = arena_take(&g->host, (size_t)mine.entries[i].count, sizeof *got);
+        EXPECT(want && n == mine.entries[i].count, "%s", name);
+        if (!want) continue;
+        safetensors_read(&mine, &mine.entries[i], 0, n, got, &error);
+        double gap = test_close(name, got, want, n, bound);
+        worst = gap > worst ? gap : worst;
+        compared++;
+    }
+    EXPECT(compared == (g->config.tied ? 20 : 21), "%d gradients", compared);
+    printf("  %d gradients, largest relative difference %.2g\n", compared, worst);
+    safetensors_close(&mine);
+}
+
+static void check_training(struct golden *g, bool recompute)
+{
+    int32_t rows[256], targets[256];
+    int64_t n = 0, one;
+    for (int s = 0; s < 2; s++)
+        for (int32_t r = g->starts[s]; r + 1 < g->starts[s + 1]; r++) rows[n] = r, targets[n++] = g->ids[r + 1];
+    tape_reset(&g->tape);
+    g->tape.recording = true;
+    g->tape.recompute = recompute;
+    parameters_aim(&g->parameters, g->parameters.gradients);
+    struct llama_batch batch = llama_pack(&g->host, &g->device, &g->there, g->ids, g->starts, 2);
+    struct tensor *hidden = llama_forward(&g->tape, &g->llama, &batch);
+    struct tensor *loss = llama_loss(&g->tape, &g->llama, hidden, bring(g, rows, n), bring(g, targets, n), n);
+    float each[256], seed[256];
+    double mean = 0;
+    test_from_device(&g->device, each, loss->data, n, true);
+    for (int64_t i = 0; i < n; i++) mean += (double)each[i] / (double)n, seed[i] = 1 / (float)n;
+    const float *want = vector(g, "loss", &one);
+    EXPECT(want && fabs(mean - (double)*want) < 1e-5 * mean, "loss %.8g, want %.8g", mean, want ? (double)*want : 0);
+    tape_seed(&g->tape, loss, (const float *)(const void *)bring(g, (const int32_t *)(const void *)seed, n));
+    tape_backward(&g->tape, 0, g->tape.segment_count);
+    parameters_settle(&g->parameters);
+    compare_gradients(g, 1e-4);
+}
+
+/* Once recorded, once recomputed; the comparison leaves gradients where weights were, so each starts anew. */
+static void parity(const char *folder, const char *config)
+{
+    for (int recompute = 0; recompute < 2; recompute++) {
+        struct golden g;
+        if (!golden_open(&g, folder, config, false)) return;
+        if (!recompute) check_logits(&g, folder, 1e-4);
+        if (strcmp(folder, "meta")) check_training(&g, recompute);
+        golden_close(&g);
+    }
+}
+
+static void tied(void) { parity("tied", "config.json"); }
+static void untied(void) { parity("untied", "config.json"); }
+static void meta(void) { parity("meta", "params.json"); }
+
+/* bfloat16 weights and inputs of products: 2^-9 each, grown by two layers of random weights that amplify rather than average. */
+static void packed(void)
+{
+    struct golden g;
+    if (device_count()) return;
+    if (!golden_open(&g, "untied", "config.json", true)) return;
+    check_logits(&g, "bf16 weights", 8e-2);
+    golden_close(&g);
+}
+
+int main(int argc, char **argv)
+{
+    return test_main(argc, argv, (struct test[]){{"llama_parity_scaled_rope_tied", tied}, {"llama_parity_in_parts_untied", untied}, {"llama_meta_pth", meta},
+                                                 {"llama_bf16_weights", packed}, {0}});
+}
