@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-enum rng_purpose { RNG_INIT = 1, RNG_ORDER, RNG_CAPTION, RNG_CROP, RNG_JITTER, RNG_MASK, RNG_TEST };
+enum rng_purpose { RNG_INIT = 1, RNG_ORDER, RNG_CAPTION, RNG_CROP, RNG_JITTER, RNG_MASK, RNG_TEST, RNG_SAMPLE, RNG_DROP };
 
 struct rng {
     uint32_t key[2], counter[4], block[4];

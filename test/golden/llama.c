@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "base/memory.h"
+#include "models/generate.h"
 #include "models/llama_files.h"
 #include "test/harness.h"
 
@@ -200,8 +201,94 @@ static void packed(void)
     golden_close(&g);
 }
 
+enum { PROMPTS = 7, MOST = 20 };
+
+/* Prompts that share beginnings of 0, 20 and 40 tokens with the first. */
+static int64_t make_prompt(const struct golden *g, int i, int32_t *ids)
+{
+    int64_t same = i % 3 * 20, n = 3 + i * 9;
+    for (int64_t k = 0; k < n; k++) ids[k] = k < same ? g->ids[k] : (g->ids[k % 60] + 11 * i + 1) % (int32_t)g->config.vocab_size;
+    return n;
+}
+
+/* All prompts through a generator; texts [PROMPTS][MOST + 1], -1 behind the last id. */
+static struct generator_figures generate_all(struct golden *g, struct generator_config config, double temperature, int32_t texts[PROMPTS][MOST + 1])
+{
+    struct error error = {0};
+    int32_t stop = 7, ids[128];
+    struct sampling sampling = {.temperature = temperature, .top_p = .9, .seed = 3, .most = MOST, .stops = &stop, .stop_count = 1};
+    struct generator *generator = generator_open(&g->llama, &g->device, &config, &sampling);
+    for (int i = 0; i < PROMPTS; i++) {
+        struct prompt prompt = {.ids = ids, .count = make_prompt(g, i, ids), .key = (uint64_t)i};
+        EXPECT(generator_submit(generator, &prompt, &error) == 0, "%s", error.text);
+    }
+    struct generated out;
+    int seen = 0;
+    while (generator_step(generator))
+        while (generator_take(generator, &out)) {
+            for (int64_t k = 0; k <= MOST; k++) texts[out.key][k] = k < out.count ? out.ids[k] : -1;
+            EXPECT(out.end == (out.count == MOST ? GENERATED_MOST : GENERATED_STOP), "prompt %d ends by %d after %ld", (int)out.key, out.end, (long)out.count);
+            free(out.ids);
+            seen++;
+        }
+    EXPECT(seen == PROMPTS && !generator_pending(generator), "%d of %d finished", seen, PROMPTS);
+    struct generator_figures f = generator_figures(generator);
+    generator_close(generator);
+    return f;
+}
+
+/* The likeliest next token by the whole pass over all that came before. */
+static int32_t next_by_whole_pass(struct golden *g, const int32_t *ids, int64_t n)
+{
+    int32_t starts[2] = {0, (int32_t)n}, last = (int32_t)n - 1, best = 0;
+    float logits[256];
+    tape_reset(&g->tape);
+    g->tape.recording = false;
+    struct llama_batch batch = llama_pack(&g->host, &g->device, &g->there, ids, starts, 1);
+    struct tensor *l = llama_logits(&g->tape, &g->llama, llama_forward(&g->tape, &g->llama, &batch), bring(g, &last, 1), 1);
+    test_from_device(&g->device, logits, l->data, g->config.vocab_size, true);
+    for (int32_t i = 1; i < g->config.vocab_size; i++)
+        if (logits[i] > logits[best]) best = i;
+    return best;
+}
+
+static void generation(bool packed)
+{
+    struct golden g;
+    static int32_t alone[PROMPTS][MOST + 1], together[PROMPTS][MOST + 1], drawn[PROMPTS][MOST + 1];
+    if (packed && device_count()) return;
+    if (!golden_open(&g, "tied", "config.json", packed)) return;
+    generate_all(&g, (struct generator_config){.sequences = 1, .rows = 1, .context = 100}, 0, alone);
+    int differ = 0;
+    for (int i = 0; i < PROMPTS; i++) {
+        int32_t ids[128];
+        int64_t n = make_prompt(&g, i, ids);
+        for (int k = 0; k < MOST && alone[i][k] >= 0; k++) {
+            EXPECT(next_by_whole_pass(&g, ids, n) == alone[i][k], "prompt %d, token %d", i, k);
+            ids[n++] = alone[i][k];
+        }
+    }
+    const struct generator_config shapes[] = {{3, 8, 100, 0}, {8, 8, 100, 0}, {8, 64, 100, 0}, {4, 200, 100, 256}};
+    for (int temperature = 0; temperature < 2; temperature++) {
+        if (temperature) generate_all(&g, (struct generator_config){.sequences = 1, .rows = 5, .context = 100}, 1.5, drawn);
+        for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+            struct generator_figures f = generate_all(&g, shapes[s], temperature * 1.5, together);
+            EXPECT(!memcmp(together, temperature ? drawn : alone, sizeof together), "other text from %ld sequences in passes of %ld rows", (long)shapes[s].sequences, (long)shapes[s].rows);
+            EXPECT(f.reused_rows + f.prompt_rows == 3 * PROMPTS + 9 * 21, "%ld + %ld rows of prompts", (long)f.reused_rows, (long)f.prompt_rows);
+            if (shapes[s].sequences == 3) EXPECT(f.reused_rows >= 16, "%ld rows reused", (long)f.reused_rows);
+        }
+    }
+    for (int i = 0; i < PROMPTS; i++) differ += memcmp(alone[i], drawn[i], sizeof alone[i]) != 0;
+    EXPECT(differ > 3, "only %d texts differ at temperature 1.5", differ);
+    golden_close(&g);
+}
+
+static void generated(void) { generation(false); }
+static void generated_packed(void) { generation(true); }
+
 int main(int argc, char **argv)
 {
     return test_main(argc, argv, (struct test[]){{"llama_parity_scaled_rope_tied", tied}, {"llama_parity_in_parts_untied", untied}, {"llama_meta_pth", meta},
-                                                 {"llama_bf16_weights", packed}, {0}});
+                                                 {"llama_bf16_weights", packed}, {"generation_same_in_any_batch", generated},
+                                                 {"generation_same_with_bf16_weights", generated_packed}, {0}});
 }
