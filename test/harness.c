@@ -121,3 +121,39 @@ void test_from_device(struct device *d, float *host, const void *there, int64_t 
         memcpy(host + i, &bits, sizeof bits);
     }
 }
+
+float *test_vector(struct arena *arena, const struct safetensors *vectors, const char *name, int64_t *count)
+{
+    struct error error = {0};
+    const struct safetensors_entry *e = safetensors_find(vectors, name);
+    if (!e) return NULL;
+    float *out = arena_take(arena, (size_t)e->count + 1, sizeof *out);
+    safetensors_read(vectors, e, 0, e->count, out, &error);
+    *count = e->count;
+    return out;
+}
+
+int test_gradients(struct arena *arena, const struct safetensors *vectors, const char *saved, double bound)
+{
+    struct error error = {0};
+    struct safetensors mine;
+    int rc = safetensors_open(&mine, saved, &error), compared = 0;
+    EXPECT(rc == 0, "%s", error.text);
+    if (rc < 0) return 0;
+    double worst = 0;
+    for (int64_t i = 0; i < mine.count; i++) {
+        char name[300];
+        int64_t n, have = 0;
+        snprintf(name, sizeof name, "grad.%s", mine.entries[i].name);
+        if (strlen(name) > 9 && !strcmp(name + strlen(name) - 9, "head.bias")) continue;
+        float *want = test_vector(arena, vectors, name, &n), *got = test_vector(arena, &mine, mine.entries[i].name, &have);
+        EXPECT(want && n == have, "%s", name);
+        if (!want || n != have) continue;
+        double gap = test_close(name, got, want, n, bound);
+        worst = gap > worst ? gap : worst;
+        compared++;
+    }
+    printf("  %d gradients, largest relative difference %.2g\n", compared, worst);
+    safetensors_close(&mine);
+    return compared;
+}

@@ -12,6 +12,8 @@
 
 #include "backend/device.h"
 #include "base/error.h"
+#include "base/memory.h"
+#include "checkpoint/safetensors.h"
 
 struct test {
     const char *name;
@@ -32,6 +34,11 @@ double test_close(const char *what, const float *a, const float *b, int64_t coun
 /* Floats on the device as `real`, or as they are when wide; and back.  to_device: caller unmaps count * element bytes. */
 void *test_to_device(struct device *device, const float *host, int64_t count, bool wide);
 void test_from_device(struct device *device, float *host, const void *there, int64_t count, bool wide);
+
+/* A tensor of golden vectors as floats in the arena; NULL when it is not there. */
+float *test_vector(struct arena *arena, const struct safetensors *vectors, const char *name, int64_t *count);
+/* Every tensor of the file `saved` (gradients written as if they were weights) against the vector "grad." + its name, but a zero head bias; how many. */
+int test_gradients(struct arena *arena, const struct safetensors *vectors, const char *saved, double bound);
 
 /* A fresh folder under the system's temporary folder, removed at exit; the string stays valid. */
 const char *test_folder(void);

@@ -2,6 +2,7 @@
 #include "data/resize.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,12 +17,25 @@ struct weights {
     int *first; /* [size] first input position */
     int *count; /* [size] number of inputs */
     int *value; /* [size, taps] fixed point */
+    bool cubic; /* some are negative: sums must be clipped */
 };
 
-static struct weights weigh(int input, double from, double to, int size)
+static double triangle(double x)
 {
-    double scale = (to - from) / size, filter = scale < 1 ? 1 : scale;
-    struct weights w = {.taps = (int)ceil(filter) * 2 + 1};
+    return x < 1 ? 1 - x : 0;
+}
+
+static double cubic(double x)
+{
+    const double a = -0.5;
+    if (x < 1) return ((a + 2) * x - (a + 3)) * x * x + 1;
+    return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
+}
+
+static struct weights weigh(bool is_cubic, int input, double from, double to, int size)
+{
+    double scale = (to - from) / size, stretch = scale < 1 ? 1 : scale, filter = is_cubic ? 2 * stretch : stretch;
+    struct weights w = {.taps = (int)ceil(filter) * 2 + 1, .cubic = is_cubic};
     w.first = mem_alloc((size_t)size, sizeof *w.first);
     w.count = mem_alloc((size_t)size, sizeof *w.count);
     w.value = mem_zalloc((size_t)size * (size_t)w.taps, sizeof *w.value);
@@ -32,13 +46,13 @@ static struct weights weigh(int input, double from, double to, int size)
         if (low < 0) low = 0;
         if (high > input) high = input;
         for (int x = low; x < high; x++) {
-            double distance = fabs((x - centre + 0.5) * (1 / filter));
-            k[x - low] = distance < 1 ? 1 - distance : 0;
+            double distance = fabs((x - centre + 0.5) * (1 / stretch));
+            k[x - low] = is_cubic ? cubic(distance) : triangle(distance);
             total += k[x - low];
         }
         for (int x = 0; x < high - low; x++) {
             double share = total != 0 ? k[x] / total : k[x];
-            w.value[i * w.taps + x] = (int)(0.5 + share * (1 << BITS));
+            w.value[i * w.taps + x] = (int)((share < 0 ? -0.5 : 0.5) + share * (1 << BITS));
         }
         w.first[i] = low;
         w.count[i] = high - low;
@@ -126,12 +140,21 @@ WIDE static void vertical(const uint8_t *rows, size_t stride, const int *k, int 
     }
 }
 
-void resize_box(const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width, int height)
+static void vertical_clipped(const uint8_t *rows, size_t stride, const int *k, int count, uint8_t *out, int bytes)
+{
+    for (int i = 0; i < bytes; i++) {
+        int sum = 1 << (BITS - 1);
+        for (int y = 0; y < count; y++) sum += rows[(size_t)y * stride + (size_t)i] * k[y];
+        out[i] = rounded(sum);
+    }
+}
+
+static void resample(bool is_cubic, const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width, int height)
 {
     CHECK(x0 >= 0 && y0 >= 0 && x1 <= image->width && y1 <= image->height && x0 < x1 && y0 < y1, "box %g %g %g %g of %d x %d", x0, y0, x1,
           y1, image->width, image->height);
     bool across = width != image->width || x0 != 0 || x1 != width, down = height != image->height || y0 != 0 || y1 != height;
-    struct weights wx = weigh(image->width, x0, x1, width), wy = weigh(image->height, y0, y1, height);
+    struct weights wx = weigh(is_cubic, image->width, x0, x1, width), wy = weigh(is_cubic, image->height, y0, y1, height);
     int first = down ? wy.first[0] : 0, last = down ? wy.first[height - 1] + wy.count[height - 1] : image->height;
     size_t stride = (size_t)width * 3, source = (size_t)image->width * 3;
     uint8_t *narrow = NULL;
@@ -139,18 +162,28 @@ void resize_box(const struct image *image, double x0, double y0, double x1, doub
     if (across) {
         narrow = mem_alloc((size_t)(last - first), stride);
         int y = first;
-        for (; y + ROWS <= last && y + ROWS < image->height; y += ROWS) /* the last row of the picture has no byte behind it */
+        for (; !is_cubic && y + ROWS <= last && y + ROWS < image->height; y += ROWS) /* the last row of the picture has no byte behind it */
             horizontal_rows(image->pixels + (size_t)y * source, source, &wx, narrow + (size_t)(y - first) * stride, stride, width);
         for (; y < last; y++) horizontal(image->pixels + (size_t)y * source, &wx, narrow + (size_t)(y - first) * stride, width);
         rows = narrow - (size_t)first * stride;
     }
     for (int y = 0; y < height; y++) {
         if (!down) memcpy(out + (size_t)y * stride, rows + (size_t)y * stride, stride);
-        else vertical(rows + (size_t)wy.first[y] * stride, stride, wy.value + y * wy.taps, wy.count[y], out + (size_t)y * stride, (int)stride);
+        else (is_cubic ? vertical_clipped : vertical)(rows + (size_t)wy.first[y] * stride, stride, wy.value + y * wy.taps, wy.count[y], out + (size_t)y * stride, (int)stride);
     }
     free(narrow);
     weights_free(&wx);
     weights_free(&wy);
+}
+
+void resize_box(const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width, int height)
+{
+    resample(false, image, x0, y0, x1, y1, out, width, height);
+}
+
+void resize_bicubic(const struct image *image, uint8_t *out, int width, int height)
+{
+    resample(true, image, 0, 0, image->width, image->height, out, width, height);
 }
 
 void resize_image(const struct image *image, uint8_t *out, int width, int height)

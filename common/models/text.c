@@ -19,7 +19,7 @@ void text_register(struct text *x, struct parameters *p, const struct text_confi
     for (int64_t i = 0; i < c->layers; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "transformer.resblocks.%ld", (long)i);
-        block_register(&x->blocks[i], p, prefix, c->width, c->heads, 4 * c->width);
+        block_register(&x->blocks[i], p, prefix, c->width, c->heads, 4 * c->width, false);
     }
     x->tokens = parameters_add(p, "token_embedding.weight", 2, (int64_t[]){c->vocab_size, c->width});
     register_pair(p, "", "ln_final", c->width, 0, &x->ln_final_weight, &x->ln_final_bias);
@@ -102,7 +102,7 @@ struct tensor *text_forward(struct tape *t, struct text *x, const struct text_ba
     tape_open_segment(t);
     struct tensor *h = tape_close_segment(t, NULL, op_embed(t, x->tokens, x->positions, b->on_device.ids, b->on_device.places, b->on_device.order, b->rows));
     struct sequences s = {b->count, b->on_device.starts, b->on_device.starts, b->longest, b->longest, false};
-    for (int64_t i = 0; i < x->config.layers; i++) h = block_forward(t, &x->blocks[i], h, s, true, NULL);
+    for (int64_t i = 0; i < x->config.layers; i++) h = block_forward(t, &x->blocks[i], h, s, true, NULL, NULL);
     tape_open_segment(t);
     struct tensor *end = op_norm(t, op_gather(t, h, b->on_device.ends, b->count), x->ln_final_weight, x->ln_final_bias);
     return tape_close_segment(t, h, op_normalize(t, op_project(t, end, x->projection)));

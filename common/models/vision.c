@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/str.h"
 #include "nn/init.h"
 
 void vision_register(struct vision *v, struct parameters *p, const struct vision_config *c, int64_t output)
@@ -21,8 +22,9 @@ void vision_register(struct vision *v, struct parameters *p, const struct vision
     for (int64_t i = 0; i < c->layers; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "visual.transformer.resblocks.%ld", (long)i);
-        block_register(&v->blocks[i], p, prefix, w, c->heads, c->mlp_width);
+        block_register(&v->blocks[i], p, prefix, w, c->heads, c->mlp_width, c->layer_scale > 0);
     }
+    if (c->pool == POOL_NONE) return;
     register_pair(p, "visual", "ln_post", w, 0, &v->ln_post_weight, &v->ln_post_bias);
     if (c->pool == POOL_ATTENTION) {
         struct tensor *in_weight, *in_bias;
@@ -66,6 +68,8 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
         if (!__builtin_strcmp(name, "visual.class_embedding") || !__builtin_strcmp(name, "visual.positional_embedding") ||
             !__builtin_strcmp(name, "visual.proj"))
             init_normal(it, seed, scale);
+        else if (str_ends_with(name, ".gamma"))
+            for (int64_t k = 0; k < it->tensor.cols; k++) it->values[k] = (float)v->config.layer_scale;
         else if (!__builtin_strcmp(name, "visual.attn_pool.probe")) init_normal(it, seed, 1);
         else init_by_name(it, p, seed);
     }
@@ -136,7 +140,7 @@ struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pi
     struct tensor *x = op_tokens(t, patches, v->class_token, v->positions, native, hidden, images);
     x = tape_close_segment(t, NULL, op_norm(t, x, v->ln_pre_weight, v->ln_pre_bias));
     struct sequences whole = {images, v->starts, v->starts, v->tokens, v->tokens, true};
-    for (int64_t i = 0; i < layers; i++) x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL);
+    for (int64_t i = 0; i < layers; i++) x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL, v->keep ? v->keep + i * 2 * images : NULL);
     return x;
 }
 

@@ -25,6 +25,7 @@ struct vision {
     size_t rope_bytes;
     int32_t *starts, *probes; /* row offsets of images, [images + 1] each, for `images`, on the device */
     int64_t images, tokens;
+    const float *keep;        /* [layers, 2, images] DropPath of the next pass, on the device until its backward pass is over; NULL: none */
 };
 
 /* Register parameters under "visual." in PE's order. */

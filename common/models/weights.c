@@ -20,7 +20,7 @@ static const char *const renames[][2] = {
     /* PE (below visual.)      timm */
     {"conv1.weight", "patch_embed.proj.weight"}, {"class_embedding", "cls_token"}, {"positional_embedding", "pos_embed"},
     {"ln_pre.", "norm_pre."},   {"ln_post.", "norm."},    {"transformer.resblocks.", "blocks."},
-    {".ln_1.", ".norm1."},      {".ln_2.", ".norm2."},    {".attn.in_proj_", ".attn.qkv."},
+    {".ls_1.gamma", ".gamma_1"}, {".ls_2.gamma", ".gamma_2"}, {".ln_1.", ".norm1."},      {".ln_2.", ".norm2."},    {".attn.in_proj_", ".attn.qkv."},
     {".attn.out_proj.", ".attn.proj."}, {".mlp.c_fc.", ".mlp.fc1."}, {".mlp.c_proj.", ".mlp.fc2."},
     {"attn_pool.probe", "attn_pool.latent"}, {"attn_pool.attn.out_proj.", "attn_pool.proj."},
     {"attn_pool.layernorm.", "attn_pool.norm."}, {"attn_pool.mlp.c_fc.", "attn_pool.mlp.fc1."},
@@ -35,7 +35,7 @@ static void replace(char *text, size_t size, const char *from, const char *to)
     snprintf(at, size - (size_t)(at - text), "%s%s", to, tail);
 }
 
-static struct place place_of(const char *name, enum weights_naming naming)
+static struct place place_of(const char *name, enum weights_naming naming, const char *prefix)
 {
     struct place place = {.parts = 1};
     bool vision = str_starts_with(name, "visual.");
@@ -47,7 +47,7 @@ static struct place place_of(const char *name, enum weights_naming naming)
         snprintf(place.name[0], 512, "text.%s", name);
         return place;
     }
-    const char *prefix = naming == WEIGHTS_OPEN_CLIP ? "visual.trunk." : "";
+    if (!prefix) prefix = naming == WEIGHTS_OPEN_CLIP ? "visual.trunk." : "";
     char inner[256];
     snprintf(inner, sizeof inner, "%s", name + strlen("visual."));
     if (str_starts_with(inner, "attn_pool.attn.in_proj_")) {
@@ -107,24 +107,23 @@ static int shape_check(const struct safetensors *file, const struct safetensors_
     return -1;
 }
 
-static int load_one(const struct safetensors *file, const struct parameter *p, enum weights_naming naming, const char *prefix,
-                    bool *used, struct error *error)
+static int load_place(const struct safetensors *file, const struct parameter *p, const struct place *place, const char *prefix,
+                      bool *used, struct error *error)
 {
-    struct place place = place_of(p->name, naming);
     float *out = p->values;
-    for (int part = 0; part < place.parts; part++) {
+    for (int part = 0; part < place->parts; part++) {
         char key[300];
-        if (*prefix == '-') snprintf(key, sizeof key, "%s", place.name[part] + strlen("visual."));
-        else snprintf(key, sizeof key, "%s%s", prefix, place.name[part]);
+        if (*prefix == '-') snprintf(key, sizeof key, "%.290s", place->name[part] + strlen("visual."));
+        else snprintf(key, sizeof key, "%s%.270s", prefix, place->name[part]);
         const struct safetensors_entry *e = safetensors_find(file, key);
         if (!e) return error_set(error, ERROR_FAILED, "%s: tensor %s is missing", file->path, key);
-        int64_t rows = place.parts == 1 ? 0 : part ? p->shape[0] / 3 * 2 : p->shape[0] / 3;
-        if (shape_check(file, e, p, place.transposed, rows, error) < 0) return -1;
+        int64_t rows = place->parts == 1 ? 0 : part ? p->shape[0] / 3 * 2 : p->shape[0] / 3;
+        if (shape_check(file, e, p, place->transposed, rows, error) < 0) return -1;
         if (safetensors_read(file, e, 0, e->count, out, error) < 0) return -1;
         used[e - file->entries] = true;
         out += e->count;
     }
-    if (!place.transposed) return 0;
+    if (!place->transposed) return 0;
     int64_t rows = p->tensor.rows, cols = p->tensor.cols; /* file: [cols, rows] */
     float *copy = mem_alloc((size_t)(rows * cols), sizeof *copy);
     memcpy(copy, p->values, (size_t)(rows * cols) * sizeof *copy);
@@ -166,7 +165,8 @@ int weights_load(struct clip *clip, const char *path, bool vision_only, struct e
     for (int64_t i = 0; rc == 0 && i < clip->parameters.count; i++) {
         const struct parameter *p = clip->parameters.list[i];
         if (vision_file && !str_starts_with(p->name, "visual.")) continue;
-        rc = load_one(&file, p, naming, prefix, used, error);
+        struct place place = place_of(p->name, naming, NULL);
+        rc = load_place(&file, p, &place, prefix, used, error);
     }
     if (rc == 0) rc = check_rest(&file, used, error);
     free(used);
@@ -213,7 +213,7 @@ int weights_save(const struct clip *clip, const char *path, enum weights_naming 
     const char *bias = naming == WEIGHTS_PE ? NULL : naming == WEIGHTS_TIMM ? "head.bias" : "visual.trunk.head.bias";
     for (int64_t i = 0; i < all->count; i++) {
         if (naming == WEIGHTS_TIMM && !str_starts_with(all->list[i]->name, "visual.")) continue;
-        places[i] = place_of(all->list[i]->name, naming);
+        places[i] = place_of(all->list[i]->name, naming, NULL);
         declare(&w, all->list[i], &places[i], naming);
     }
     if (bias) safetensors_declare(&w, bias, 1, &clip->config.embed_dim);
@@ -230,24 +230,88 @@ int weights_save(const struct clip *clip, const char *path, enum weights_naming 
     return rc;
 }
 
+/* Towers that timm has, by what tells them apart. */
+static const struct {
+    const char *name;
+    int64_t patch, width, layers, heads, mlp;
+    bool class_token, pooled;
+} known[] = {{"vit_pe_core_tiny_patch16_384", 16, 192, 12, 3, 768, true, true},
+             {"vit_pe_core_small_patch16_384", 16, 384, 12, 6, 1536, true, true},
+             {"vit_pe_core_base_patch16_224", 16, 768, 12, 12, 3072, true, true},
+             {"vit_pe_core_large_patch14_336", 14, 1024, 24, 16, 4096, true, true},
+             {"vit_pe_core_gigantic_patch14_448", 14, 1536, 50, 16, 8960, false, true},
+             {"vit_pe_lang_large_patch14_448", 14, 1024, 23, 16, 4096, true, false},
+             {"vit_pe_lang_gigantic_patch14_448", 14, 1536, 47, 16, 8960, false, false}};
+
 /* The architecture timm knows this vision tower under, NULL when it has none of this shape. */
 static const char *timm_name(const struct vision_config *v)
 {
-    static const struct {
-        const char *name;
-        int64_t patch, width, layers, mlp;
-        bool class_token;
-    } known[] = {{"vit_pe_core_tiny_patch16_384", 16, 192, 12, 768, true},
-                 {"vit_pe_core_small_patch16_384", 16, 384, 12, 1536, true},
-                 {"vit_pe_core_base_patch16_224", 16, 768, 12, 3072, true},
-                 {"vit_pe_core_large_patch14_336", 14, 1024, 24, 4096, true},
-                 {"vit_pe_core_gigantic_patch14_448", 14, 1536, 50, 8960, false}};
     if (v->pool != POOL_ATTENTION || !v->rope) return NULL;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].patch == v->patch_size && known[i].width == v->width && known[i].layers == v->layers &&
+        if (known[i].pooled && known[i].patch == v->patch_size && known[i].width == v->width && known[i].layers == v->layers &&
             known[i].mlp == v->mlp_width && known[i].class_token == v->class_token)
             return known[i].name;
     return NULL;
+}
+
+int weights_timm_shape(const char *name, struct vision_config *c)
+{
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        size_t len = strlen(known[i].name);
+        if (strncmp(name, known[i].name, len) || (name[len] && name[len] != '.')) continue;
+        *c = (struct vision_config){.patch_size = known[i].patch, .width = known[i].width, .layers = known[i].layers, .heads = known[i].heads, .mlp_width = known[i].mlp,
+                                    .class_token = known[i].class_token, .rope = true, .pool = POOL_NONE, .pool_heads = 8};
+        return 0;
+    }
+    return -1;
+}
+
+const char *weights_timm_base(const struct vision_config *c)
+{
+    return c->class_token ? "vit_pe_core_large_patch14_336" : "vit_pe_core_gigantic_patch14_448";
+}
+
+static bool is_vision(const struct parameter *p)
+{
+    return str_starts_with(p->name, "visual.");
+}
+
+/* A tensor of a larger model's tower: PE's names lose their own prefix. */
+static struct place place_inside(const struct parameter *p, enum weights_naming naming, const char *prefix)
+{
+    if (naming != WEIGHTS_PE) return place_of(p->name, naming, prefix);
+    struct place place = {.parts = 1};
+    snprintf(place.name[0], sizeof place.name[0], "%s%s", prefix, p->name + strlen("visual."));
+    return place;
+}
+
+int weights_load_vision(const struct parameters *p, const struct safetensors *file, enum weights_naming naming, const char *prefix, bool *used, struct error *error)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        if (!is_vision(p->list[i])) continue;
+        struct place place = place_inside(p->list[i], naming, prefix);
+        if (load_place(file, p->list[i], &place, "", used, error) < 0) return -1;
+    }
+    return 0;
+}
+
+void weights_declare_vision(const struct parameters *p, enum weights_naming naming, const char *prefix, struct safetensors_writer *w)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        if (!is_vision(p->list[i])) continue;
+        struct place place = place_inside(p->list[i], naming, prefix);
+        declare(w, p->list[i], &place, naming);
+    }
+}
+
+int weights_append_vision(const struct parameters *p, enum weights_naming naming, struct safetensors_writer *w, struct error *error)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        if (!is_vision(p->list[i])) continue;
+        struct place place = place_inside(p->list[i], naming, "");
+        if (save_one(w, p->list[i], &place, error) < 0) return -1;
+    }
+    return 0;
 }
 
 int weights_save_config(const struct clip *clip, const char *folder, struct error *error)

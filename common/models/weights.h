@@ -9,6 +9,7 @@
 #ifndef MODELS_WEIGHTS_H
 #define MODELS_WEIGHTS_H
 
+#include "checkpoint/safetensors.h"
 #include "models/clip.h"
 
 enum weights_naming { WEIGHTS_PE, WEIGHTS_OPEN_CLIP, WEIGHTS_TIMM };
@@ -16,6 +17,17 @@ enum weights_naming { WEIGHTS_PE, WEIGHTS_OPEN_CLIP, WEIGHTS_TIMM };
 /* path: as checkpoint/tensors.h.  A file without text tower
  * (timm, or PE vision only) is accepted when vision_only. */
 int weights_load(struct clip *clip, const char *path, bool vision_only, struct error *error);
+
+/* The vision tower of a larger model: parameters under "visual." from tensors named `prefix` + timm's names (naming WEIGHTS_TIMM), or PE's without "visual."
+ * (WEIGHTS_PE).  used [file->count] marks those taken.  declare and append as models/llama_files.h. */
+int weights_load_vision(const struct parameters *p, const struct safetensors *file, enum weights_naming naming, const char *prefix, bool *used, struct error *error);
+void weights_declare_vision(const struct parameters *p, enum weights_naming naming, const char *prefix, struct safetensors_writer *writer);
+int weights_append_vision(const struct parameters *p, enum weights_naming naming, struct safetensors_writer *writer, struct error *error);
+
+/* The shape timm knows under this name, apart from image size; -1 when we do not. */
+int weights_timm_shape(const char *name, struct vision_config *config);
+/* And the name of the shape that is nearest to a config's: the same class token. */
+const char *weights_timm_base(const struct vision_config *config);
 
 /* Write all parameters; *checksum may be NULL. */
 int weights_save(const struct clip *clip, const char *path, enum weights_naming naming, uint64_t *checksum, struct error *error);

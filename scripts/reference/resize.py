@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden resizes: PIL's BILINEAR of a picture, whole and by box.   scripts/reference/resize.py test/golden/resize   (needs Pillow, numpy)
+"""Golden resizes: PIL's BILINEAR of a picture, whole and by box, and its BICUBIC, whole (bicubic.bin, the first seven cases).   scripts/reference/resize.py test/golden/resize   (needs Pillow, numpy)
 
 Writes source.png, cases.txt (WIDTH HEIGHT X0 Y0 X1 Y1 a line) and outputs.bin: the RGB bytes of all cases one behind the other.
 """
@@ -19,3 +19,6 @@ with open(os.path.join(folder, "cases.txt"), "w") as text, open(os.path.join(fol
     for w, h, *box in cases:
         print(w, h, *box, file=text)
         out.write(np.asarray(image.resize((w, h), Image.BILINEAR, box=box)).tobytes())
+with open(os.path.join(folder, "bicubic.bin"), "wb") as out:
+    for w, h, *_ in cases[:7]:
+        out.write(np.asarray(image.resize((w, h), Image.BICUBIC)).tobytes())

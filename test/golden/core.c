@@ -27,13 +27,7 @@ struct golden {
 
 static float *vector(struct golden *g, const char *name, int64_t *count)
 {
-    struct error error = {0};
-    const struct safetensors_entry *e = safetensors_find(&g->vectors, name);
-    if (!e) return NULL;
-    float *out = arena_take(&g->arena, (size_t)e->count, sizeof *out);
-    safetensors_read(&g->vectors, e, 0, e->count, out, &error);
-    *count = e->count;
-    return out;
+    return test_vector(&g->arena, &g->vectors, name, count);
 }
 
 static bool golden_open(struct golden *g, const char *name, const char *precision)
@@ -82,30 +76,9 @@ static void compare_gradients(struct golden *g, double bound)
     struct parameters *p = &g->clip.parameters;
     g->device.kernels->download(&g->device, p->values, p->gradients, (size_t)p->total * sizeof(float));
     char *path = fs_join(test_folder(), "grads.safetensors");
-    struct safetensors mine;
-    int rc = weights_save(&g->clip, path, WEIGHTS_OPEN_CLIP, NULL, &error);
-    if (rc == 0) rc = safetensors_open(&mine, path, &error);
-    EXPECT(rc == 0, "%s", error.text);
+    EXPECT(weights_save(&g->clip, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0, "%s", error.text);
+    test_gradients(&g->arena, &g->vectors, path, bound);
     free(path);
-    if (rc < 0) return;
-    double worst = 0;
-    int compared = 0;
-    for (int64_t i = 0; i < mine.count; i++) {
-        char name[300];
-        int64_t n;
-        snprintf(name, sizeof name, "grad.%s", mine.entries[i].name);
-        if (str_ends_with(name, "head.bias")) continue;
-        float *want = vector(g, name, &n);
-        EXPECT(want && n == mine.entries[i].count, "%s", name);
-        if (!want) continue;
-        float *got = arena_take(&g->arena, (size_t)n, sizeof *got);
-        safetensors_read(&mine, &mine.entries[i], 0, n, got, &error);
-        double gap = test_close(name, got, want, n, bound);
-        worst = gap > worst ? gap : worst;
-        compared++;
-    }
-    printf("  %d gradients, largest relative difference %.2g\n", compared, worst);
-    safetensors_close(&mine);
 }
 
 static double compare(struct golden *g, const char *name, const void *there, double bound)

@@ -45,25 +45,26 @@ static void tokens(int context)
 static void tokens_32(void) { tokens(32); }
 static void tokens_72(void) { tokens(72); }
 
-static void resize(void)
+static void resize_with(const char *outputs, bool cubic)
 {
     struct error error = {0};
     char *png, *text, *wanted;
     size_t len, all;
     struct image image;
     if (fs_read("test/golden/resize/source.png", &png, &len, &error) < 0 || image_decode((uint8_t *)png, len, 1 << 20, &image, &error) < 0 ||
-        fs_read("test/golden/resize/cases.txt", &text, &len, &error) < 0 || fs_read("test/golden/resize/outputs.bin", &wanted, &all, &error) < 0) {
+        fs_read("test/golden/resize/cases.txt", &text, &len, &error) < 0 || fs_read(outputs, &wanted, &all, &error) < 0) {
         EXPECT(0, "%s", error.text);
         return;
     }
     size_t at = 0;
-    for (char *line = text; *line; line = strchr(line, '\n') + 1) {
+    for (char *line = text; *line && at < all; line = strchr(line, '\n') + 1) {
         int w, h;
         double b[4];
         if (sscanf(line, "%d %d %lf %lf %lf %lf", &w, &h, b, b + 1, b + 2, b + 3) != 6) break;
         size_t bytes = (size_t)w * (size_t)h * 3;
         uint8_t *out = malloc(bytes);
-        resize_box(&image, b[0], b[1], b[2], b[3], out, w, h);
+        if (cubic) resize_bicubic(&image, out, w, h);
+        else resize_box(&image, b[0], b[1], b[2], b[3], out, w, h);
         EXPECT(at + bytes <= all && !memcmp(out, wanted + at, bytes), "%d x %d from %g %g %g %g", w, h, b[0], b[1], b[2], b[3]);
         at += bytes;
         free(out);
@@ -75,7 +76,10 @@ static void resize(void)
     free(wanted);
 }
 
+static void resize(void) { resize_with("test/golden/resize/outputs.bin", false); }
+static void bicubic(void) { resize_with("test/golden/resize/bicubic.bin", true); }
+
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"tokens_32", tokens_32}, {"tokens_72", tokens_72}, {"resize_equals_pil", resize}, {0}});
+    return test_main(argc, argv, (struct test[]){{"tokens_32", tokens_32}, {"tokens_72", tokens_72}, {"resize_equals_pil", resize}, {"bicubic_equals_pil", bicubic}, {0}});
 }

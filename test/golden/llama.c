@@ -24,13 +24,7 @@ struct golden {
 
 static float *vector(struct golden *g, const char *name, int64_t *count)
 {
-    struct error error = {0};
-    const struct safetensors_entry *e = safetensors_find(&g->vectors, name);
-    if (!e) return NULL;
-    float *out = arena_take(&g->host, (size_t)e->count, sizeof *out);
-    safetensors_read(&g->vectors, e, 0, e->count, out, &error);
-    *count = e->count;
-    return out;
+    return test_vector(&g->host, &g->vectors, name, count);
 }
 
 static int load(struct golden *g, const char *folder, const char *config, bool packed, struct error *error)
@@ -120,34 +114,17 @@ static void check_logits(struct golden *g, const char *what, double bound)
 static void compare_gradients(struct golden *g, double bound)
 {
     struct error error = {0};
-    struct safetensors mine;
     struct safetensors_writer w = {.fd = -1};
     char *path = fs_join(test_folder(), "grads.safetensors");
     g->device.kernels->download(&g->device, g->parameters.values, g->parameters.gradients, (size_t)g->parameters.total * sizeof(float));
     llama_declare(&g->llama, &g->parameters, LLAMA_HF, &w);
-    int rc = safetensors_begin(&w, path, NULL, &error), compared = 0;
+    int rc = safetensors_begin(&w, path, NULL, &error);
     if (rc == 0) rc = llama_append(&g->llama, &g->parameters, LLAMA_HF, &w, &error);
     if (rc == 0) rc = safetensors_finish(&w, NULL, &error);
-    if (rc == 0) rc = safetensors_open(&mine, path, &error);
     EXPECT(rc == 0, "%s", error.text);
-    free(path);
-    if (rc < 0) return;
-    double worst = 0;
-    for (int64_t i = 0; i < mine.count; i++) {
-        char name[300];
-        int64_t n;
-        snprintf(name, sizeof name, "grad.%s", mine.entries[i].name);
-        float *want = vector(g, name, &n), *got = arena_take(&g->host, (size_t)mine.entries[i].count, sizeof *got);
-        EXPECT(want && n == mine.entries[i].count, "%s", name);
-        if (!want) continue;
-        safetensors_read(&mine, &mine.entries[i], 0, n, got, &error);
-        double gap = test_close(name, got, want, n, bound);
-        worst = gap > worst ? gap : worst;
-        compared++;
-    }
+    int compared = test_gradients(&g->host, &g->vectors, path, bound);
     EXPECT(compared == (g->config.tied ? 20 : 21), "%d gradients", compared);
-    printf("  %d gradients, largest relative difference %.2g\n", compared, worst);
-    safetensors_close(&mine);
+    free(path);
 }
 
 static void check_training(struct golden *g, bool recompute)
