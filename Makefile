@@ -3,7 +3,7 @@ CC      ?= gcc
 CONFIG  ?= release
 JOBS    ?= $(shell nproc)
 BUILD   := build/$(CONFIG)
-STAGES  := dataloader trainer evaluator
+STAGES  := dataloader trainer evaluator captioner
 
 CFLAGS_release := -O3
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer
@@ -63,6 +63,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@echo '  CC    $<'
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -c $< -o $@
 $(BUILD)/common/models/config.o: $(wildcard common/models/configs/*.json)
+$(BUILD)/captioner/summarize.o: captioner/summary.txt
 
 define LEVEL
 $(BUILD)/common/backend/cpu/table.$(1).o: common/backend/cpu/table.c $(BUILD)/flags

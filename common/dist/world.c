@@ -102,6 +102,26 @@ void world_barrier(const struct world *world)
     if (world->size > 1) MPI_TRY(MPI_Barrier(MPI_COMM_WORLD));
 }
 
+enum { NUMBER_TAG = 7 };
+
+void world_send_number(const struct world *world, int to, int64_t value)
+{
+    CHECK(to != world->rank && to < world->size, "a number for rank %d", to);
+    MPI_TRY(MPI_Send(&value, 1, MPI_INT64_T, to, NUMBER_TAG, MPI_COMM_WORLD)); /* eight bytes are sent at once */
+}
+
+bool world_receive_number(const struct world *world, int *from, int64_t *value)
+{
+    int there = 0;
+    MPI_Status status;
+    if (world->size == 1) return false;
+    MPI_TRY(MPI_Iprobe(MPI_ANY_SOURCE, NUMBER_TAG, MPI_COMM_WORLD, &there, &status));
+    if (!there) return false;
+    *from = status.MPI_SOURCE;
+    MPI_TRY(MPI_Recv(value, 1, MPI_INT64_T, *from, NUMBER_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    return true;
+}
+
 void world_broadcast(const struct world *world, void *data, size_t bytes, int root)
 {
     if (world->size == 1) return;

@@ -34,6 +34,11 @@ void world_gather_all(const struct world *world, const void *mine, size_t bytes,
 int64_t world_max(const struct world *world, int64_t value);                                          /* (all) */
 int64_t world_sum(const struct world *world, int64_t value);                                          /* (all) */
 
+/* One number to another rank, without waiting for it to be received. */
+void world_send_number(const struct world *world, int to, int64_t value);
+/* A number sent to this rank, if one is there. */
+bool world_receive_number(const struct world *world, int *from, int64_t *value);
+
 /* Sums in one fixed binary tree over ranks ((0 + 1) + (2 + 3)) + ...; the world's size must be a power of two. */
 
 /* (all) data [count] of every rank, summed; rank r ends up with the sum of its part [r * count / size, (r + 1) * count / size)

@@ -1,0 +1,261 @@
+/* Records and rows of JSON to tokens and tiles. */
+#include "captioner/examples.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/rng.h"
+#include "base/str.h"
+
+static int open_rows(struct examples *x, const char *path, struct error *error)
+{
+    char *text;
+    size_t len;
+    if (fs_read(path, &text, &len, error) < 0) return -1;
+    struct json_rows f = {.root = mem_strdup(x->config.media_root ? x->config.media_root : path), .rows = json_array()};
+    char *slash = x->config.media_root ? NULL : strrchr(f.root, '/');
+    if (slash) *slash = 0;
+    else if (!x->config.media_root) strcpy(f.root, ".");
+    int64_t line = 0;
+    int rc = 0;
+    for (size_t at = 0; at < len && rc == 0;) {
+        char *end = memchr(text + at, '\n', len - at);
+        size_t n = end ? (size_t)(end - text) - at : len - at;
+        json_error_t why;
+        line++;
+        json_t *row = n ? json_loadb(text + at, n, 0, &why) : NULL;
+        if (n && !row) rc = error_set(error, ERROR_FAILED, "%s: line %ld: %s", path, (long)line, why.text);
+        else if (n && json_array_size(json_object_get(row, "conversations")) < 2)
+            rc = error_set(error, ERROR_FAILED, "%s: line %ld: \"conversations\" needs a question and an answer", path, (long)line);
+        if (row && rc == 0) json_array_append(f.rows, row);
+        json_decref(row);
+        at += n + 1;
+    }
+    free(text);
+    x->files = mem_realloc(x->files, (size_t)x->file_count + 1, sizeof *x->files);
+    x->files[x->file_count++] = f;
+    x->count += (int64_t)json_array_size(f.rows);
+    return rc;
+}
+
+int examples_open(struct examples *x, const struct examples_config *config, struct error *error)
+{
+    *x = (struct examples){.config = *config};
+    char **sets = mem_zalloc((size_t)config->sources->count + 1, sizeof *sets);
+    int64_t set_count = 0;
+    int rc = 0;
+    for (int64_t i = 0; i < config->sources->count; i++)
+        if (!str_ends_with(config->sources->items[i], ".jsonl")) sets[set_count++] = config->sources->items[i];
+    if (set_count) rc = collection_open(&x->data, sets, set_count, error);
+    x->count = x->data.samples;
+    for (int64_t i = 0; i < config->sources->count && rc == 0; i++)
+        if (str_ends_with(config->sources->items[i], ".jsonl")) rc = open_rows(x, config->sources->items[i], error);
+    free(sets);
+    if (rc == 0 && !x->count) rc = error_set(error, ERROR_FAILED, "%s: no examples", config->sources->items[0]);
+    return rc;
+}
+
+void examples_close(struct examples *x)
+{
+    for (int64_t i = 0; i < x->file_count; i++) {
+        free(x->files[i].root);
+        json_decref(x->files[i].rows);
+    }
+    free(x->files);
+    if (x->data.sets) collection_close(&x->data);
+    *x = (struct examples){0};
+}
+
+void example_free(struct example *e)
+{
+    tokens_free(&e->ids);
+    free(e->learned);
+    free(e->pixels);
+    *e = (struct example){0};
+}
+
+/* --- media --- */
+
+static void take_pictures(const struct examples_config *c, struct example *e, struct image *pictures, int count, bool video)
+{
+    size_t tile = (size_t)c->size * (size_t)c->size * 3;
+    e->pixels = mem_alloc((size_t)(video ? count : 1 + c->tiles), tile);
+    for (int i = 0; i < count; i++) {
+        e->tiles += plm_picture(&pictures[i], c->size, video ? 0 : c->tiles, e->pixels + (size_t)e->tiles * tile);
+        image_free(&pictures[i]);
+    }
+}
+
+static int tiles_of(const struct examples_config *c, int width, int height)
+{
+    int across, down;
+    if (!c->tiles) return 1;
+    plm_tiles(width, height, c->size, c->tiles, &across, &down);
+    return 1 + across * down;
+}
+
+static int record_media(const struct examples_config *c, const struct record *r, bool text_only, struct example *e, struct error *error)
+{
+    bool video = media_is_video(r);
+    if (text_only) {
+        e->tiles = video ? c->media.frames : tiles_of(c, r->width, r->height);
+        return 0;
+    }
+    struct image *pictures = mem_alloc((size_t)c->media.frames, sizeof *pictures);
+    double *seconds = mem_alloc((size_t)c->media.frames, sizeof *seconds);
+    int count = media_pictures(r, &c->media, pictures, seconds, error);
+    if (count > 0) take_pictures(c, e, pictures, count, video);
+    free(pictures);
+    free(seconds);
+    return count < 0 ? -1 : 0;
+}
+
+static int file_picture(const struct examples_config *c, const char *path, bool text_only, struct example *e, struct error *error)
+{
+    char *bytes;
+    size_t len;
+    struct image image;
+    struct image_info info;
+    if (fs_read(path, &bytes, &len, error) < 0) return -1;
+    int rc = text_only ? image_probe((uint8_t *)bytes, len, &info, error) : image_decode((uint8_t *)bytes, len, c->media.limits.max_pixels, &image, error);
+    if (rc == 0 && text_only) e->tiles = tiles_of(c, info.width, info.height);
+    else if (rc == 0) take_pictures(c, e, &image, 1, false);
+    free(bytes);
+    return rc < 0 ? error_prefix(error, "%s", path) : 0;
+}
+
+static int file_video(const struct examples_config *c, const char *path, const json_t *row, bool text_only, struct example *e, struct error *error)
+{
+    struct video *v;
+    int n = c->media.frames;
+    e->tiles = text_only ? n : 0;
+    if (text_only) return 0;
+    if (video_open(&v, path, c->media.limits, error) < 0) return -1;
+    const json_t *from = json_object_get(row, "start_time"), *to = json_object_get(row, "end_time");
+    int64_t first = 0, end = video_info(v)->frames, *which = mem_alloc((size_t)n, sizeof *which);
+    while (json_is_number(from) && first + 1 < end && video_time(v, first) < json_number_value(from)) first++;
+    while (json_is_number(to) && end - 1 > first && video_time(v, end - 1) >= json_number_value(to)) end--;
+    video_uniform(c->media.rule, end - first, n, which);
+    for (int i = 0; i < n; i++) which[i] += first;
+    struct image *pictures = mem_alloc((size_t)n, sizeof *pictures);
+    int rc = video_read(v, which, n, pictures, error);
+    if (rc == 0) take_pictures(c, e, pictures, n, true);
+    free(which);
+    free(pictures);
+    video_close(v);
+    return rc;
+}
+
+/* --- text --- */
+
+static void learn_from(struct example *e, int64_t first)
+{
+    e->learned = mem_realloc(e->learned, (size_t)e->ids.count + 1, sizeof *e->learned);
+    for (int64_t i = first; i < e->ids.count; i++) e->learned[i] = true;
+}
+
+/* Question and answer; the chat template's response includes its header and ends. */
+static void write_text(const struct examples_config *c, struct example *e, const char *question, const char *answer)
+{
+    int64_t rows = e->tiles * c->tile_rows, response;
+    if (!c->plain) {
+        plm_conversation(c->tokens, rows, question, answer, &e->ids, &response);
+        e->learned = mem_zalloc((size_t)e->ids.count + 1, sizeof *e->learned);
+        learn_from(e, response);
+        return;
+    }
+    struct str text = {0};
+    for (int64_t i = 0; i < rows; i++) tokens_add(&e->ids, -1);
+    str_printf(&text, "%s\n", answer);
+    bpe_encode(c->tokens->bpe, text.data, text.len, &e->ids);
+    str_free(&text);
+    e->learned = mem_zalloc((size_t)e->ids.count + 1, sizeof *e->learned);
+    learn_from(e, rows);
+}
+
+/* Later turns of a conversation, each ended as the first was: without its end token. */
+static int write_turns(const struct examples_config *c, struct example *e, const json_t *turns, struct error *error)
+{
+    size_t n = json_array_size(turns) / 2;
+    for (size_t i = 0; i < n; i++) {
+        const char *question = json_string_value(json_object_get(json_array_get(turns, 2 * i), "value"));
+        const char *answer = json_string_value(json_object_get(json_array_get(turns, 2 * i + 1), "value"));
+        if (!question || !answer) return error_set(error, ERROR_FAILED, "a turn without \"value\"");
+        char *clean = mem_strdup(question), *mark; /* where the media go is fixed: first */
+        while ((mark = strstr(clean, "<image>"))) memmove(mark, mark + 7, strlen(mark + 7) + 1);
+        if (i == 0) write_text(c, e, clean, answer);
+        else {
+            struct tokens more = {0};
+            int64_t response, skip = c->tokens->system.count - 3, before = --e->ids.count; /* the end token gives way; the user header is the system's last part */
+            plm_conversation(c->tokens, 0, clean, answer, &more, &response);
+            while (skip > 0 && more.ids[skip] != c->tokens->start_header) skip--;
+            for (int64_t k = skip; k < more.count; k++) tokens_add(&e->ids, more.ids[k]);
+            e->learned = mem_realloc(e->learned, (size_t)e->ids.count + 1, sizeof *e->learned);
+            for (int64_t k = skip; k < more.count; k++) e->learned[before + k - skip] = k >= response;
+            tokens_free(&more);
+        }
+        free(clean);
+        if (c->plain) break;
+    }
+    return 0;
+}
+
+/* Too long: cut; count what is learned.  The first token has nothing before it. */
+static int settle(const struct examples_config *c, struct example *e, struct error *error)
+{
+    if (e->ids.count > c->context) e->ids.count = c->context;
+    if (e->ids.count) e->learned[0] = false;
+    for (int64_t i = 0; i < e->ids.count; i++) {
+        if (e->ids.ids[i] < 0) e->learned[i] = false;
+        e->targets += e->learned[i];
+    }
+    int64_t media = 0;
+    for (int64_t i = 0; i < e->ids.count; i++) media += e->ids.ids[i] < 0;
+    if (media != e->tiles * c->tile_rows) return error_set(error, ERROR_FAILED, "its %d tiles fill more than the context of %ld; use a larger --context or fewer tiles", e->tiles, (long)c->context);
+    return e->targets ? 0 : error_set(error, ERROR_FAILED, "nothing is left to learn within the context of %ld", (long)c->context);
+}
+
+static int from_record(const struct examples *x, int64_t number, uint64_t epoch, bool text_only, struct example *e, struct error *error)
+{
+    const struct examples_config *c = &x->config;
+    struct record r;
+    if (collection_read(&x->data, number, &r, error) < 0) return -1;
+    if (!r.caption_count) return error_set(error, ERROR_FAILED, "has no caption");
+    if (record_media(c, &r, text_only, e, error) < 0) return -1;
+    struct rng rng = rng_open(c->seed, RNG_CAPTION, epoch, (uint64_t)number);
+    size_t len;
+    const char *caption = record_caption(&r, (uint32_t)rng_below(&rng, r.caption_count), &len);
+    char *answer = mem_zalloc(len + 1, 1);
+    memcpy(answer, caption, len);
+    write_text(c, e, media_is_video(&r) ? c->video_prompt : c->image_prompt, answer);
+    free(answer);
+    return 0;
+}
+
+static int from_row(const struct examples *x, int64_t number, bool text_only, struct example *e, struct error *error)
+{
+    const struct json_rows *f = x->files;
+    while (number >= (int64_t)json_array_size(f->rows)) number -= (int64_t)json_array_size((f++)->rows);
+    const json_t *row = json_array_get(f->rows, (size_t)number), *turns = json_object_get(row, "conversations");
+    const char *image = json_string_value(json_object_get(row, "image")), *video = json_string_value(json_object_get(row, "video")), *media = image ? image : video;
+    char *path = media ? *media == '/' ? mem_strdup(media) : fs_join(f->root, media) : NULL;
+    int rc = !media ? 0 : image ? file_picture(&x->config, path, text_only, e, error) : file_video(&x->config, path, row, text_only, e, error);
+    free(path);
+    return rc < 0 ? -1 : write_turns(&x->config, e, turns, error);
+}
+
+int examples_make(const struct examples *x, int64_t number, uint64_t epoch, bool text_only, struct example *out, struct error *error)
+{
+    struct example e = {0};
+    int rc = number < x->data.samples ? from_record(x, number, epoch, text_only, &e, error) : from_row(x, number - x->data.samples, text_only, &e, error);
+    if (rc == 0) rc = settle(&x->config, &e, error);
+    if (rc < 0) {
+        example_free(&e);
+        return error_prefix(error, "example %ld", (long)number);
+    }
+    *out = e;
+    return 0;
+}

@@ -1,0 +1,109 @@
+/* The two vectors, a piece at a time. */
+#include "models/moments.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "checkpoint/safetensors.h"
+
+void moments_note(json_t *sums, const char *name, uint64_t sum)
+{
+    char hex[20];
+    snprintf(hex, sizeof hex, "%016" PRIx64, sum);
+    json_object_set_new(sums, name, json_string(hex));
+}
+
+/* Device memory into a file, a piece at a time. */
+static int append(struct device *d, struct safetensors_writer *out, const float *data, int64_t count, struct error *error)
+{
+    enum { PIECE = 1 << 22 };
+    const struct kernels *k = d->kernels;
+    if (!k->reserve) return safetensors_append(out, data, count, error);
+    float *piece = mem_alloc(PIECE, sizeof *piece);
+    int rc = 0;
+    for (int64_t at = 0; at < count && rc == 0; at += PIECE) {
+        int64_t n = count - at < PIECE ? count - at : PIECE;
+        k->download(d, piece, data + at, (size_t)n * sizeof *piece);
+        rc = safetensors_append(out, piece, n, error);
+    }
+    free(piece);
+    return rc;
+}
+
+int moments_save(const struct optimizer *o, const struct checkpoint_writer *w, json_t *sums, struct error *error)
+{
+    const struct world *world = o->comm->world;
+    struct device *d = o->comm->device;
+    if (!o->sharded && world->rank) return 0;
+    char name[64], first[24];
+    snprintf(name, sizeof name, "optimizer-%05d-of-%05d.safetensors", world->rank, o->sharded ? world->size : 1);
+    snprintf(first, sizeof first, "%" PRId64, o->first);
+    char *path = checkpoint_file(w, name);
+    int64_t count = o->end - o->first;
+    struct safetensors_writer out = {.fd = -1};
+    safetensors_declare(&out, "m", 1, &count);
+    safetensors_declare(&out, "v", 1, &count);
+    json_t *metadata = json_pack("{s:s}", "first", first);
+    uint64_t sum;
+    int rc = safetensors_begin(&out, path, metadata, error);
+    json_decref(metadata);
+    if (rc == 0) rc = append(d, &out, o->m, count, error);
+    if (rc == 0) rc = append(d, &out, o->v, count, error);
+    if (rc == 0) rc = safetensors_finish(&out, &sum, error);
+    else safetensors_abandon(&out);
+    if (rc == 0) moments_note(sums, name, sum);
+    free(path);
+    return rc;
+}
+
+/* Elements [from, to) of an entry into device memory. */
+static int read_part(struct device *d, const struct safetensors *file, const struct safetensors_entry *e, int64_t from, int64_t to, float *out, struct error *error)
+{
+    const struct kernels *k = d->kernels;
+    if (!k->reserve) return safetensors_read(file, e, from, to - from, out, error);
+    float *host = mem_alloc((size_t)(to - from), sizeof *host);
+    int rc = safetensors_read(file, e, from, to - from, host, error);
+    if (rc == 0) k->upload(d, out, host, (size_t)(to - from) * sizeof *host);
+    k->wait(d);
+    free(host);
+    return rc;
+}
+
+/* Copy what file i of n holds of this rank's part of the moments. */
+static int load_part(struct optimizer *o, const char *path, struct error *error)
+{
+    struct device *d = o->comm->device;
+    struct safetensors file;
+    if (safetensors_open(&file, path, error) < 0) return -1;
+    const struct safetensors_entry *m = safetensors_find(&file, "m"), *v = safetensors_find(&file, "v");
+    const char *start = safetensors_metadata(&file, "first");
+    int rc = m && v && start && m->count == v->count ? 0 : error_set(error, ERROR_FAILED, "%s: no optimizer state", path);
+    if (rc == 0) {
+        int64_t first = strtoll(start, NULL, 10), from = first > o->first ? first : o->first, to = first + m->count < o->end ? first + m->count : o->end;
+        if (from < to) {
+            rc = read_part(d, &file, m, from - first, to - first, o->m + (from - o->first), error);
+            if (rc == 0) rc = read_part(d, &file, v, from - first, to - first, o->v + (from - o->first), error);
+        }
+    }
+    safetensors_close(&file);
+    return rc;
+}
+
+int moments_load(struct optimizer *o, const char *folder, const json_t *files, struct error *error)
+{
+    const char *name;
+    json_t *sum;
+    int rc = 0;
+    json_object_foreach((json_t *)files, name, sum)
+    {
+        if (rc < 0 || !str_starts_with(name, "optimizer-")) continue;
+        char *path = fs_join(folder, name);
+        rc = load_part(o, path, error);
+        free(path);
+    }
+    return rc;
+}
