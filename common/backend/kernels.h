@@ -137,7 +137,7 @@ struct kernels {
                    int64_t ld_b, bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
 
     /* Weights [out, in] in bfloat16 beside activations in float, for inference; NULL in a table that has nothing to gain by it.  packed: packed_bytes of
-     * memory, filled by rows; y = x w^T + residual (NULL: none; not y), x rounded to bfloat16; embed_packed as embed_forward without positions. */
+     * memory, filled by rows; in even; y = x w^T + residual (NULL: none; not y); embed_packed as embed_forward without positions. */
     size_t (*packed_bytes)(int64_t out, int64_t in);
     void (*pack_rows)(void *packed, const float *rows, int64_t first, int64_t count, int64_t in);
     void (*linear_packed)(struct device *d, real *y, const real *x, const void *packed, const real *residual, int64_t rows, int64_t in, int64_t out);

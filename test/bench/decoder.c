@@ -1,5 +1,7 @@
 /* Tokens per second of a Llama-3.2-1B with random weights in bfloat16: decoder SEQUENCES PROMPT TOKENS THREADS REPEATS.
  *
+ * decoder memory THREADS: GB/s of reading a gigabyte, the limit of generating one sequence.
+ *
  * SEQUENCES prompts of PROMPT tokens, then TOKENS each; prints "prompt tokens/s" "generated tokens/s" "GB/s of weights read while generating", medians. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "data/wide.h"
 #include "models/generate.h"
 
 static const struct llama_config shape = {.vocab_size = 128256, .width = 2048, .layers = 16, .heads = 32, .kv_heads = 8, .head_dim = 64, .mlp_width = 8192, .context = 131072,
@@ -36,7 +39,7 @@ static void fill(struct parameters *p)
 static int run(struct llama *l, struct device *d, int64_t sequences, int64_t prompt, int64_t tokens, double *prompt_rate, double *rate)
 {
     struct error error = {0};
-    struct generator_config config = {.sequences = sequences, .rows = prompt > sequences ? prompt : sequences, .context = prompt + tokens + 1};
+    struct generator_config config = {.sequences = sequences, .rows = sequences * prompt, .context = prompt + tokens + 1};
     struct sampling sampling = {.most = tokens + 1};
     struct generator *g = generator_open(l, d, &config, &sampling);
     int32_t *ids = mem_alloc((size_t)prompt, sizeof *ids);
@@ -58,8 +61,34 @@ static int run(struct llama *l, struct device *d, int64_t sequences, int64_t pro
     return 0;
 }
 
+WIDE static uint64_t sum_of(const uint64_t *block, int64_t count)
+{
+    uint64_t sum = 0;
+    for (int64_t k = 0; k < count; k++) sum += block[k];
+    return sum;
+}
+
+static int memory(int threads)
+{
+    enum { COUNT = 1 << 27 };
+    const uint64_t *block = mem_map(COUNT, sizeof *block);
+    double best = 0;
+    uint64_t sum = 0;
+    memset((void *)(uintptr_t)block, 1, COUNT * sizeof *block);
+    for (int i = 0; i < 5; i++) {
+        double start = clock_seconds();
+#pragma omp parallel for num_threads(threads) reduction(+ : sum)
+        for (int64_t k = 0; k < COUNT; k += 1 << 16) sum += sum_of(block + k, 1 << 16);
+        double rate = COUNT * sizeof *block / (clock_seconds() - start) / 1e9;
+        best = rate > best ? rate : best;
+    }
+    printf("%.2f\n", sum ? best : 0);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 3 && !strcmp(argv[1], "memory")) return memory(atoi(argv[2]));
     if (argc != 6) return 2;
     int64_t sequences = atoll(argv[1]), prompt = atoll(argv[2]), tokens = atoll(argv[3]);
     int threads = atoi(argv[4]), repeats = atoi(argv[5]);

@@ -21,11 +21,4 @@ static inline float bf16_widen(uint16_t x)
     return value;
 }
 
-/* count floats, two to a word, the first in the low half; an odd one is followed by 0. */
-static inline void bf16_pairs(uint32_t *to, const float *x, int64_t count)
-{
-    for (int64_t i = 0; i < count / 2; i++) to[i] = (uint32_t)bf16_round(x[2 * i]) | (uint32_t)bf16_round(x[2 * i + 1]) << 16;
-    if (count % 2) to[count / 2] = bf16_round(x[count - 1]);
-}
-
 #endif
