@@ -35,7 +35,8 @@ struct video {
     AVFrame *frame;
     struct SwsContext *convert;
     struct moment *moments; /* [info.frames], by time */
-    bool untimed;           /* some packets have no time: their numbers stand for it */
+    bool untimed;           /* times are missing, or some come twice: frames are counted as they come instead */
+    double unit;            /* seconds of a step of time */
     int64_t position;       /* pts of the frame decoded last, INT64_MIN before the first */
     int64_t *wanted;        /* [wanted_count] times of the frames being read, ascending */
     int wanted_count;
@@ -61,7 +62,7 @@ static int by_time(const void *a, const void *b)
     return (x->pts > y->pts) - (x->pts < y->pts);
 }
 
-/* Times of all frames.  Packets without any time are numbered as they come. */
+/* Times of all frames. */
 static int index_frames(struct video *v, struct error *error)
 {
     int64_t cap = 0, n = 0;
@@ -71,7 +72,7 @@ static int index_frames(struct video *v, struct error *error)
         if (p->stream_index == v->stream->index && !(p->flags & AV_PKT_FLAG_DISCARD) && p->size > 0) {
             if (n == cap) v->moments = mem_realloc(v->moments, (size_t)(cap = 2 * cap + 256), sizeof *v->moments);
             int64_t pts = p->pts != AV_NOPTS_VALUE ? p->pts : p->dts;
-            if (pts == AV_NOPTS_VALUE) pts = n, v->untimed = true;
+            if (pts == AV_NOPTS_VALUE) v->untimed = true;
             v->moments[n++] = (struct moment){pts, p->flags & AV_PKT_FLAG_KEY};
         }
         av_packet_unref(v->packet);
@@ -81,8 +82,15 @@ static int index_frames(struct video *v, struct error *error)
     if (!n) return error_set(error, ERROR_FAILED, "%s: its video stream has no frames", v->path);
     qsort(v->moments, (size_t)n, sizeof *v->moments, by_time);
     v->info.frames = n;
-    double unit = av_q2d(v->stream->time_base), span = (double)(v->moments[n - 1].pts - v->moments[0].pts) * unit;
-    v->info.seconds = v->untimed ? 0 : n > 1 ? span * (double)n / (double)(n - 1) : 0;
+    for (int64_t i = 0; i + 1 < n; i++) v->untimed |= v->moments[i].pts == v->moments[i + 1].pts;
+    v->unit = av_q2d(v->stream->time_base);
+    if (v->untimed) {
+        double rate = av_q2d(av_guess_frame_rate(v->file, v->stream, NULL));
+        v->unit = rate > 0 ? 1 / rate : 0;
+        for (int64_t i = 0; i < n; i++) v->moments[i] = (struct moment){i, i == 0};
+    }
+    double span = (double)(v->moments[n - 1].pts - v->moments[0].pts) * v->unit;
+    v->info.seconds = n > 1 ? span * (double)n / (double)(n - 1) : 0;
     return 0;
 }
 
@@ -126,17 +134,6 @@ static int open_decoder(struct video *v, struct error *error)
     return 0;
 }
 
-static int rewind_to(struct video *v, int64_t pts, struct error *error)
-{
-    int code = av_seek_frame(v->file, v->stream->index, pts, AVSEEK_FLAG_BACKWARD);
-    if (code < 0) code = av_seek_frame(v->file, -1, 0, AVSEEK_FLAG_BACKWARD | AVSEEK_FLAG_BYTE); /* containers without an index: from the start */
-    if (code < 0) return fail(v, code, "seeking", error);
-    avcodec_flush_buffers(v->decoder);
-    v->position = INT64_MIN;
-    v->drained = false;
-    return 0;
-}
-
 static int read_bytes(void *context, uint8_t *to, int size)
 {
     struct video *v = context;
@@ -157,22 +154,55 @@ static int64_t seek_bytes(void *context, int64_t offset, int whence)
     return v->at = at;
 }
 
-static int open_file(struct video *v, struct error *error)
+static void close_container(struct video *v)
+{
+    avformat_close_input(&v->file);
+    if (v->io) av_freep(&v->io->buffer);
+    avio_context_free(&v->io);
+}
+
+/* The file at its first packet, and its video stream. */
+static int open_container(struct video *v, struct error *error)
 {
     enum { BUFFER = 1 << 16 };
     v->file = avformat_alloc_context();
-    v->packet = av_packet_alloc();
-    v->frame = av_frame_alloc();
-    CHECK(v->file && v->packet && v->frame, "out of memory");
+    CHECK(v->file, "out of memory");
     v->file->interrupt_callback = (AVIOInterruptCB){out_of_time, v};
     if (v->bytes) {
+        v->at = 0;
         v->file->pb = v->io = avio_alloc_context(av_malloc(BUFFER), BUFFER, 0, v, read_bytes, NULL, seek_bytes);
         CHECK(v->io, "out of memory");
     }
     int code = avformat_open_input(&v->file, v->path, NULL, NULL);
     if (code < 0) return fail(v, code, "opening", error);
     if ((code = avformat_find_stream_info(v->file, NULL)) < 0) return fail(v, code, "reading its streams", error);
-    if (choose_stream(v, error) < 0 || open_decoder(v, error) < 0 || index_frames(v, error) < 0) return -1;
+    return choose_stream(v, error);
+}
+
+/* To the key frame at `pts`; where frames are counted, to the first packet by opening the file again: there is no time to seek to. */
+static int rewind_to(struct video *v, int64_t pts, struct error *error)
+{
+    int code = 0;
+    if (v->untimed) {
+        close_container(v);
+        if (open_container(v, error) < 0) return -1;
+    } else {
+        code = av_seek_frame(v->file, v->stream->index, pts, AVSEEK_FLAG_BACKWARD);
+        if (code < 0) code = av_seek_frame(v->file, -1, 0, AVSEEK_FLAG_BACKWARD | AVSEEK_FLAG_BYTE); /* containers without an index: from the start */
+    }
+    if (code < 0) return fail(v, code, "seeking", error);
+    avcodec_flush_buffers(v->decoder);
+    v->position = INT64_MIN;
+    v->drained = false;
+    return 0;
+}
+
+static int open_file(struct video *v, struct error *error)
+{
+    v->packet = av_packet_alloc();
+    v->frame = av_frame_alloc();
+    CHECK(v->packet && v->frame, "out of memory");
+    if (open_container(v, error) < 0 || open_decoder(v, error) < 0 || index_frames(v, error) < 0) return -1;
     return rewind_to(v, v->moments[0].pts, error);
 }
 
@@ -205,9 +235,7 @@ void video_close(struct video *v)
     av_frame_free(&v->frame);
     av_packet_free(&v->packet);
     avcodec_free_context(&v->decoder);
-    avformat_close_input(&v->file);
-    if (v->io) av_freep(&v->io->buffer);
-    avio_context_free(&v->io);
+    close_container(v);
     free(v->moments);
     free(v->path);
     free(v);
@@ -221,7 +249,7 @@ const struct video_info *video_info(const struct video *v)
 double video_time(const struct video *v, int64_t frame)
 {
     CHECK(frame >= 0 && frame < v->info.frames, "frame %ld of %ld", (long)frame, (long)v->info.frames);
-    return (double)(v->moments[frame].pts - v->moments[0].pts) * av_q2d(v->stream->time_base);
+    return (double)(v->moments[frame].pts - v->moments[0].pts) * v->unit;
 }
 
 bool video_is_name(const char *name)
@@ -279,8 +307,7 @@ static int next_frame(struct video *v, struct error *error)
         int code = avcodec_receive_frame(v->decoder, v->frame);
         if (code >= 0) {
             int64_t pts = v->frame->best_effort_timestamp;
-            /* without times: the next in the count */
-            v->position = pts != AV_NOPTS_VALUE ? pts : v->position == INT64_MIN ? v->moments[0].pts : v->position + 1;
+            v->position = pts != AV_NOPTS_VALUE && !v->untimed ? pts : v->position == INT64_MIN ? v->moments[0].pts : v->position + 1;
             return 1;
         }
         if (code == AVERROR_EOF) return 0;

@@ -223,6 +223,39 @@ static void turned(void)
     }
 }
 
+/* A file whose times begin anew in the middle, as spliced recordings do: frames are counted. */
+static void spliced(void)
+{
+    const struct clip c = {"once.ts", "mpeg2video", AV_PIX_FMT_YUV420P, 10, 0, 6, false, 0, false};
+    char *once = make(&c), *twice = fs_join(test_folder(), "twice.ts"), *bytes;
+    size_t len;
+    struct error error = {0};
+    if (!once) return;
+    EXPECT(fs_read(once, &bytes, &len, &error) == 0, "%s", error.text);
+    char *both = mem_alloc(2 * len, 1);
+    memcpy(both, bytes, len);
+    memcpy(both + len, bytes, len);
+    EXPECT(fs_write(twice, both, 2 * len, &error) == 0, "%s", error.text);
+    struct video *v = open_or_fail(twice);
+    EXPECT(video_info(v)->frames == 2 * FRAMES, "%ld frames", (long)video_info(v)->frames);
+    const int64_t which[] = {99, 0, 49, 50, 73};
+    struct image p[5];
+    for (int turn = 0; turn < 2; turn++) { /* a second time, from where the first left off */
+        EXPECT(video_read(v, which, 5, p, &error) == 0, "%s", error.text);
+        for (int i = 0; i < 5 && !error.code; i++) {
+            double got = shown_level(&p[i], p[i].width * 3 / 4, p[i].height / 2), want = rgb_of(level_of((int)which[i] % FRAMES));
+            EXPECT(fabs(got - want) <= c.tolerance, "frame %ld has level %.1f, want %.1f", (long)which[i], got, want);
+            image_free(&p[i]);
+        }
+    }
+    EXPECT(fabs(video_time(v, 50) - 2) < .01, "frame 50 at %.3f s", video_time(v, 50));
+    video_close(v);
+    free(bytes);
+    free(both);
+    free(once);
+    free(twice);
+}
+
 static void rate(void)
 {
     char *path = make(&(struct clip){"rate.mkv", "ffv1", AV_PIX_FMT_YUV420P, 1, 0, 1, false, 0, false});
@@ -279,6 +312,6 @@ static void names(void)
 int main(int argc, char **argv)
 {
     av_log_set_level(AV_LOG_QUIET);
-    return test_main(argc, argv, (struct test[]){{"video_codecs", codecs}, {"video_of_variable_rate", variable_rate}, {"video_turned", turned}, {"video_at_a_rate", rate},
+    return test_main(argc, argv, (struct test[]){{"video_codecs", codecs}, {"video_of_variable_rate", variable_rate}, {"video_turned", turned}, {"video_at_a_rate", rate}, {"video_spliced", spliced},
                                                  {"video_bad_files", bad_files}, {"video_names", names}, {0}});
 }
