@@ -124,3 +124,35 @@ case("model", "bad-patch", json.dumps({**model, "vision_cfg": {**model["vision_c
 case("model", "bad-heads", json.dumps({**model, "vision_cfg": {**model["vision_cfg"], "heads": 5}}))
 case("model", "no-text", json.dumps({k: v for k, v in model.items() if k != "text_cfg"}))
 case("model", "class-pool-without-token", json.dumps({**model, "vision_cfg": {**model["vision_cfg"], "pool": "class", "class_token": False}}))
+# PyTorch files (needs torch; skipped without)
+try:
+    import collections, io, pickle, zipfile, torch
+except ImportError:
+    torch = None
+if torch:
+    def saved(value):
+        out = io.BytesIO()
+        torch.save(value, out)
+        return out.getvalue()
+
+    def archive(code, compression=zipfile.ZIP_STORED):
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w", compression) as z:
+            z.writestr(zipfile.ZipInfo("archive/data.pkl"), code, compression)
+        return out.getvalue()
+
+    class Evil:
+        def __reduce__(self):
+            return (os.system, ("true",))
+    a = torch.tensor([[1.0, 2.0], [3.0, 4.5]])
+    case("pytorch", "plain", saved({"a": a, "b": a.to(torch.bfloat16)[1], "steps": 5, "note": "x"}))
+    case("pytorch", "wrapped", saved({"epoch": 3, "state_dict": collections.OrderedDict(w=torch.nn.Parameter(a), h=a.half())}))
+    case("pytorch", "transposed", saved({"t": a.t()}))
+    case("pytorch", "no-tensors", saved({"a": 1}))
+    case("pytorch", "list", saved([a]))
+    case("pytorch", "calls-a-shell", saved({"a": Evil()}))
+    case("pytorch", "cut-short", saved({"a": a})[:-60])
+    case("pytorch", "compressed", archive(b"\x80\x02}q\x00.", zipfile.ZIP_DEFLATED))
+    case("pytorch", "recalls-nothing", archive(b"\x80\x02h\x05."))
+    case("pytorch", "endless-text", archive(b"\x80\x02X\xff\xff\xff\x7fabc"))
+    case("pytorch", "not-a-zip", b"x" * 3000)

@@ -6,7 +6,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "checkpoint/safetensors.h"
+#include "checkpoint/pytorch.h"
 #include "data/image.h"
 #include "data/record.h"
 #include "dataloader/manifest.h"
@@ -84,11 +84,11 @@ static void show_csv(const uint8_t *bytes, size_t len, struct str *out) { show_r
 static void show_tsv(const uint8_t *bytes, size_t len, struct str *out) { show_rows(manifest_parse_table((const char *)bytes, len, '\t'), out); }
 static void show_jsonl(const uint8_t *bytes, size_t len, struct str *out) { show_rows(manifest_parse_lines((const char *)bytes, len), out); }
 
-static void show_safetensors(const uint8_t *bytes, size_t len, struct str *out)
+static void show_tensors(int (*parse)(struct safetensors *, const char *, const unsigned char *, size_t, struct error *), const uint8_t *bytes, size_t len, struct str *out)
 {
     struct error error = {0};
     struct safetensors file;
-    if (safetensors_parse(&file, "case", bytes, len, &error) < 0) {
+    if (parse(&file, "case", bytes, len, &error) < 0) {
         str_printf(out, "error: %s\n", error.text);
         return;
     }
@@ -106,6 +106,9 @@ static void show_safetensors(const uint8_t *bytes, size_t len, struct str *out)
     }
     safetensors_close(&file);
 }
+
+static void show_safetensors(const uint8_t *bytes, size_t len, struct str *out) { show_tensors(safetensors_parse, bytes, len, out); }
+static void show_pytorch(const uint8_t *bytes, size_t len, struct str *out) { show_tensors(pytorch_parse, bytes, len, out); }
 
 static void show_model(const uint8_t *bytes, size_t len, struct str *out)
 {
@@ -149,6 +152,7 @@ static void cases_csv(void) { run_cases("csv", show_csv); }
 static void cases_tsv(void) { run_cases("tsv", show_tsv); }
 static void cases_jsonl(void) { run_cases("jsonl", show_jsonl); }
 static void cases_safetensors(void) { run_cases("safetensors", show_safetensors); }
+static void cases_pytorch(void) { run_cases("pytorch", show_pytorch); }
 static void cases_model(void) { run_cases("model", show_model); }
 
 int main(int argc, char **argv)
@@ -156,5 +160,5 @@ int main(int argc, char **argv)
     update = argc > 1 && !strcmp(argv[1], "--update");
     return test_main(update ? 1 : argc, argv, (struct test[]){{"cases_image", cases_image}, {"cases_tar", cases_tar}, {"cases_csv", cases_csv},
                                                               {"cases_tsv", cases_tsv}, {"cases_jsonl", cases_jsonl},
-                                                              {"cases_safetensors", cases_safetensors}, {"cases_model", cases_model}, {0}});
+                                                              {"cases_safetensors", cases_safetensors}, {"cases_pytorch", cases_pytorch}, {"cases_model", cases_model}, {0}});
 }

@@ -1,0 +1,22 @@
+#!/usr/bin/env python3
+"""The demo's tokenizer: a byte-level BPE of Llama 3's form over the demo's captions and prompts.
+
+    python3 scripts/reference/demo_tokenizer.py build/demo/train.jsonl > scripts/demo-plm/tokenizer.json        (needs tokenizers)
+"""
+import json, os, sys
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+PATTERN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SPECIAL = ["<|begin_of_text|>", "<|end_of_text|>", "<|image|>", "<|video|>", "<|reserved_special_token_2|>", "<|reserved_special_token_3|>", "<|start_header_id|>",
+           "<|end_header_id|>", "<|reserved_special_token_4|>", "<|eot_id|>"]
+texts = [c for line in open(sys.argv[1]) for c in json.loads(line)["captions"]]
+here = os.path.dirname(os.path.abspath(__file__))
+texts += 20 * [open(os.path.join(here, "../demo-plm/summary.txt")).read(), open(os.path.join(here, "../demo-clips")).read(),
+               "You are a helpful language and vision assistant. You are able to understand the visual content that the user provides, and assist the user with a variety of tasks using natural "
+               "language.", "Describe this video in detail. Describe this image in detail. system user assistant"]
+tokenizer = Tokenizer(models.BPE(ignore_merges=True))
+tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PATTERN), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+tokenizer.decoder = decoders.ByteLevel()
+tokenizer.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=2000, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()), show_progress=False))
+tokenizer.add_special_tokens(SPECIAL)
+print(tokenizer.to_str())
