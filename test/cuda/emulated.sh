@@ -27,8 +27,8 @@ common="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 16 -
     --logs $tmp/logs --log-every-n-steps 1"
 weights() { echo "$tmp/logs/$1/checkpoints/step-00000003/model.safetensors"; }
 losses() { sed -n 's/.*"loss":\([0-9.]*\),"last_loss.*/\1/p' "$tmp/logs/$1/metrics.jsonl"; }
-follows() { # RUN BOUND: its losses are those of the CPU run within this part
-    paste <(losses cpu) <(losses "$1") | awk -v bound="$2" '{ n++; d = $1 > $2 ? $1 - $2 : $2 - $1; if (d > bound * $1) bad = 1; print $1, $2 }
+follows() { # RUN BOUND [BASE]: its losses are those of the CPU run within this part
+    paste <(losses "${3:-cpu}") <(losses "$1") | awk -v bound="$2" '{ n++; d = $1 > $2 ? $1 - $2 : $2 - $1; if (d > bound * $1) bad = 1; print $1, $2 }
         END { exit bad || n < 3 }'
 }
 train() { local n=$1 name=$2; shift 2; ranks "$n" pe-trainer $common --name "$name" --device cuda "$@"; }
@@ -55,6 +55,28 @@ moved() {
         status 75 train 1 from --stop-after 2 && pe-trainer $common --name from --resume latest && follows from 1e-3
 }
 check cuda_checkpoints_move_to_and_from_the_cpu moved
+# clips, a teacher, and a Perception LM with what it says
+"$BUILD"/test/make_clips "$tmp/clips" 12 && for t in "$tmp"/clips/*.mp4; do echo "a shape moves" > "${t%.mp4}.txt"; done
+pe-dataloader pack --input "$tmp/clips" --output "$tmp/films" --frames 3 > /dev/null 2>&1
+taught() { # NAME OPTION...
+    local name=$1; shift
+    pe-trainer ${common/$tmp\/data/$tmp/films $tmp/data} --frames 3 --aug none --distill-model PE-Core-Test8-32 --distill-pretrained "$tmp/logs/cpu/checkpoints/latest" \
+        --distill-contrastive-weight 1 --name "$name" "$@"
+}
+clips() { taught clips-cpu && taught clips-gpu --device cuda && follows clips-gpu 1e-3 clips-cpu; }
+check cuda_clips_and_distillation_follow_cpu clips
+plm() { # NAME OPTION...
+    local name=$1; shift
+    pe-captioner train --train-data "$tmp/films" --plm-config test/cases/plm --tokenizer test/golden/bpe --global-batch-size 4 --slices 2 --steps 3 --warmup 1 --lr 1e-3 --frames 3 --context 200 \
+        --drop-path 0.2 --threads 1 --logs "$tmp/logs" --log-every-n-steps 1 --name "$name" "$@"
+}
+captioner() { plm plm-cpu && plm plm-gpu --device cuda --grad-checkpointing && follows plm-gpu 1e-3 plm-cpu; }
+check cuda_plm_follows_cpu captioner
+check cuda_plm_in_bf16 plm plm-bf16 --device cuda --precision bf16
+said() { pe-captioner caption --data "$tmp/films" --model "$tmp/logs/plm-cpu/checkpoints/latest" --frames 3 --max-new-tokens 6 --threads 1 --output "$tmp/said-$1" "${@:2}"; }
+texts() { grep -o '"text":"[^"]*"' "$tmp/said-$1/captions.jsonl"; }
+same_texts() { said cpu && said gpu --device cuda && [ "$(texts cpu)" = "$(texts gpu)" ] && [ "$(texts cpu | wc -l)" -eq 12 ]; }
+check cuda_captions_are_those_of_the_cpu same_texts
 if [ ! "$emulated" ]; then
     # a whole little run: its curve, step by step, is the CPU's
     long() { # NAME BOUND OPTION...
