@@ -250,9 +250,9 @@ static int loop(struct engine *e, struct error *error)
         while (rc == 0 && generator_take(e->session.generator, &g)) rc = finish_text(e, &g, error);
         show(e, &progress, start);
     }
+    queue_close(&e->queue); /* before anything collective: rank 0 answers until each rank has heard that there is no more */
     bool stopped = world_max(e->session.world, session_stopping()) > 0;
     if (rc == 0 && stopped) rc = put_back(e, error);
-    queue_close(&e->queue);
     if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
     if (rc == 0) progress_close(&progress, e->rows.left);
     return rc;

@@ -160,8 +160,8 @@ static int loop(struct engine *e, struct error *error)
         snprintf(note, sizeof note, "%.1f tokens/s a rank", (double)e->tokens / (clock_seconds() - start + 1e-9));
         progress_show(&progress, e->done, note);
     }
+    queue_close(&e->queue); /* before anything collective: rank 0 answers until each rank has heard that there is no more */
     bool stopped = world_max(e->session.world, session_stopping()) > 0;
-    queue_close(&e->queue);
     if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
     if (rc == 0) progress_close(&progress, e->done);
     return rc;
