@@ -17,7 +17,7 @@ void queue_open(struct queue *queue, const struct world *world, int64_t count);
 /* 1: *item is this rank's; 0: not known yet, call again later; -1: there is no more.  Rank 0 must call this, or queue_serve, often. */
 int queue_take(struct queue *queue, int64_t *item);
 void queue_serve(struct queue *queue);
-/* (all) Give back what was not taken, and wait until all ranks are here. */
+/* (all) Give back what was not taken, and wait until all ranks are here.  Must come before any other collective: until then rank 0 owes answers. */
 void queue_close(struct queue *queue);
 
 #endif

@@ -82,6 +82,19 @@ killed() {
     [ "$(cat "$tmp"/killed/captions-rows-*.jsonl | grep -c '"item":')" -eq 96 ] && [ "$(wc -l < "$tmp/killed/captions.jsonl")" -eq 96 ]
 }
 check killed_four_times_each_item_once killed
+late() { # rank 1 sleeps while rank 0 does all that it can: it is still answered, and finishes what it had
+    local pid="" p job waited=0 begun="$tmp/late/captions-begun-00001.jsonl"
+    timeout 60 mpirun --bind-to none -n 2 $caption --data $many --output "$tmp/late" > /dev/null 2>&1 &
+    job=$!
+    while [ ! -s "$begun" ] && [ $((waited += 1)) -lt 5000 ]; do sleep 0.002; done
+    for p in $(pgrep -f -- "pe-captioner.*--output $tmp/late"); do
+        tr '\0' '\n' < "/proc/$p/environ" | grep -q '^OMPI_COMM_WORLD_RANK=1$' && pid=$p
+    done
+    kill -STOP "$pid" && [ "$(cat "$tmp"/late/captions-rows-*.jsonl | wc -l)" -lt 96 ] || { echo "rank 1 was not stopped in time"; return 1; }
+    sleep 5
+    kill -CONT "$pid" && wait $job && [ "$(wc -l < "$tmp/late/captions.jsonl")" -eq 96 ]
+}
+check rank_that_comes_late_is_answered late
 deadly() { # an item begun by three runs and finished by none; another that was put back
     mkdir -p "$tmp/deadly" && cp "$tmp/one/captions.json" "$tmp/deadly" && printf '5\n5\n6\n6\n5\n6\n-7\n' > "$tmp/deadly/captions-begun-00000.jsonl"
     $caption --data "$tmp/all" --output "$tmp/deadly" && says '"item":5' cat "$tmp/deadly/captions-quarantine.jsonl" && [ "$(wc -l < "$tmp/deadly/captions-quarantine.jsonl")" -eq 1 ]
