@@ -30,8 +30,8 @@ static const struct option options[] = {
     {OPTION_STRING, "image-prompt", AT(frame_prompt), "Describe this image in detail.", 0, 0, NULL, "asked of a picture or frame"},
     {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are quarantined"},
-    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 0.001, 1e6, NULL, "a video that takes longer to decode is quarantined"},
-    {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that ends the program so often is quarantined"},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video that takes longer to decode is tried again after the others"},
+    {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that so often was too slow, or ended the program, is quarantined"},
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     CAPTIONER_MODEL_OPTIONS,
     {0}};
@@ -144,6 +144,7 @@ static int fail_item(struct engine *e, const struct fed *f, const char *why, str
 static int start_item(struct engine *e, struct fed *f, struct error *error)
 {
     struct error why = {0};
+    if (f->error.code == ERROR_SLOW) error_prefix(&f->error, "tried %d times", f->tried);
     if (f->error.code) return fail_item(e, f, f->error.text, error);
     int parts = parts_of(e, f);
     char *seen = see(e, f);
@@ -269,7 +270,7 @@ static int open_engine(struct engine *e, const struct world *world, struct error
     if (rc < 0) return -1;
     device_arena_open(&e->session.device, &e->arena, (size_t)1 << 34);
     struct feed_config f = {.data = &e->data, .size = (int)e->session.plm.config.vision.image_size, .tiles = (int)c->tiles, .threads = (int)c->workers,
-                            .ahead = 2 * (int)c->workers + 2,
+                            .ahead = 2 * (int)c->workers + 2, .attempts = (int)c->attempts,
                             .media = {.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR, .limits = {c->video_seconds, c->max_pixels}}};
     e->feed = feed_open(&f);
     queue_open(&e->queue, world, e->rows.left);

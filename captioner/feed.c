@@ -56,6 +56,14 @@ static int decode(const struct feed_config *c, struct fed *f)
     return count < 0 ? -1 : 0;
 }
 
+static struct fed *start_over(struct fed *f)
+{
+    free(f->pixels);
+    free(f->seconds);
+    *f = (struct fed){.item = f->item, .tried = f->tried};
+    return f;
+}
+
 static void *work(void *argument)
 {
     struct feed *feed = argument;
@@ -69,6 +77,10 @@ static void *work(void *argument)
         pthread_mutex_unlock(&feed->lock);
         decode(&feed->config, f);
         pthread_mutex_lock(&feed->lock);
+        if (f->error.code == ERROR_SLOW && ++f->tried < feed->config.attempts) {
+            append(&feed->asked, start_over(f));
+            continue;
+        }
         append(&feed->ready, f);
         pthread_cond_broadcast(&feed->done);
     }

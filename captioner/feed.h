@@ -9,6 +9,7 @@ struct feed_config {
     struct media_options media;
     int size, tiles;  /* pixels a side; tiles a picture is cut into at most, 0: the thumbnail alone */
     int threads, ahead;
+    int attempts;     /* at an item that takes longer than its limit: the others come first */
 };
 
 /* One sample, made ready. */
@@ -17,7 +18,7 @@ struct fed {
     struct record record;
     uint8_t *pixels;  /* [count, size, size, 3]; of a video its frames, of a picture thumbnail and tiles */
     double *seconds;  /* [count] of frames */
-    int count;
+    int count, tried;
     struct error error;
     struct fed *next;
 };

@@ -28,7 +28,7 @@ static const struct option options[] = {
     {OPTION_INT, "max-tiles", AT(tiles), "16", 0, 128, NULL, "tiles of a picture beside its thumbnail"},
     {OPTION_INT, "context", AT(context), "6144", 8, 1 << 24, NULL, "tokens of an example, at most"},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are an error"},
-    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 0.001, 1e6, NULL, "a video that takes longer to decode is an error"},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video that takes longer to decode is an error"},
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), NULL, 0, 0, NULL, "go on from this Perception LM's folder, or"},
     {OPTION_STRING, "plm-config", AT(plm_config), NULL, 0, 0, NULL, "start anew: folder with the config.json of a Perception LM"},

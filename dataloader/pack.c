@@ -26,7 +26,7 @@ static const struct option options[] = {
     {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames of a video; at most so many with --frame-rate"},
     {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n"},
     {OPTION_REAL, "frame-rate", AT(frame_rate), "0", 0, 1000, NULL, "frames a second; a video with more than --frames of them gives --frames over all of it; 0: always --frames"},
-    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 0.001, 1e6, NULL, "a video that takes longer to decode is quarantined"},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video that takes longer to decode is quarantined"},
     {OPTION_INT, "samples-per-shard", AT(samples_per_shard), "4096", 1, 1e9, NULL, "input items a shard takes"},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are quarantined before they are decoded"},
     {OPTION_REAL, "max-bad-fraction", AT(max_bad_fraction), "0.1", 0, 1, NULL, "fail when more than this share of the items is quarantined"},

@@ -12,7 +12,7 @@ static const struct option options[] = {
     {OPTION_STRINGS, "train-data-upsampling-factors", AT(upsampling), NULL, 0, 0, NULL, "how often an epoch takes the samples of each --train-data, 1 when not given"},
     {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames that stand for a video: encoded one by one, their features averaged"},
     {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n"},
-    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 0.001, 1e6, NULL, "a video file that takes longer to decode is replaced"},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video file that takes longer to decode is replaced"},
 
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},

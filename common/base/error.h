@@ -11,6 +11,7 @@ enum error_code {
     ERROR_FAILED = 1,   /* exit status 1 */
     ERROR_USAGE = 2,    /* wrong command line: exit status 2 */
     ERROR_STOPPED = 75, /* stopped by a signal after saving: run again to go on */
+    ERROR_SLOW = 124,   /* a time limit passed: another try may succeed */
 };
 
 struct error {

@@ -52,7 +52,7 @@ static int out_of_time(void *context)
 static int fail(const struct video *v, int code, const char *what, struct error *error)
 {
     char text[AV_ERROR_MAX_STRING_SIZE];
-    if (out_of_time((void *)v)) return error_set(error, ERROR_FAILED, "%s: took longer than %.0f s", v->path, v->limits.seconds);
+    if (out_of_time((void *)v)) return error_set(error, ERROR_SLOW, "%s: took longer than %g s", v->path, v->limits.seconds);
     return error_set(error, ERROR_FAILED, "%s: %s: %s", v->path, what, av_make_error_string(text, sizeof text, code));
 }
 
@@ -175,7 +175,8 @@ static int open_container(struct video *v, struct error *error)
     }
     int code = avformat_open_input(&v->file, v->path, NULL, NULL);
     if (code < 0) return fail(v, code, "opening", error);
-    if ((code = avformat_find_stream_info(v->file, NULL)) < 0) return fail(v, code, "reading its streams", error);
+    code = avformat_find_stream_info(v->file, NULL); /* which also ends early, content, when the time is over */
+    if (code < 0 || out_of_time(v)) return fail(v, code, "reading its streams", error);
     return choose_stream(v, error);
 }
 

@@ -100,6 +100,12 @@ deadly() { # an item begun by three runs and finished by none; another that was 
     $caption --data "$tmp/all" --output "$tmp/deadly" && says '"item":5' cat "$tmp/deadly/captions-quarantine.jsonl" && [ "$(wc -l < "$tmp/deadly/captions-quarantine.jsonl")" -eq 1 ]
 }
 check deadly_item_is_quarantined deadly
+pe-dataloader pack --input "$tmp/told" --output "$tmp/files" --video file --samples-per-shard 7 > /dev/null 2>&1
+slow() { # every clip takes longer than a microsecond: all are tried again, and none is lost
+    $caption --data "$tmp/files" --output "$tmp/slow" --video-seconds 1e-6 --attempts 2 &&
+        says "tried 2 times: " grep "took longer than 1e-06 s" "$tmp/slow/captions-quarantine.jsonl" && [ "$(wc -l < "$tmp/slow/captions-quarantine.jsonl")" -eq "$(ls "$tmp"/told/*.mp4 | wc -l)" ]
+}
+check slow_item_is_tried_again_then_quarantined slow
 
 # People correct some; the language model sums up; what is best goes into shards.
 data="--data $tmp/all --captions $tmp/one"
