@@ -36,7 +36,7 @@ struct session {
     struct bpe *bpe;
     struct plm_tokens tokens;
     struct generator *generator;
-    char hash[20];            /* XXH3 of the weights' files, hex */
+    char hash[24];            /* XXH3 of the weights' files, hex; "-bf16", "-int8" as they are kept */
     int32_t stops[2];
 };
 
@@ -75,7 +75,7 @@ int caption_pack_run(const struct world *world, const struct captioner_config *c
     {OPTION_INT, "context", CAPTIONER_AT(context), "0", 0, 1 << 24, NULL, "tokens of prompt and text together; 0: the model's, at most 11264"}, \
     {OPTION_STRING, "device", CAPTIONER_AT(device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"}, \
     {OPTION_CHOICE, "precision", CAPTIONER_AT(precision), "fp32", 0, 0, "fp32|bf16", "arithmetic on a GPU"}, \
-    {OPTION_CHOICE, "weights", CAPTIONER_AT(weights), "fp32", 0, 0, "fp32|bf16", "how the CPU keeps the decoder's matrices; bf16: half the memory, nearly twice as fast"}, \
+    {OPTION_CHOICE, "weights", CAPTIONER_AT(weights), "fp32", 0, 0, "fp32|bf16|int8", "how the CPU keeps the decoder's matrices; int8: with a factor for each 64"}, \
     {OPTION_STRING, "cpu-level", CAPTIONER_AT(cpu_level), NULL, 0, 0, NULL, "force an instruction level: portable, x86-64-v3, x86-64-v4"}, \
     {OPTION_INT, "threads", CAPTIONER_AT(threads), "0", 0, 1024, NULL, "compute threads of a rank; 0: its share of the cores"}
 

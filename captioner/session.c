@@ -15,6 +15,13 @@
 
 enum { MOST_CONTEXT = 11264 };
 
+/* The decoder's matrices as --weights asks. */
+static void pack(const struct session *s, struct parameters *p)
+{
+    const char *weights = s->config->weights;
+    if (strcmp(weights, "fp32") && s->device.kernels->packed_bytes) parameters_pack(p, "decoder.", strcmp(weights, "int8") ? PACKING_BF16 : PACKING_INT8, &s->device);
+}
+
 static int open_language(struct session *s, const char *path, const json_t *root, struct error *error)
 {
     struct llama_config config;
@@ -24,7 +31,7 @@ static int open_language(struct session *s, const char *path, const json_t *root
     llama_register(&s->language, &s->parameters, &config);
     s->decoder = &s->language;
     parameters_allocate(&s->parameters);
-    if (!strcmp(s->config->weights, "bf16") && s->device.kernels->packed_bytes) parameters_pack(&s->parameters, "decoder.", &s->device);
+    pack(s, &s->parameters);
     if (tensors_open(&file, s->config->model, error) < 0) return -1;
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
     int rc = llama_naming_of(&file, &naming, error);
@@ -53,7 +60,7 @@ static int open_weights(struct session *s, bool vision, struct error *error)
         rc = plm_config_load(&c, folder, error);
         if (rc == 0) {
             plm_open(&s->plm, &c);
-            if (!strcmp(s->config->weights, "bf16") && s->device.kernels->packed_bytes) parameters_pack(&s->plm.parameters, "decoder.", &s->device);
+            pack(s, &s->plm.parameters);
             rc = plm_load(&s->plm, folder, error);
             plm_place(&s->plm, &s->device, false);
             s->decoder = &s->plm.decoder;
@@ -79,7 +86,8 @@ static int hash_model(struct session *s, struct error *error)
         free(path);
     }
     if (rc == 0) fs_list_free(&list);
-    snprintf(s->hash, sizeof s->hash, "%016llx", (unsigned long long)all);
+    bool packed = s->device.kernels->packed_bytes && strcmp(s->config->weights, "fp32");
+    snprintf(s->hash, sizeof s->hash, "%016llx%s%s", (unsigned long long)all, packed ? "-" : "", packed ? s->config->weights : "");
     return rc;
 }
 

@@ -29,6 +29,9 @@ struct device;
 
 /* What happens to the input of a linear layer on its way in.  A CPU does it while packing; a table that `keeps_inputs` stores
  * the result: of the norm in `kept`, written by linear_forward; of GELU where the layer that made the input put it. */
+/* How weights are kept beside activations in float: bfloat16, or whole numbers of 8 bits with a float for each 64 of a row to multiply by. */
+enum packing { PACKING_BF16, PACKING_INT8 };
+
 enum linear_input { LINEAR_PLAIN, LINEAR_GELU, LINEAR_NORM };
 struct linear_prepare {
     enum linear_input kind;
@@ -136,12 +139,12 @@ struct kernels {
     void (*matmul)(struct device *d, void *c, bool wide, int64_t ld_c, const real *a, int64_t ld_a, bool a_rows_k, const real *b,
                    int64_t ld_b, bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
 
-    /* Weights [out, in] in bfloat16 beside activations in float, for inference; NULL in a table that has nothing to gain by it.  packed: packed_bytes of
-     * memory, filled by rows; in even; y = x w^T + residual (NULL: none; not y); embed_packed as embed_forward without positions. */
-    size_t (*packed_bytes)(int64_t out, int64_t in);
-    void (*pack_rows)(void *packed, const float *rows, int64_t first, int64_t count, int64_t in);
-    void (*linear_packed)(struct device *d, real *y, const real *x, const void *packed, const real *residual, int64_t rows, int64_t in, int64_t out);
-    void (*embed_packed)(struct device *d, real *out, const void *table, const int32_t *ids, int64_t rows, int64_t width);
+    /* Weights [out, in] in fewer bytes beside activations in float, for inference; NULL in a table that has nothing to gain by it.  packed: packed_bytes of
+     * zeroed memory, filled by rows; in even; y = x w^T + residual (NULL: none; not y); embed_packed as embed_forward without positions. */
+    size_t (*packed_bytes)(enum packing kind, int64_t out, int64_t in);
+    void (*pack_rows)(enum packing kind, void *packed, const float *rows, int64_t first, int64_t count, int64_t in);
+    void (*linear_packed)(struct device *d, real *y, const real *x, enum packing kind, const void *packed, const real *residual, int64_t rows, int64_t in, int64_t out);
+    void (*embed_packed)(struct device *d, real *out, enum packing kind, const void *table, const int32_t *ids, int64_t rows, int64_t width);
 
     /* --- rows --- */
 

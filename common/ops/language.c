@@ -100,7 +100,7 @@ struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, 
 static void logits_forward(struct tape *t, struct call *c)
 {
     struct tensor *x = c->in[0], *w = c->in[1];
-    if (w->packed) t->device->kernels->linear_packed(t->device, c->out->data, x->data, w->packed, NULL, x->rows, x->cols, w->rows);
+    if (w->packed) t->device->kernels->linear_packed(t->device, c->out->data, x->data, w->packing, w->packed, NULL, x->rows, x->cols, w->rows);
     else logits_of(t, c, c->out->data, 0, x->rows);
 }
 

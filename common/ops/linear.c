@@ -27,7 +27,7 @@ static void forward(struct tape *t, struct call *c)
     struct device *d = t->device;
     struct tensor *x = c->in[X];
     if (c->in[WEIGHT]->packed) {
-        d->kernels->linear_packed(d, c->out->data, x->data, c->in[WEIGHT]->packed, c->in[RESIDUAL] ? c->in[RESIDUAL]->data : NULL, x->rows, x->cols, c->out->cols);
+        d->kernels->linear_packed(d, c->out->data, x->data, c->in[WEIGHT]->packing, c->in[WEIGHT]->packed, c->in[RESIDUAL] ? c->in[RESIDUAL]->data : NULL, x->rows, x->cols, c->out->cols);
         return;
     }
     if (c->in[SCALE]) {

@@ -81,7 +81,7 @@ static void embed_forward(struct tape *t, struct call *c)
 {
     const struct embed *a = c->attributes;
     if (c->in[0]->packed) {
-        t->device->kernels->embed_packed(t->device, c->out->data, c->in[0]->packed, a->ids, c->out->rows, c->out->cols);
+        t->device->kernels->embed_packed(t->device, c->out->data, c->in[0]->packing, c->in[0]->packed, a->ids, c->out->rows, c->out->cols);
         return;
     }
     t->device->kernels->embed_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, a->ids, a->places, c->out->rows,

@@ -58,13 +58,15 @@ void parameters_allocate(struct parameters *p)
     }
 }
 
-void parameters_pack(struct parameters *p, const char *prefix, const struct device *device)
+void parameters_pack(struct parameters *p, const char *prefix, enum packing packing, const struct device *device)
 {
     p->packing = device->kernels;
     CHECK(p->packing->packed_bytes && p->values, "%s packs no weights", device->kernels->name);
     for (int64_t i = 0; i < p->count; i++) {
         struct tensor *t = &p->list[i]->tensor;
-        if (p->list[i]->ndim == 2 && !strncmp(p->list[i]->name, prefix, strlen(prefix))) t->packed = mem_map(p->packing->packed_bytes(t->rows, t->cols), 1);
+        if (p->list[i]->ndim != 2 || strncmp(p->list[i]->name, prefix, strlen(prefix))) continue;
+        t->packing = packing;
+        t->packed = mem_map(p->packing->packed_bytes(packing, t->rows, t->cols), 1);
     }
 }
 
@@ -72,7 +74,7 @@ void parameters_set(const struct parameters *p, struct parameter *it, int64_t fi
 {
     int64_t cols = it->tensor.cols;
     CHECK(first >= 0 && first + count <= it->tensor.rows, "rows %ld to %ld of %s", (long)first, (long)(first + count), it->name);
-    if (it->tensor.packed) p->packing->pack_rows((void *)(uintptr_t)it->tensor.packed, rows, first, count, cols);
+    if (it->tensor.packed) p->packing->pack_rows(it->tensor.packing, (void *)(uintptr_t)it->tensor.packed, rows, first, count, cols);
     else memcpy(it->values + first * cols, rows, (size_t)(count * cols) * sizeof *rows);
 }
 
@@ -122,7 +124,7 @@ void parameters_free(struct parameters *p)
     }
     for (int64_t i = 0; i < p->count; i++) {
         struct tensor *t = &p->list[i]->tensor;
-        if (t->packed) mem_unmap((void *)(uintptr_t)t->packed, p->packing->packed_bytes(t->rows, t->cols), 1);
+        if (t->packed) mem_unmap((void *)(uintptr_t)t->packed, p->packing->packed_bytes(t->packing, t->rows, t->cols), 1);
         free(p->list[i]->name);
         free(p->list[i]);
     }

@@ -14,7 +14,8 @@ struct tensor {
     int64_t rows, cols;
     void *data;
     float *master;     /* of parameters: the same values as float; is data when real is float */
-    const void *packed; /* of parameters: their only values, in bfloat16 (kernels->linear_packed); NULL where data holds them */
+    enum packing packing;
+    const void *packed; /* of parameters: their only values, in that form (kernels->linear_packed); NULL where data holds them */
     void *grad;        /* NULL until the backward pass reaches it; of parameters: always there when training */
     bool wide;
     bool needs_grad;

@@ -1,4 +1,4 @@
-/* Tokens per second of a Llama-3.2-1B with random weights in bfloat16: decoder SEQUENCES PROMPT TOKENS THREADS REPEATS.
+/* Tokens per second of a Llama-3.2-1B with random weights: decoder bf16|int8 SEQUENCES PROMPT TOKENS THREADS REPEATS.
  *
  * decoder memory THREADS: GB/s of reading a gigabyte, the limit of generating one sequence.
  *
@@ -89,9 +89,10 @@ static int memory(int threads)
 int main(int argc, char **argv)
 {
     if (argc == 3 && !strcmp(argv[1], "memory")) return memory(atoi(argv[2]));
-    if (argc != 6) return 2;
-    int64_t sequences = atoll(argv[1]), prompt = atoll(argv[2]), tokens = atoll(argv[3]);
-    int threads = atoi(argv[4]), repeats = atoi(argv[5]);
+    if (argc != 7) return 2;
+    bool whole = !strcmp(argv[1], "int8");
+    int64_t sequences = atoll(argv[2]), prompt = atoll(argv[3]), tokens = atoll(argv[4]);
+    int threads = atoi(argv[5]), repeats = atoi(argv[6]);
     struct device d;
     struct error error = {0};
     struct llama l;
@@ -99,7 +100,7 @@ int main(int argc, char **argv)
     if (device_open(&d, "cpu", "fp32", NULL, threads, 0, &error) < 0) return 1;
     llama_register(&l, &p, &shape);
     parameters_allocate(&p);
-    parameters_pack(&p, "decoder.", &d);
+    parameters_pack(&p, "decoder.", whole ? PACKING_INT8 : PACKING_BF16, &d);
     fill(&p);
     parameters_place(&p, &d, false);
     double prompts[64], rates[64];
@@ -107,7 +108,7 @@ int main(int argc, char **argv)
         if (run(&l, &d, sequences, prompt, tokens, &prompts[i], &rates[i]) < 0) return 1;
     qsort(prompts, (size_t)repeats, sizeof *prompts, ascending);
     qsort(rates, (size_t)repeats, sizeof *rates, ascending);
-    double bytes = 2. * (double)parameters_elements(&p); /* all are read in every pass, the table as the head */
+    double bytes = (whole ? 1 + 4. / 64 : 2) * (double)parameters_elements(&p); /* all are read in every pass, the table as the head */
     printf("%.2f %.2f %.2f\n", prompts[repeats / 2], rates[repeats / 2], rates[repeats / 2] / (double)sequences * bytes / 1e9);
     return 0;
 }

@@ -1,10 +1,11 @@
-"""llama.cpp on the same shape: peer_decoder.py MODEL.gguf SEQUENCES PROMPT TOKENS THREADS REPEATS; makes MODEL.gguf (2.5 GB, random bfloat16) when it is not there.
+"""llama.cpp on the same shape: peer_decoder.py MODEL bf16|q8_0 SEQUENCES PROMPT TOKENS THREADS REPEATS; makes MODEL-TYPE.gguf (2.5 or 1.3 GB, random) when it is not there.
 
 Prints "prompt tokens/s" "generated tokens/s", medians."""
 import os, sys, time
 import numpy as np
 
-path, sequences, prompt, tokens, threads, repeats = sys.argv[1], *map(int, sys.argv[2:7])
+kind, (sequences, prompt, tokens, threads, repeats) = sys.argv[2], map(int, sys.argv[3:8])
+path = f"{sys.argv[1]}-{kind}.gguf"
 
 
 def make():
@@ -13,14 +14,13 @@ def make():
     width, layers, heads, kv, mlp, vocabulary = 2048, 16, 32, 8, 8192, 128256
     w.add_context_length(131072); w.add_embedding_length(width); w.add_block_count(layers); w.add_feed_forward_length(mlp); w.add_head_count(heads)
     w.add_head_count_kv(kv); w.add_layer_norm_rms_eps(1e-5); w.add_rope_freq_base(500000.0); w.add_rope_dimension_count(64); w.add_vocab_size(vocabulary)
-    w.add_file_type(32)
+    w.add_file_type(gguf.LlamaFileType.MOSTLY_BF16 if kind == "bf16" else gguf.LlamaFileType.MOSTLY_Q8_0)
     w.add_tokenizer_model("gpt2"); w.add_tokenizer_pre("llama-bpe")
     w.add_token_list([f"t{i}" for i in range(vocabulary)]); w.add_token_types([1] * vocabulary); w.add_token_merges(["t 1"]); w.add_bos_token_id(0); w.add_eos_token_id(1)
     rng = np.random.default_rng(1)
-    bf16 = lambda *shape: ((rng.random(shape, dtype=np.float32) - 0.5) * 0.1).view(np.uint32).__rshift__(16).astype(np.uint16).view(np.uint8)
-    raw = gguf.GGMLQuantizationType.BF16
+    raw = gguf.GGMLQuantizationType[kind.upper()]
     def add(name, rows, cols):
-        w.add_tensor(name, bf16(rows, cols).reshape(rows, cols * 2), raw_dtype=raw)
+        w.add_tensor(name, gguf.quants.quantize((rng.random((rows, cols), dtype=np.float32) - 0.5) * 0.1, raw), raw_dtype=raw)
     add("token_embd.weight", vocabulary, width)
     for i in range(layers):
         for name, rows, cols in (("attn_q", width, width), ("attn_k", 512, width), ("attn_v", 512, width), ("attn_output", width, width), ("ffn_gate", mlp, width), ("ffn_up", mlp, width),

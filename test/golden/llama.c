@@ -27,7 +27,9 @@ static float *vector(struct golden *g, const char *name, int64_t *count)
     return test_vector(&g->host, &g->vectors, name, count);
 }
 
-static int load(struct golden *g, const char *folder, const char *config, bool packed, struct error *error)
+enum { AS_FLOATS = -1 }; /* instead of an enum packing */
+
+static int load(struct golden *g, const char *folder, const char *config, int packing, struct error *error)
 {
     char path[256];
     struct safetensors file;
@@ -39,7 +41,7 @@ static int load(struct golden *g, const char *folder, const char *config, bool p
     if (rc < 0) return -1;
     llama_register(&g->llama, &g->parameters, &g->config);
     parameters_allocate(&g->parameters);
-    if (packed) parameters_pack(&g->parameters, "decoder.", &g->device);
+    if (packing >= 0) parameters_pack(&g->parameters, "decoder.", (enum packing)packing, &g->device);
     snprintf(path, sizeof path, "test/golden/llama/%s", folder);
     if (tensors_open(&file, path, error) < 0) return -1;
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
@@ -51,17 +53,17 @@ static int load(struct golden *g, const char *folder, const char *config, bool p
     return rc;
 }
 
-static bool golden_open(struct golden *g, const char *folder, const char *config, bool packed)
+static bool golden_open(struct golden *g, const char *folder, const char *config, int packing)
 {
     struct error error = {0};
     memset(g, 0, sizeof *g);
     arena_open(&g->host, (size_t)1 << 32);
     int rc = device_open(&g->device, device_count() ? "cuda" : "cpu", "fp32", NULL, 2, 0, &error);
-    if (rc == 0) rc = load(g, folder, config, packed, &error);
+    if (rc == 0) rc = load(g, folder, config, packing, &error);
     if (rc == 0) rc = safetensors_open(&g->vectors, !strcmp(folder, "tied") ? "test/golden/llama/tied/vectors.safetensors" : "test/golden/llama/untied/vectors.safetensors", &error);
     EXPECT(rc == 0, "%s", error.text);
     if (rc < 0) return false;
-    parameters_place(&g->parameters, &g->device, !packed);
+    parameters_place(&g->parameters, &g->device, packing < 0);
     parameters_push(&g->parameters);
     tape_init(&g->tape, &g->device);
     device_arena_open(&g->device, &g->there, (size_t)1 << 32);
@@ -157,7 +159,7 @@ static void parity(const char *folder, const char *config)
 {
     for (int recompute = 0; recompute < 2; recompute++) {
         struct golden g;
-        if (!golden_open(&g, folder, config, false)) return;
+        if (!golden_open(&g, folder, config, AS_FLOATS)) return;
         if (!recompute) check_logits(&g, folder, 1e-4);
         if (strcmp(folder, "meta")) check_training(&g, recompute);
         golden_close(&g);
@@ -168,14 +170,20 @@ static void tied(void) { parity("tied", "config.json"); }
 static void untied(void) { parity("untied", "config.json"); }
 static void meta(void) { parity("meta", "params.json"); }
 
-/* bfloat16 weights and inputs of products: 2^-9 each, grown by two layers of random weights that amplify rather than average. */
+/* Weights rounded by 2^-9 of each or by 1/254 of the largest of 64, grown by two layers of random weights that amplify rather than average. */
 static void packed(void)
 {
+    static const struct {
+        const char *name;
+        double bound;
+    } kinds[] = {[PACKING_BF16] = {"bf16 weights", 8e-2}, [PACKING_INT8] = {"int8 weights", 4e-1}};
     struct golden g;
     if (device_count()) return;
-    if (!golden_open(&g, "untied", "config.json", true)) return;
-    check_logits(&g, "bf16 weights", 8e-2);
-    golden_close(&g);
+    for (int packing = PACKING_BF16; packing <= PACKING_INT8; packing++) {
+        if (!golden_open(&g, "untied", "config.json", packing)) return;
+        check_logits(&g, kinds[packing].name, kinds[packing].bound);
+        golden_close(&g);
+    }
 }
 
 enum { PROMPTS = 7, MOST = 20 };
@@ -229,12 +237,12 @@ static int32_t next_by_whole_pass(struct golden *g, const int32_t *ids, int64_t 
     return best;
 }
 
-static void generation(bool packed)
+static void generation(int packing)
 {
     struct golden g;
     static int32_t alone[PROMPTS][MOST + 1], together[PROMPTS][MOST + 1], drawn[PROMPTS][MOST + 1];
-    if (packed && device_count()) return;
-    if (!golden_open(&g, "tied", "config.json", packed)) return;
+    if (packing >= 0 && device_count()) return;
+    if (!golden_open(&g, "tied", "config.json", packing)) return;
     generate_all(&g, (struct generator_config){.sequences = 1, .rows = 1, .context = 100}, 0, alone);
     int differ = 0;
     for (int i = 0; i < PROMPTS; i++) {
@@ -260,12 +268,13 @@ static void generation(bool packed)
     golden_close(&g);
 }
 
-static void generated(void) { generation(false); }
-static void generated_packed(void) { generation(true); }
+static void generated(void) { generation(AS_FLOATS); }
+static void generated_bf16(void) { generation(PACKING_BF16); }
+static void generated_int8(void) { generation(PACKING_INT8); }
 
 int main(int argc, char **argv)
 {
     return test_main(argc, argv, (struct test[]){{"llama_parity_scaled_rope_tied", tied}, {"llama_parity_in_parts_untied", untied}, {"llama_meta_pth", meta},
-                                                 {"llama_bf16_weights", packed}, {"generation_same_in_any_batch", generated},
-                                                 {"generation_same_with_bf16_weights", generated_packed}, {0}});
+                                                 {"llama_packed_weights", packed}, {"generation_same_in_any_batch", generated},
+                                                 {"generation_same_with_bf16_weights", generated_bf16}, {"generation_same_with_int8_weights", generated_int8}, {0}});
 }

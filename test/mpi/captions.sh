@@ -123,6 +123,8 @@ ranks 1 $summary --output "$tmp/sum1" > "$tmp/sum.log" 2>&1 || cat "$tmp/sum.log
 check summaries_on_2_ranks summed 2
 check summaries_on_4_ranks summed 4
 check bf16_weights $summary --output "$tmp/sum16" --weights bf16
+check int8_weights $summary --output "$tmp/sum8" --weights int8
+check rows_say_how_weights_were_kept says '-int8","' head -1 "$tmp/sum8/summaries.jsonl"
 cp "$tmp"/sum1/summaries.jsonl "$tmp/one"
 packed() {
     says "1 by a person" pe-captioner pack $data --output "$tmp/shards" && pe-dataloader verify --data "$tmp/shards" &&

@@ -1,61 +1,139 @@
-/* Products with weights in bfloat16, for inference: half the bytes of float, and reading weights is what generating text is bound by.
+/* Products with weights in fewer bytes than floats, for inference: reading weights is what generating text is bound by.  Rows of the weights stand in blocks of 16, the
+ * last filled up with zeros:
  *
- *   packed [out / 16][in / 2][16][2]: a line of 64 bytes holds two neighbouring columns of 16 rows of the weights; the last block is filled up with zeros
+ *   bfloat16  [out / 16] of [in / 2][16][2]: a line of 64 bytes holds two neighbouring columns
+ *   int8      [out / 16] of groups of 64 columns (the last may be shorter): [16] float scales, then [64 / 4][16][4] whole numbers to multiply by them
  *
- * A line widens to floats by a shift and a mask, so the arithmetic is that of float.  Rows of x are packed as in gemm.c, in tiles of up to MR, and columns are summed in
- * passes of one length, whatever the number of rows: a row's result does not depend on the others. */
+ * Both widen to floats in registers by shifts and masks of 32 bits, so the arithmetic is that of float.  Rows of x are packed as in gemm.c, in tiles of up to MR, and columns are summed in passes of
+ * one length, whatever the number of rows: a row's result does not depend on the others. */
 #include "backend/cpu/bf16.h"
 
-enum { PACK_OUT = 16, PACK_FEW = 2 * MR };
+enum { PACK_OUT = 16, PACK_GROUP = 64, PACK_FEW = 2 * MR, PACK_AHEAD = 2048 /* bytes that are fetched before they are used */ };
 
-static int64_t packed_blocks(int64_t out) { return (out + PACK_OUT - 1) / PACK_OUT; }
+/* Bytes of a block up to column k: the first of a pair, of a group, or the end. */
+static inline int64_t packed_at(enum packing kind, int64_t k)
+{
+    if (kind == PACKING_INT8) return ((k + PACK_GROUP - 1) / PACK_GROUP * (int64_t)sizeof(float) + (k + 3) / 4 * 4) * PACK_OUT;
+    return k * PACK_OUT * (int64_t)sizeof(uint16_t);
+}
 
-static size_t packed_bytes(int64_t out, int64_t in)
+static size_t packed_bytes(enum packing kind, int64_t out, int64_t in)
 {
     CHECK(in % 2 == 0, "%ld columns of packed weights", (long)in);
-    return (size_t)(packed_blocks(out) * in * PACK_OUT) * sizeof(uint16_t);
+    return (size_t)((out + PACK_OUT - 1) / PACK_OUT * packed_at(kind, in));
+}
+
+/* Columns [k, k + n) of a row as row `lane` of a block's group. */
+static void pack_group(uint8_t *group, int64_t lane, const float *row, int64_t n)
+{
+    float most = 0;
+    for (int64_t i = 0; i < n; i++) most = fmaxf(most, fabsf(row[i]));
+    float scale = most / 127;
+    memcpy(group + lane * (int64_t)sizeof scale, &scale, sizeof scale);
+    int8_t *to = (int8_t *)group + PACK_OUT * sizeof scale;
+    for (int64_t i = 0; i < n; i++) to[(i / 4 * PACK_OUT + lane) * 4 + i % 4] = (int8_t)(scale > 0 ? lrintf(row[i] / scale) : 0);
 }
 
 /* Rows [first, first + count) of the weights; other rows of their blocks are left as they are. */
-static void pack_rows(void *packed, const float *rows, int64_t first, int64_t count, int64_t in)
+static void pack_rows(enum packing kind, void *packed, const float *rows, int64_t first, int64_t count, int64_t in)
 {
     for (int64_t r = 0; r < count; r++) {
-        uint16_t *to = (uint16_t *)packed + (first + r) / PACK_OUT * in * PACK_OUT + (first + r) % PACK_OUT * 2;
-        for (int64_t i = 0; i < in; i++) to[i / 2 * PACK_OUT * 2 + i % 2] = bf16_round(rows[r * in + i]);
+        uint8_t *block = (uint8_t *)packed + (first + r) / PACK_OUT * packed_at(kind, in);
+        int64_t lane = (first + r) % PACK_OUT;
+        const float *row = rows + r * in;
+        if (kind == PACKING_INT8)
+            for (int64_t k = 0; k < in; k += PACK_GROUP) pack_group(block + packed_at(kind, k), lane, row + k, in - k < PACK_GROUP ? in - k : PACK_GROUP);
+        else
+            for (int64_t i = 0; i < in; i++) ((uint16_t *)block)[(i / 2 * PACK_OUT + lane) * 2 + i % 2] = bf16_round(row[i]);
     }
 }
 
-static void embed_packed(struct device *d, float *out, const void *table, const int32_t *ids, int64_t rows, int64_t width)
+/* Row `lane` of a block as floats. */
+static void unpack_row(enum packing kind, float *out, const uint8_t *block, int64_t lane, int64_t in)
+{
+    for (int64_t i = 0; kind == PACKING_BF16 && i < in; i++) out[i] = bf16_widen(((const uint16_t *)block)[(i / 2 * PACK_OUT + lane) * 2 + i % 2]);
+    for (int64_t i = 0; kind == PACKING_INT8 && i < in; i++) {
+        const uint8_t *group = block + packed_at(kind, i / PACK_GROUP * PACK_GROUP);
+        float scale;
+        memcpy(&scale, group + lane * (int64_t)sizeof scale, sizeof scale);
+        const int8_t *from = (const int8_t *)group + PACK_OUT * sizeof scale;
+        out[i] = scale * (float)from[(i % PACK_GROUP / 4 * PACK_OUT + lane) * 4 + i % 4];
+    }
+}
+
+static void embed_packed(struct device *d, float *out, enum packing kind, const void *table, const int32_t *ids, int64_t rows, int64_t width)
 {
     (void)d;
     for (int64_t r = 0; r < rows; r++) {
-        const uint16_t *from = (const uint16_t *)table + ids[r] / PACK_OUT * width * PACK_OUT + ids[r] % PACK_OUT * 2;
-        for (int64_t i = 0; i < width; i++) out[r * width + i] = ids[r] < 0 ? 0 : bf16_widen(from[i / 2 * PACK_OUT * 2 + i % 2]);
+        if (ids[r] < 0) memset(out + r * width, 0, (size_t)width * sizeof *out);
+        else unpack_row(kind, out + r * width, (const uint8_t *)table + ids[r] / PACK_OUT * packed_at(kind, width), ids[r] % PACK_OUT, width);
     }
 }
 
 typedef veci veci_unaligned __attribute__((aligned(4), may_alias));
 
-/* acc = sum over `pairs` pairs of columns of the first m rows of a panel of x times nv vectors of outputs; w[j]: where vector j begins. */
-static inline __attribute__((always_inline)) void multiply_packed(const float *restrict a, const uint16_t *const w[NV], int64_t pairs, int m, int nv, vec acc[MR][NV])
+/* Where the weights of one vector of outputs begin: the block at the first column of a pass, and the first of its rows. */
+struct lanes {
+    const uint8_t *block;
+    int64_t first;
+};
+
+/* acc += x w over one column: of the first m rows of a panel of x, for NV vectors of outputs. */
+static inline __attribute__((always_inline)) void multiply_column(const float *restrict a, const vec w[NV], int m, vec acc[MR][NV])
 {
+#pragma GCC unroll 16
     for (int i = 0; i < m; i++)
-        for (int j = 0; j < nv; j++) acc[i][j] = vec_splat(0);
-    for (int64_t k = 0; k < pairs; k++, a += 2 * MR) {
+#pragma GCC unroll 2
+        for (int j = 0; j < NV; j++) acc[i][j] += a[i] * w[j];
+}
+
+static inline __attribute__((always_inline)) void multiply_bf16(const float *restrict a, const struct lanes from[NV], int64_t columns, int m, vec acc[MR][NV])
+{
+    for (int64_t k = 0; k < columns; k += 2, a += 2 * MR) {
         vec even[NV], odd[NV];
-        for (int j = 0; j < nv; j++) {
-            veci bits = *(const veci_unaligned *)(const void *)(w[j] + k * PACK_OUT * 2);
+        for (int j = 0; j < NV; j++) {
+            const uint8_t *line = from[j].block + (k * PACK_OUT + from[j].first * 2) * (int64_t)sizeof(uint16_t);
+            __builtin_prefetch(line + PACK_AHEAD);
+            veci bits = *(const veci_unaligned *)(const void *)line;
             even[j] = (vec)(bits << 16);
             odd[j] = (vec)(bits & (int32_t)0xffff0000);
         }
-#pragma GCC unroll 16
-        for (int i = 0; i < m; i++)
-#pragma GCC unroll 2
-            for (int j = 0; j < nv; j++) acc[i][j] += a[i] * even[j];
-#pragma GCC unroll 16
-        for (int i = 0; i < m; i++)
-#pragma GCC unroll 2
-            for (int j = 0; j < nv; j++) acc[i][j] += a[MR + i] * odd[j];
+        multiply_column(a, even, m, acc);
+        multiply_column(a + MR, odd, m, acc);
+    }
+}
+
+/* Byte `c` of each lane is the number of column c; as the uppermost byte it reads as 2^24 times that, which scale makes good. */
+static inline __attribute__((always_inline)) void multiply_byte(int c, const float *restrict a, const veci bits[NV], const vec scale[NV], int m, vec acc[MR][NV])
+{
+    vec w[NV];
+    for (int j = 0; j < NV; j++) w[j] = __builtin_convertvector(bits[j] << (24 - 8 * c) & (int32_t)0xff000000, vec) * scale[j];
+    multiply_column(a + c * MR, w, m, acc);
+}
+
+static inline __attribute__((always_inline)) void multiply_int8(const float *restrict a, const struct lanes from[NV], int64_t columns, int m, vec acc[MR][NV])
+{
+    for (int64_t k = 0; k < columns; k += PACK_GROUP) {
+        int64_t n = columns - k < PACK_GROUP ? columns - k : PACK_GROUP;
+        const uint8_t *bytes[NV];
+        vec scale[NV];
+        veci bits[NV];
+        for (int j = 0; j < NV; j++) {
+            bytes[j] = from[j].block + packed_at(PACKING_INT8, k) + from[j].first * 4;
+            scale[j] = *(const vec_unaligned *)(const void *)bytes[j] * 0x1p-24f;
+            bytes[j] += PACK_OUT * sizeof(float);
+        }
+        for (int64_t i = 0; i < n; i += 4, a += 4 * MR) {
+            for (int j = 0; j < NV; j++) {
+                bits[j] = *(const veci_unaligned *)(const void *)(bytes[j] + i * PACK_OUT);
+                __builtin_prefetch(bytes[j] + i * PACK_OUT + PACK_AHEAD);
+            }
+            multiply_byte(0, a, bits, scale, m, acc);
+            multiply_byte(1, a, bits, scale, m, acc);
+            if (i + 2 == n) break;
+            multiply_byte(2, a, bits, scale, m, acc);
+            multiply_byte(3, a, bits, scale, m, acc);
+        }
     }
 }
 
@@ -63,22 +141,25 @@ static inline __attribute__((always_inline)) void multiply_packed(const float *r
 struct packed_product {
     float *y;
     const float *x, *residual;
-    const uint16_t *w;
-    int64_t rows, in, out, depth; /* depth: columns of a pass, even */
+    enum packing kind;
+    const uint8_t *w;
+    int64_t rows, in, out, depth; /* depth: columns of a pass, whole pairs or groups */
 };
 
 static inline __attribute__((always_inline)) void packed_tile_as(int m, const struct packed_product *p, const float *a, int64_t row, int64_t rows, int64_t panel, int64_t k0)
 {
     vec acc[MR][NV];
-    const uint16_t *w[NV];
+    struct lanes from[NV];
     int64_t kc = p->in - k0 < p->depth ? p->in - k0 : p->depth;
     bool last = k0 + kc == p->in;
     for (int j = 0; j < NV; j++) {
         int64_t o = panel * NR + j * LANES, block = o / PACK_OUT;
         if (o >= p->out) block = 0; /* beyond the last block: computed and not stored */
-        w[j] = p->w + block * p->in * PACK_OUT + o % PACK_OUT * 2 + k0 * PACK_OUT;
+        from[j] = (struct lanes){p->w + block * packed_at(p->kind, p->in) + packed_at(p->kind, k0), o % PACK_OUT};
+        for (int i = 0; i < m; i++) acc[i][j] = vec_splat(0);
     }
-    multiply_packed(a, w, kc / 2, m, NV, acc);
+    if (p->kind == PACKING_INT8) multiply_int8(a, from, kc, m, acc);
+    else multiply_bf16(a, from, kc, m, acc);
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < NV; j++) {
             int64_t o = panel * NR + j * LANES, at = (row + i) * p->out + o, left = p->out - o;
@@ -155,10 +236,10 @@ static void packed_many(struct device *d, const struct packed_product *p)
 }
 
 /* y [rows, out] = x [rows, in] w^T + residual (NULL: none; not y). */
-static void linear_packed(struct device *d, float *y, const float *x, const void *packed, const float *residual, int64_t rows, int64_t in, int64_t out)
+static void linear_packed(struct device *d, float *y, const float *x, enum packing kind, const void *packed, const float *residual, int64_t rows, int64_t in, int64_t out)
 {
-    int64_t passes = (in + KC - 1) / KC, depth = (in / 2 + passes - 1) / passes * 2;
-    struct packed_product p = {y, x, residual, packed, rows, in, out, depth};
+    int64_t passes = (in + KC - 1) / KC, unit = kind == PACKING_INT8 ? PACK_GROUP : 2, depth = ((in + unit - 1) / unit + passes - 1) / passes * unit;
+    struct packed_product p = {y, x, residual, kind, packed, rows, in, out, depth};
     if (rows <= PACK_FEW) packed_few(d, &p);
     else packed_many(d, &p);
 }
