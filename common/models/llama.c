@@ -35,8 +35,8 @@ static int check(const struct llama_config *c, const char *path, struct error *e
         if (sizes[i].value < 1 || sizes[i].value > 1 << 24) return error_set(error, ERROR_USAGE, "%s: %s is missing or no size", path, sizes[i].name);
     if (c->heads % c->kv_heads) return error_set(error, ERROR_USAGE, "%s: %ld heads do not share %ld of keys and values", path, (long)c->heads, (long)c->kv_heads);
     if (c->head_dim % 2) return error_set(error, ERROR_USAGE, "%s: head_dim %ld is odd", path, (long)c->head_dim);
-    if (!(c->norm_eps > 0) || !(c->rope_theta > 0) || !(c->rope_factor >= 1) || !(c->rope_high > c->rope_low))
-        return error_set(error, ERROR_USAGE, "%s: rms_norm_eps, rope_theta or rope_scaling make no sense", path);
+    if (!(c->norm_eps > 0) || !(c->rope_theta > 0) || !(c->rope_factor >= 1) || !(c->rope_high > c->rope_low) || !(c->init_std > 0))
+        return error_set(error, ERROR_USAGE, "%s: rms_norm_eps, initializer_range, rope_theta or rope_scaling make no sense", path);
     return 0;
 }
 
@@ -65,7 +65,7 @@ static int parse_params(struct llama_config *c, const char *path, const json_t *
 
 int llama_config_parse(struct llama_config *config, const char *path, const json_t *root, struct error *error)
 {
-    struct llama_config c = {.rope_factor = 1, .rope_low = 1, .rope_high = 4, .rope_context = 8192};
+    struct llama_config c = {.init_std = .02, .rope_factor = 1, .rope_low = 1, .rope_high = 4, .rope_context = 8192};
     const json_t *o = json_object_get(root, "text_config"), *model = json_object_get(root, "model");
     if (!o) o = json_is_object(model) ? model : root;
     int rc;
@@ -82,6 +82,7 @@ int llama_config_parse(struct llama_config *config, const char *path, const json
         c.mlp_width = whole(o, "intermediate_size", 0);
         c.context = whole(o, "max_position_embeddings", 2048);
         c.norm_eps = number(o, "rms_norm_eps", 1e-6);
+        c.init_std = number(o, "initializer_range", c.init_std);
         c.rope_theta = number(rope, "rope_theta", number(o, "rope_theta", 10000));
         c.tied = json_is_true(json_object_get(o, "tie_word_embeddings")) || json_is_true(json_object_get(root, "tie_word_embeddings"));
         const char *type = json_string_value(json_object_get(rope, "rope_type")), *act = json_string_value(json_object_get(o, "hidden_act"));
@@ -103,11 +104,11 @@ int llama_config_parse(struct llama_config *config, const char *path, const json
 
 json_t *llama_config_json(const struct llama_config *c)
 {
-    json_t *o = json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:b, s:b, s:b, s:f}", "architectures", "LlamaForCausalLM", "model_type", "llama",
+    json_t *o = json_pack("{s:[s], s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, s:s, s:b, s:b, s:b, s:f, s:f}", "architectures", "LlamaForCausalLM", "model_type", "llama",
                           "vocab_size", (json_int_t)c->vocab_size, "hidden_size", (json_int_t)c->width, "num_hidden_layers", (json_int_t)c->layers,
                           "num_attention_heads", (json_int_t)c->heads, "num_key_value_heads", (json_int_t)c->kv_heads, "head_dim", (json_int_t)c->head_dim,
                           "intermediate_size", (json_int_t)c->mlp_width, "max_position_embeddings", (json_int_t)c->context, "rms_norm_eps", c->norm_eps, "hidden_act",
-                          "silu", "tie_word_embeddings", c->tied, "attention_bias", 0, "mlp_bias", 0, "rope_theta", c->rope_theta);
+                          "silu", "tie_word_embeddings", c->tied, "attention_bias", 0, "mlp_bias", 0, "rope_theta", c->rope_theta, "initializer_range", c->init_std);
     if (c->rope_factor > 1)
         json_object_set_new(o, "rope_scaling", json_pack("{s:s, s:f, s:f, s:f, s:I}", "rope_type", "llama3", "factor", c->rope_factor, "low_freq_factor", c->rope_low,
                                                          "high_freq_factor", c->rope_high, "original_max_position_embeddings", (json_int_t)c->rope_context));
@@ -154,14 +155,14 @@ void llama_free(struct llama *l, struct device *device)
 
 void llama_init(struct llama *l, struct parameters *p, uint64_t seed)
 {
-    double into_stream = .02 / sqrt(2. * (double)l->config.layers);
+    double init_std = l->config.init_std, into_stream = init_std / sqrt(2. * (double)l->config.layers);
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
         if (!str_starts_with(it->name, "decoder.")) continue;
         bool back = str_ends_with(it->name, "attention.out.weight") || str_ends_with(it->name, "feed_forward.down.weight");
         if (it->ndim == 1)
             for (int64_t k = 0; k < it->tensor.cols; k++) it->values[k] = 1;
-        else init_normal(it, seed, back ? into_stream : .02);
+        else init_normal(it, seed, back ? into_stream : init_std);
     }
 }
 

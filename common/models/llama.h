@@ -18,6 +18,7 @@ struct llama_config {
     double norm_eps, rope_theta;
     double rope_factor, rope_low, rope_high, rope_context; /* Llama 3.1's scaling of low frequencies; factor 1: none */
     bool tied; /* the head is the embedding table */
+    double init_std;
 };
 
 struct llama_block {
@@ -40,7 +41,7 @@ json_t *llama_config_json(const struct llama_config *config);
 /* Register parameters under "decoder." */
 void llama_register(struct llama *l, struct parameters *p, const struct llama_config *config);
 void llama_free(struct llama *l, struct device *device); /* device: the one it computed on, or NULL */
-/* Normal(0, 0.02), projections back into the residual stream by 1 / sqrt(2 layers) of it; norms 1. */
+/* Normal(0, init_std), projections back into the residual stream by 1 / sqrt(2 layers) of it; norms 1. */
 void llama_init(struct llama *l, struct parameters *p, uint64_t seed);
 
 /* Rotary angles for places [0, places) on the device.  Before any forward pass; not between one and its backward pass. */
