@@ -186,6 +186,36 @@ static void packed(void)
     }
 }
 
+/* New weights have the deviation that the config names, smaller where they lead back into the stream, and it is written with the model. */
+static void drawn(void)
+{
+    struct llama l;
+    struct llama_config c;
+    struct parameters p = {0};
+    struct error error = {0};
+    json_t *root = json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "vocab_size", 500, "hidden_size", 64, "num_hidden_layers", 2, "num_attention_heads", 4, "intermediate_size", 128,
+                             "initializer_range", .07);
+    EXPECT(llama_config_parse(&c, "test", root, &error) == 0, "%s", error.text);
+    json_t *written = llama_config_json(&c);
+    EXPECT(json_number_value(json_object_get(written, "initializer_range")) == .07, "written as %g", json_number_value(json_object_get(written, "initializer_range")));
+    llama_register(&l, &p, &c);
+    parameters_allocate(&p);
+    llama_init(&l, &p, 1);
+    for (int i = 0; i < 2; i++) {
+        const struct parameter *it = parameters_find(&p, i ? "decoder.layers.1.attention.out.weight" : "decoder.embedding.weight");
+        double sum = 0, want = i ? .07 / 2 : .07;
+        int64_t n = it->tensor.rows * it->tensor.cols;
+        for (int64_t k = 0; k < n; k++) sum += (double)it->values[k] * it->values[k];
+        EXPECT(fabs(sqrt(sum / (double)n) / want - 1) < .05, "%s: deviation %g, want %g", it->name, sqrt(sum / (double)n), want);
+    }
+    json_object_set_new(root, "initializer_range", json_real(0));
+    EXPECT(llama_config_parse(&c, "test", root, &error) < 0 && strstr(error.text, "initializer_range"), "%s", error.text);
+    json_decref(root);
+    json_decref(written);
+    llama_free(&l, NULL);
+    parameters_free(&p);
+}
+
 enum { PROMPTS = 7, MOST = 20 };
 
 /* Prompts that share beginnings of 0, 20 and 40 tokens with the first. */
@@ -275,6 +305,6 @@ static void generated_int8(void) { generation(PACKING_INT8); }
 int main(int argc, char **argv)
 {
     return test_main(argc, argv, (struct test[]){{"llama_parity_scaled_rope_tied", tied}, {"llama_parity_in_parts_untied", untied}, {"llama_meta_pth", meta},
-                                                 {"llama_packed_weights", packed}, {"generation_same_in_any_batch", generated},
+                                                 {"llama_packed_weights", packed}, {"llama_new_weights", drawn}, {"generation_same_in_any_batch", generated},
                                                  {"generation_same_with_bf16_weights", generated_bf16}, {"generation_same_with_int8_weights", generated_int8}, {0}});
 }

@@ -64,6 +64,17 @@ static void check_product(struct data *d, struct device *device, enum packing ki
     }
 }
 
+/* A weight that is no number is not lost. */
+static void check_unsound(struct device *device, enum packing kind)
+{
+    float w[4] = {1, INFINITY, NAN, 2}, x[2] = {1, 1}, y[2];
+    void *packed = mem_zalloc(device->kernels->packed_bytes(kind, 2, 2), 1);
+    device->kernels->pack_rows(kind, packed, w, 0, 2, 2);
+    device->kernels->linear_packed(device, y, x, kind, packed, NULL, 1, 2, 2);
+    EXPECT(!isfinite(y[0]) && !isfinite(y[1]), "packing %d: %g and %g of infinite weights and NaN", kind, y[0], y[1]);
+    free(packed);
+}
+
 static void run_level(const char *level)
 {
     static const int64_t rows[] = {1, 2, 3, 7, 14, 17, MOST_ROWS}, ins[] = {2, 64, 130, MOST_IN}, outs[] = {1, 16, 23, MOST_OUT};
@@ -74,7 +85,8 @@ static void run_level(const char *level)
         return;
     }
     struct data *d = mem_alloc(1, sizeof *d);
-    for (int kind = PACKING_BF16; kind <= PACKING_INT8; kind++)
+    for (int kind = PACKING_BF16; kind <= PACKING_INT8; kind++) {
+        check_unsound(&device, (enum packing)kind);
         for (size_t i = 0; i < sizeof ins / sizeof *ins; i++)
             for (size_t o = 0; o < sizeof outs / sizeof *outs; o++) {
                 void *packed = make(d, &device, (enum packing)kind, MOST_ROWS, ins[i], outs[o]);
@@ -82,6 +94,7 @@ static void run_level(const char *level)
                 for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) check_product(d, &device, (enum packing)kind, packed, rows[r], ins[i], outs[o]);
                 free(packed);
             }
+    }
     free(d);
     device_close(&device);
 }

@@ -26,9 +26,12 @@ static size_t packed_bytes(enum packing kind, int64_t out, int64_t in)
 /* Columns [k, k + n) of a row as row `lane` of a block's group. */
 static void pack_group(uint8_t *group, int64_t lane, const float *row, int64_t n)
 {
-    float most = 0;
-    for (int64_t i = 0; i < n; i++) most = fmaxf(most, fabsf(row[i]));
-    float scale = most / 127;
+    float most = 0, unsound = 0;
+    for (int64_t i = 0; i < n; i++) {
+        most = fmaxf(most, fabsf(row[i]));
+        unsound += 0 * row[i]; /* NaN when a weight is none or infinite: then the products are too */
+    }
+    float scale = most / 127 + unsound;
     memcpy(group + lane * (int64_t)sizeof scale, &scale, sizeof scale);
     int8_t *to = (int8_t *)group + PACK_OUT * sizeof scale;
     for (int64_t i = 0; i < n; i++) to[(i / 4 * PACK_OUT + lane) * 4 + i % 4] = (int8_t)(scale > 0 ? lrintf(row[i] / scale) : 0);
