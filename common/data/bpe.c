@@ -153,7 +153,7 @@ static int parse_model(struct bpe *b, const char *path, const char *text, size_t
         const char *row = text + at, *end = memchr(row, '\n', len - at), *stop = end ? end : text + len, *space = memchr(row, ' ', (size_t)(stop - row));
         at = (size_t)(stop - text) + 1;
         if (row == stop) continue;
-        char number[16] = {0}, *rest, *bytes;
+        char number[16] = {0}, *rest, *bytes = NULL;
         int count = -1;
         if (space && stop - space < 16) {
             memcpy(number, space + 1, (size_t)(stop - space - 1));
@@ -162,7 +162,7 @@ static int parse_model(struct bpe *b, const char *path, const char *text, size_t
         }
         long id = strtol(number, &rest, 10);
         if (count < 1 || rest == number || (*rest && *rest != '\r')) {
-            if (count >= 0) free(bytes);
+            free(bytes);
             return error_set(error, ERROR_FAILED, "%s: line %ld is not \"BASE64 RANK\"", path, (long)line + 1);
         }
         if (set_token(b, path, id, bytes, (size_t)count, false, error) < 0) return -1;
