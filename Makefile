@@ -6,7 +6,7 @@ BUILD   := build/$(CONFIG)
 STAGES  := dataloader trainer evaluator captioner
 
 CFLAGS_release := -O3
-CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-omit-frame-pointer
+CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 CFLAGS_debug   := -O0 -g
 
 PACKAGES := jansson lmdb libavformat libavcodec libswscale libavutil libpng libwebp libpcre2-8 libutf8proc libxxhash zlib

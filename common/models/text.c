@@ -58,7 +58,7 @@ static int ascending(const void *a, const void *b)
 void text_order(int32_t *order, const int32_t *ids, int64_t rows)
 {
     int64_t *keys = mem_alloc((size_t)rows, sizeof *keys);
-    for (int64_t i = 0; i < rows; i++) keys[i] = (int64_t)ids[i] << 32 | i;
+    for (int64_t i = 0; i < rows; i++) keys[i] = ids[i] * ((int64_t)1 << 32) + i;
     qsort(keys, (size_t)rows, sizeof *keys, ascending);
     for (int64_t i = 0; i < rows; i++) order[i] = (int32_t)keys[i];
     free(keys);
