@@ -18,7 +18,8 @@ struct fed {
     struct record record;
     uint8_t *pixels;  /* [count, size, size, 3]; of a video its frames, of a picture thumbnail and tiles */
     double *seconds;  /* [count] of frames */
-    int count, tried;
+    int count;
+    int tried;        /* times it was too slow */
     struct error error;
     struct fed *next;
 };

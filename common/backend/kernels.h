@@ -27,11 +27,11 @@ typedef BACKEND_REAL real;
 
 struct device;
 
-/* What happens to the input of a linear layer on its way in.  A CPU does it while packing; a table that `keeps_inputs` stores
- * the result: of the norm in `kept`, written by linear_forward; of GELU where the layer that made the input put it. */
 /* How weights are kept beside activations in float: bfloat16, or whole numbers of 8 bits with a float for each 64 of a row to multiply by. */
 enum packing { PACKING_BF16, PACKING_INT8 };
 
+/* What happens to the input of a linear layer on its way in.  A CPU does it while packing; a table that `keeps_inputs` stores
+ * the result: of the norm in `kept`, written by linear_forward; of GELU where the layer that made the input put it. */
 enum linear_input { LINEAR_PLAIN, LINEAR_GELU, LINEAR_NORM };
 struct linear_prepare {
     enum linear_input kind;
