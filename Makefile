@@ -13,7 +13,7 @@ PACKAGES := jansson lmdb libavformat libavcodec libswscale libavutil libpng libw
 MPI_CFLAGS := $(shell pkg-config --cflags ompi-c 2>/dev/null)
 MPI_LIBS   := $(shell pkg-config --libs ompi-c 2>/dev/null || echo -lmpi)
 
-CFLAGS  += -std=c17 -D_GNU_SOURCE -Wall -Wextra -fopenmp -fno-math-errno -ffp-contract=fast $(CFLAGS_$(CONFIG))
+CFLAGS  += -std=c17 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -fopenmp -fno-math-errno -ffp-contract=fast $(CFLAGS_$(CONFIG))
 CPPFLAGS += -Icommon -I. -MMD -MP $(MPI_CFLAGS) $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 LDLIBS  += -ldl $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -ljpeg $(MPI_LIBS) -lm -lpthread
 

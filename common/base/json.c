@@ -1,6 +1,7 @@
 /* Reading and writing JSON files. */
 #include "base/json.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +20,58 @@ json_t *json_read(const char *path, struct error *error)
     return value;
 }
 
+static void put_leaf(struct str *out, const json_t *value)
+{
+    char *text = NULL;
+    for (size_t digits = 15; digits <= 17; digits++) {
+        free(text);
+        text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        if (!json_is_real(value) || !text || strtod(text, NULL) == json_real_value(value)) break;
+    }
+    str_puts(out, text ? text : "null");
+    free(text);
+}
+
+static void put_line(struct str *out, int depth)
+{
+    str_printf(out, "\n%*s", 2 * depth, "");
+}
+
+static void put_value(struct str *out, const json_t *value, int depth)
+{
+    const char *key;
+    json_t *member;
+    size_t n = 0, i;
+    if (json_object_size(value)) {
+        json_object_foreach((json_t *)(uintptr_t)value, key, member)
+        {
+            json_t *name = json_string(key);
+            str_putc(out, n++ ? ',' : '{');
+            put_line(out, depth + 1);
+            put_leaf(out, name);
+            str_puts(out, ": ");
+            put_value(out, member, depth + 1);
+            json_decref(name);
+        }
+        put_line(out, depth);
+        str_putc(out, '}');
+    } else if (json_array_size(value)) {
+        json_array_foreach(value, i, member)
+        {
+            str_putc(out, i ? ',' : '[');
+            put_line(out, depth + 1);
+            put_value(out, member, depth + 1);
+        }
+        put_line(out, depth);
+        str_putc(out, ']');
+    } else put_leaf(out, value);
+}
+
 int json_write(const char *path, const json_t *value, struct error *error)
 {
-    char *text = json_dumps(value, JSON_INDENT(2) | JSON_REAL_PRECISION(17));
-    if (!text) return error_set(error, ERROR_FAILED, "%s: value cannot be written as JSON", path);
     struct str out = {0};
-    str_printf(&out, "%s\n", text);
-    free(text);
+    put_value(&out, value, 0);
+    str_putc(&out, '\n');
     int rc = fs_write(path, out.data, out.len, error);
     str_free(&out);
     return rc;

@@ -9,7 +9,7 @@
 /* The value in the file, a new reference; NULL with `error` naming path, line and column. */
 json_t *json_read(const char *path, struct error *error);
 
-/* Write `value` (borrowed), indented, one member a line, keys in their order. */
+/* Write `value` (borrowed), indented, one member a line, keys in their order, each number in the fewest digits that read back as it. */
 int json_write(const char *path, const json_t *value, struct error *error);
 
 #endif

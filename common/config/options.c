@@ -2,11 +2,13 @@
 #include "config/options.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -15,7 +17,52 @@ const char percept_version[] = "0.1.0";
 
 static bool end_of(const struct option *o)
 {
-    return !o->key;
+    return !o->key && !o->type;
+}
+
+/* A program's rows with those of the tables put in, offsets from the start of its config. */
+struct rows {
+    struct option *list; /* ends as a table does */
+    size_t count;
+};
+
+static void add_rows(struct rows *rows, const struct option *table, size_t base)
+{
+    for (const struct option *o = table; !end_of(o); o++) {
+        if (o->type == OPTION_DEFAULT) continue;
+        if (o->type == OPTION_TABLE) {
+            add_rows(rows, o->table, base + o->offset);
+            continue;
+        }
+        rows->list = mem_realloc(rows->list, rows->count + 2, sizeof *rows->list);
+        rows->list[rows->count] = *o;
+        rows->list[rows->count++].offset += base;
+        rows->list[rows->count] = (struct option){0};
+    }
+}
+
+static struct option *find(const struct option *list, const char *key);
+
+/* The outermost table has the last word on a default. */
+static void set_defaults(struct option *list, const struct option *table)
+{
+    for (const struct option *o = table; !end_of(o); o++)
+        if (o->type == OPTION_TABLE) set_defaults(list, o->table);
+    for (const struct option *o = table; !end_of(o); o++) {
+        if (o->type != OPTION_DEFAULT) continue;
+        struct option *row = find(list, o->key);
+        CHECK(row, "a default for --%s, which is no option", o->key);
+        row->fallback = o->fallback;
+    }
+}
+
+/* The caller frees. */
+static struct option *rows_of(const struct option_program *p)
+{
+    struct rows rows = {.list = mem_zalloc(1, sizeof *rows.list)};
+    add_rows(&rows, p->options, 0);
+    set_defaults(rows.list, p->options);
+    return rows.list;
 }
 
 static void *place(const struct option *o, const void *config)
@@ -23,22 +70,22 @@ static void *place(const struct option *o, const void *config)
     return (char *)(uintptr_t)config + o->offset;
 }
 
-static const struct option *find(const struct option_program *p, const char *key)
+static struct option *find(const struct option *list, const char *key)
 {
     char plain[64];
     snprintf(plain, sizeof plain, "%s", key);
     for (char *c = plain; *c; c++)
         if (*c == '_') *c = '-';
-    for (const struct option *o = p->options; !end_of(o); o++)
-        if (o->type != OPTION_GROUP && !strcmp(o->key, plain)) return o;
+    for (const struct option *o = list; !end_of(o); o++)
+        if (o->type != OPTION_GROUP && !strcmp(o->key, plain)) return (struct option *)(uintptr_t)o;
     return NULL;
 }
 
-static int unknown(const struct option_program *p, const char *where, const char *key, struct error *error)
+static int unknown(const struct option *list, const char *where, const char *key, struct error *error)
 {
     const char *nearest = NULL;
-    int best = 1 << 20;
-    for (const struct option *o = p->options; !end_of(o); o++) {
+    int best = INT_MAX;
+    for (const struct option *o = list; !end_of(o); o++) {
         int distance = o->type == OPTION_GROUP ? best : str_distance(key, o->key);
         if (distance < best) best = distance, nearest = o->key;
     }
@@ -93,7 +140,7 @@ static int set(const struct option *o, void *config, const char *value, struct e
         *(double *)to = number;
         return 0;
     }
-    case OPTION_GROUP: break;
+    default: break;
     }
     return error_set(error, ERROR_USAGE, "--%s cannot be set", o->key);
 }
@@ -127,7 +174,7 @@ static int set_json(const struct option *o, void *config, const char *path, cons
     return set(o, config, text, error);
 }
 
-static int read_file(const struct option_program *p, void *config, const char *path, struct error *error)
+static int read_file(const struct option *list, void *config, const char *path, struct error *error)
 {
     json_t *root = json_read(path, error);
     if (!root) {
@@ -140,20 +187,20 @@ static int read_file(const struct option_program *p, void *config, const char *p
     if (rc == 0)
         json_object_foreach(root, key, value)
         {
-            const struct option *o = find(p, key);
-            rc = o ? set_json(o, config, path, value, error) : unknown(p, path, key, error);
+            const struct option *o = find(list, key);
+            rc = o ? set_json(o, config, path, value, error) : unknown(list, path, key, error);
             if (rc < 0) break;
         }
     json_decref(root);
     return rc;
 }
 
-static void print_help(const struct option_program *p)
+static void print_help(const struct option_program *p, const struct option *list)
 {
     printf("%s%s%s - %s\n\nusage: %s%s%s [--config FILE.json] [--key value ...]\n", p->name, p->verb ? " " : "", p->verb ? p->verb : "",
            p->summary, p->name, p->verb ? " " : "", p->verb ? p->verb : "");
     static const char *const kinds[] = {"TEXT", "TEXT...", "N", "X", "", "", ""};
-    for (const struct option *o = p->options; !end_of(o); o++) {
+    for (const struct option *o = list; !end_of(o); o++) {
         if (o->type == OPTION_GROUP) {
             printf("\n%s\n", o->key);
             continue;
@@ -171,14 +218,14 @@ static void print_help(const struct option_program *p)
 }
 
 /* One --key with the words after it; returns how many arguments were used. */
-static int take(const struct option_program *p, void *config, int argc, char **argv, struct error *error)
+static int take(const struct option *list, void *config, int argc, char **argv, struct error *error)
 {
     if (strncmp(argv[0], "--", 2) || !argv[0][2]) return error_set(error, ERROR_USAGE, "\"%s\": expected --key", argv[0]);
     char key[64];
     const char *equals = strchr(argv[0], '='), *inline_value = equals ? equals + 1 : NULL;
     snprintf(key, sizeof key, "%.*s", equals ? (int)(equals - argv[0]) - 2 : 62, argv[0] + 2);
-    const struct option *o = find(p, key);
-    if (!o) return unknown(p, "command line", key, error);
+    const struct option *o = find(list, key);
+    if (!o) return unknown(list, "command line", key, error);
     if (o->type == OPTION_STRINGS) clear_list(o, config);
     if (inline_value) return set(o, config, inline_value, error) < 0 ? -1 : 1;
     bool has_value = argc > 1 && strncmp(argv[1], "--", 2);
@@ -191,46 +238,55 @@ static int take(const struct option_program *p, void *config, int argc, char **a
     return used;
 }
 
-int options_parse(const struct option_program *p, void *config, int argc, char **argv, bool quiet, struct error *error)
+static int check_required(const struct option *list, const void *config, struct error *error)
 {
-    const char *file = NULL;
-    for (int i = 0; i < argc; i++) {
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-            if (!quiet) print_help(p);
-            return OPTIONS_DONE;
-        }
-        if (!strcmp(argv[i], "--version")) {
-            if (!quiet) printf("%s %s\n", p->name, percept_version);
-            return OPTIONS_DONE;
-        }
-        if (!strcmp(argv[i], "--config")) {
-            if (i + 1 == argc) return error_set(error, ERROR_USAGE, "--config needs a file");
-            file = argv[i + 1];
-        } else if (str_starts_with(argv[i], "--config=")) file = argv[i] + 9;
-    }
-    for (const struct option *o = p->options; !end_of(o); o++)
-        if (o->fallback && strcmp(o->fallback, "!") && set(o, config, o->fallback, error) < 0) return -1;
-    if (file && read_file(p, config, file, error) < 0) return -1;
-    for (int i = 0; i < argc;) {
-        if (!strcmp(argv[i], "--config")) {
-            i += 2;
-            continue;
-        }
-        if (str_starts_with(argv[i], "--config=")) {
-            i++;
-            continue;
-        }
-        int used = take(p, config, argc - i, argv + i, error);
-        if (used < 0) return -1;
-        i += used;
-    }
-    for (const struct option *o = p->options; !end_of(o); o++) {
+    for (const struct option *o = list; !end_of(o); o++) {
         if (!o->fallback || strcmp(o->fallback, "!")) continue;
-        bool missing = o->type == OPTION_STRINGS ? !((struct option_list *)place(o, config))->count
-                       : o->type == OPTION_INT ? !*(int64_t *)place(o, config) : !*(char **)place(o, config);
+        const void *at = place(o, config);
+        bool missing = o->type == OPTION_STRINGS ? !((const struct option_list *)at)->count
+                       : o->type == OPTION_INT   ? !*(const int64_t *)at
+                                                 : !*(char *const *)at;
         if (missing) return error_set(error, ERROR_USAGE, "--%s is required; --help lists all options", o->key);
     }
     return OPTIONS_OK;
+}
+
+static int parse_rows(const struct option *list, void *config, int argc, char **argv, struct error *error)
+{
+    const char *file = NULL;
+    for (int i = 0; i < argc; i++) {
+        if (str_starts_with(argv[i], "--config=")) file = argv[i] + strlen("--config=");
+        if (strcmp(argv[i], "--config")) continue;
+        if (i + 1 == argc) return error_set(error, ERROR_USAGE, "--config needs a file");
+        file = argv[i + 1];
+    }
+    for (const struct option *o = list; !end_of(o); o++)
+        if (o->fallback && strcmp(o->fallback, "!") && set(o, config, o->fallback, error) < 0) return -1;
+    if (file && read_file(list, config, file, error) < 0) return -1;
+    for (int i = 0; i < argc;) {
+        bool separate = !strcmp(argv[i], "--config");
+        int used = separate || str_starts_with(argv[i], "--config=") ? 1 + separate
+                                                                     : take(list, config, argc - i, argv + i, error);
+        if (used < 0) return -1;
+        i += used;
+    }
+    return check_required(list, config, error);
+}
+
+int options_parse(const struct option_program *p, void *config, int argc, char **argv, bool quiet, struct error *error)
+{
+    bool help = false, version = false;
+    for (int i = 0; i < argc && !help && !version; i++) {
+        help = !strcmp(argv[i], "--help") || !strcmp(argv[i], "-h");
+        version = !strcmp(argv[i], "--version");
+    }
+    struct option *list = rows_of(p);
+    int rc = OPTIONS_DONE;
+    if (!help && !version) rc = parse_rows(list, config, argc, argv, error);
+    else if (!quiet && help) print_help(p, list);
+    else if (!quiet) printf("%s %s\n", p->name, percept_version);
+    free(list);
+    return rc;
 }
 
 int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet, struct error *error)
@@ -259,36 +315,50 @@ int options_verb(const struct option_program *const *programs, const char *summa
 
 void options_free(const struct option_program *p, void *config)
 {
-    for (const struct option *o = p->options; !end_of(o); o++) {
+    struct option *list = rows_of(p);
+    for (const struct option *o = list; !end_of(o); o++) {
         if (o->type == OPTION_STRINGS) clear_list(o, config);
         if (o->type == OPTION_STRING || o->type == OPTION_CHOICE) {
             free(*(char **)place(o, config));
             *(char **)place(o, config) = NULL;
         }
     }
+    free(list);
+}
+
+static json_t *value_of(const struct option *o, const void *at)
+{
+    const struct option_list *words = at;
+    json_t *list;
+    switch (o->type) {
+    case OPTION_INT: return json_integer(*(const int64_t *)at);
+    case OPTION_REAL: return json_real(*(const double *)at);
+    case OPTION_BOOL: return json_boolean(*(const bool *)at);
+    case OPTION_STRINGS:
+        list = json_array();
+        for (int64_t i = 0; i < words->count; i++) json_array_append_new(list, json_string(words->items[i]));
+        return list;
+    default: return *(char *const *)at ? json_string(*(char *const *)at) : json_null();
+    }
+}
+
+static json_t *values(const struct option_program *p, const void *config, unsigned flags)
+{
+    json_t *root = json_object();
+    struct option *list = rows_of(p);
+    for (const struct option *o = list; !end_of(o); o++)
+        if (o->type != OPTION_GROUP && (o->flags & flags) == flags)
+            json_object_set_new(root, o->key, value_of(o, place(o, config)));
+    free(list);
+    return root;
 }
 
 json_t *options_json(const struct option_program *p, const void *config)
 {
-    json_t *root = json_object();
-    for (const struct option *o = p->options; !end_of(o); o++) {
-        const void *at = place(o, config);
-        json_t *value = NULL;
-        switch (o->type) {
-        case OPTION_STRING:
-        case OPTION_CHOICE: value = *(char *const *)at ? json_string(*(char *const *)at) : json_null(); break;
-        case OPTION_INT: value = json_integer(*(const int64_t *)at); break;
-        case OPTION_REAL: value = json_real(*(const double *)at); break;
-        case OPTION_BOOL: value = json_boolean(*(const bool *)at); break;
-        case OPTION_STRINGS: {
-            const struct option_list *list = at;
-            value = json_array();
-            for (int64_t i = 0; i < list->count; i++) json_array_append_new(value, json_string(list->items[i]));
-            break;
-        }
-        case OPTION_GROUP: continue;
-        }
-        json_object_set_new(root, o->key, value);
-    }
-    return root;
+    return values(p, config, 0);
+}
+
+json_t *options_identity(const struct option_program *p, const void *config)
+{
+    return values(p, config, OPTION_IDENTITY);
 }

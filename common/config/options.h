@@ -3,7 +3,13 @@
  *   pe-<program> [verb] [--config FILE.json] [--key value ...]
  *
  * Precedence: table default < config file < command line.  Keys are written with '-' on the command line and may use '_' in JSON.
- * An unknown key is an error that names the nearest known one. */
+ * An unknown key is an error that names the nearest known one.
+ *
+ * What several programs need is one table, put into theirs:
+ *
+ *   struct embed_config { struct machine_config machine; char *images; };
+ *   {OPTION_TABLE, .offset = offsetof(struct embed_config, machine), .table = machine_options},
+ *   {OPTION_DEFAULT, "precision", .fallback = "bf16"} */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H
 
@@ -21,8 +27,12 @@ enum option_type {
     OPTION_REAL,    /* double, within [min, max] */
     OPTION_BOOL,    /* bool: --key, --key true, --key false */
     OPTION_CHOICE,  /* char *, one of the words of `choices` separated by '|' */
-    OPTION_GROUP    /* a heading in --help */
+    OPTION_GROUP,   /* a heading in --help */
+    OPTION_TABLE,   /* the rows of another table, whose offsets count from `offset` */
+    OPTION_DEFAULT  /* another default for `key` of a table put in */
 };
+
+enum { OPTION_IDENTITY = 1 }; /* flag: part of what makes a run the same run (options_identity) */
 
 struct option_list {
     char **items;
@@ -37,11 +47,13 @@ struct option {
     double min, max;
     const char *choices;
     const char *doc;
+    unsigned flags;
+    const struct option *table; /* OPTION_TABLE: ends as this one does */
 };
 
 struct option_program {
     const char *name, *verb, *summary; /* verb NULL when the program has none */
-    const struct option *options;      /* ends with key NULL and type OPTION_STRING */
+    const struct option *options;      /* ends with {0} */
 };
 
 enum option_outcome { OPTIONS_OK, OPTIONS_DONE }; /* DONE: --help or --version was answered on stdout */
@@ -54,8 +66,10 @@ int options_parse(const struct option_program *program, void *config, int argc, 
 int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet, struct error *error);
 void options_free(const struct option_program *program, void *config);
 
-/* Every option with its value, in table order; a new reference. */
+/* Every option with its value, in table order; a new reference.  As a --config file it gives the same values again. */
 json_t *options_json(const struct option_program *program, const void *config);
+/* The same of the options with OPTION_IDENTITY alone. */
+json_t *options_identity(const struct option_program *program, const void *config);
 
 extern const char percept_version[];
 

@@ -2,8 +2,24 @@
 #include "data/media.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/memory.h"
+
+#define AT(field) offsetof(struct media_config, field)
+const struct option media_config_options[] = {
+    {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames that stand for a video", OPTION_IDENTITY},
+    {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n", OPTION_IDENTITY},
+    {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are not decoded", OPTION_IDENTITY},
+    {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video file that takes longer to decode is given up"},
+    {0}};
+
+struct media_options media_options_of(const struct media_config *c)
+{
+    return (struct media_options){.frames = (int)c->frames,
+                                  .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,
+                                  .limits = {c->video_seconds, c->max_pixels}};
+}
 
 /* The chosen frames of a video file. */
 static int read_video(const struct record *r, const struct media_options *o, struct image *pictures, double *seconds, struct error *error)

@@ -2,6 +2,7 @@
 #ifndef DATA_MEDIA_H
 #define DATA_MEDIA_H
 
+#include "config/options.h"
 #include "data/augment.h"
 #include "data/record.h"
 #include "data/video.h"
@@ -11,6 +12,15 @@ struct media_options {
     enum video_rule rule;       /* how they are spread over it, or over the frames that were stored */
     struct video_limits limits; /* max_pixels also holds for pictures */
 };
+
+/* How pictures and videos are read, as options of a program say it. */
+struct media_config {
+    int64_t frames, max_pixels;
+    char *frame_rule;
+    double video_seconds;
+};
+extern const struct option media_config_options[];
+struct media_options media_options_of(const struct media_config *config);
 
 static inline bool media_is_video(const struct record *r) { return r->media == RECORD_FRAMES || r->media == RECORD_VIDEO; }
 

@@ -145,6 +145,52 @@ static void options(void)
     options_free(&sample_program, &c);
 }
 
+/* A table put into another: its values land at their place, the outer table has the last word on defaults, identity is what is flagged. */
+struct inner {
+    double rate;
+    char *rule;
+};
+static const struct option inner_options[] = {
+    {OPTION_REAL, "rate", offsetof(struct inner, rate), "1", 0, 10, NULL, "a rate", OPTION_IDENTITY},
+    {OPTION_CHOICE, "rule", offsetof(struct inner, rule), "a", 0, 0, "a|b", "a rule"},
+    {0}};
+struct outer {
+    int64_t count;
+    struct inner inner;
+};
+static const struct option outer_options[] = {
+    {OPTION_INT, "count", offsetof(struct outer, count), "3", 0, 9, NULL, "a count", OPTION_IDENTITY},
+    {OPTION_TABLE, .offset = offsetof(struct outer, inner), .table = inner_options},
+    {OPTION_DEFAULT, "rate", .fallback = "0.05"},
+    {0}};
+
+static void option_tables(void)
+{
+    const struct option_program program = {"test", NULL, "nested", outer_options};
+    struct outer c = {0};
+    struct error error = {0};
+    char *argv[] = {"--rule", "b"}, *wrong[] = {"--rul", "b"};
+    EXPECT(options_parse(&program, &c, 2, argv, true, &error) == OPTIONS_OK, "%s", error.text);
+    EXPECT(c.count == 3 && c.inner.rate == .05 && !strcmp(c.inner.rule, "b"), "%ld %g %s", (long)c.count, c.inner.rate, c.inner.rule);
+    json_t *identity = options_identity(&program, &c);
+    EXPECT(json_object_size(identity) == 2 && json_object_get(identity, "rate"), "%zu members", json_object_size(identity));
+    char path[300], *text;
+    size_t len;
+    snprintf(path, sizeof path, "%s/nested.json", test_folder());
+    json_t *all = options_json(&program, &c);
+    EXPECT(json_write(path, all, &error) == 0 && fs_read(path, &text, &len, &error) == 0, "%s", error.text);
+    EXPECT(strstr(text, "\"rate\": 0.05,"), "not in its shortest form: %s", text);
+    free(text);
+    options_free(&program, &c);
+    char *file[] = {"--config", path};
+    EXPECT(options_parse(&program, &c, 2, file, true, &error) == OPTIONS_OK && !strcmp(c.inner.rule, "b"), "%s", error.text);
+    options_free(&program, &c);
+    EXPECT(options_parse(&program, &c, 2, wrong, true, &error) < 0 && strstr(error.text, "maybe --rule?"), "%s", error.text);
+    options_free(&program, &c);
+    json_decref(identity);
+    json_decref(all);
+}
+
 static void option_file(void)
 {
     struct error e = {0};
@@ -178,5 +224,5 @@ static void schedules(void)
 int main(int argc, char **argv)
 {
     return test_main(argc, argv, (struct test[]){{"permutation", permutation}, {"random_numbers", random_numbers}, {"arenas", arenas}, {"files", files},
-                                                 {"words", words}, {"options", options}, {"option_file", option_file}, {"schedules", schedules}, {0}});
+                                                 {"words", words}, {"options", options}, {"option_tables", option_tables}, {"option_file", option_file}, {"schedules", schedules}, {0}});
 }

@@ -1,0 +1,30 @@
+/* Opening of a rank's device. */
+#include "dist/machine.h"
+
+#include <omp.h>
+
+#define AT(field) offsetof(struct machine_config, field)
+const struct option machine_options[] = {
+    {OPTION_GROUP, "machine", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_STRING, "device", AT(device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"},
+    {OPTION_CHOICE, "precision", AT(precision), "fp32", 0, 0, "fp32|bf16", "arithmetic of the model; bf16 keeps fp32 weights and sums beside it"},
+    {OPTION_STRING, "cpu-level", AT(cpu_level), NULL, 0, 0, NULL, "force an instruction level: portable, x86-64-v3, x86-64-v4"},
+    {OPTION_INT, "threads", AT(threads), "0", 0, 1024, NULL, "compute threads of a rank; 0: its share of the cores"},
+    {0}};
+
+int machine_threads(const struct world *world, int64_t threads)
+{
+    int share = omp_get_num_procs() / world->node_ranks;
+    return threads ? (int)threads : share > 0 ? share : 1;
+}
+
+int machine_open(struct device *device, const struct world *world, const struct machine_config *c, struct error *error)
+{
+    return device_open(device, c->device, c->precision, c->cpu_level, machine_threads(world, c->threads), world->node_rank,
+                       error);
+}
+
+int machine_open_host(struct device *device, const struct world *world, const struct machine_config *c, struct error *error)
+{
+    return device_open(device, "cpu", "fp32", c->cpu_level, machine_threads(world, c->threads), 0, error);
+}

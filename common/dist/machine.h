@@ -1,0 +1,21 @@
+/* What a rank computes on: a device and its share of the cores, as options of a program say it. */
+#ifndef DIST_MACHINE_H
+#define DIST_MACHINE_H
+
+#include "backend/device.h"
+#include "config/options.h"
+#include "dist/world.h"
+
+struct machine_config {
+    char *device, *precision, *cpu_level;
+    int64_t threads;
+};
+extern const struct option machine_options[];
+
+/* The threads that --threads 0 stands for: this rank's share of its host's cores. */
+int machine_threads(const struct world *world, int64_t threads);
+int machine_open(struct device *device, const struct world *world, const struct machine_config *config, struct error *error);
+/* The CPU in fp32, for figures over host arrays beside a GPU. */
+int machine_open_host(struct device *device, const struct world *world, const struct machine_config *config, struct error *error);
+
+#endif
