@@ -71,15 +71,18 @@ static bool is_step(const char *name)
     return str_starts_with(name, "step-") && strlen(name) == 13 && strspn(name + 5, "0123456789") == 8;
 }
 
+/* Keep the one just written and the keep - 1 before it.  Later ones are damaged, or this one would not have been written: they do not count. */
 static int prune(const struct checkpoint_writer *w, int64_t keep, struct error *error)
 {
+    const char *own = strrchr(w->folder, '/') + 1;
     struct fs_list list;
     if (fs_list(w->root, &list, error) < 0) return -1;
-    int64_t seen = 0;
+    int64_t seen = 1;
     int rc = 0;
     for (size_t i = list.count; i-- > 0 && rc == 0;) {
-        if (!is_step(list.names[i]) || ++seen <= keep) continue;
-        char *path = fs_join(w->root, list.names[i]);
+        const char *name = list.names[i];
+        if (!is_step(name) || strcmp(name, own) >= 0 || ++seen <= keep) continue;
+        char *path = fs_join(w->root, name);
         rc = fs_remove_tree(path, error);
         free(path);
     }

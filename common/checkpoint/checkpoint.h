@@ -24,7 +24,8 @@ int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, con
 /* Path for a file of this checkpoint; the caller frees. */
 char *checkpoint_file(const struct checkpoint_writer *w, const char *name);
 /* (all) rc: how this rank's files went; sums: name -> hex checksum of the files this rank wrote (stolen).  On success the folder is in
- * place and all but the newest `keep` are removed (keep 0: all stay).  state (borrowed) is read on rank 0. */
+ * place and all are removed but it and the `keep` - 1 before it (keep 0: all stay); later
+ * ones, which are damaged, stay too.  state (borrowed) is read on rank 0. */
 int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, int rc, json_t *sums, const json_t *state, int64_t keep,
                       struct error *error);
 

@@ -44,6 +44,15 @@ torn() { # the newest checkpoint is damaged: one byte flipped in its weights; th
     grep -q "checkpoint skipped" "$tmp/torn.log" && grep -q "resumed at step 21" "$tmp/torn.log" && same "$(weights base)" "$(weights torn)"
 }
 check damaged_checkpoint_is_skipped torn
+kept() { # with one to keep, a checkpoint written beside a newer, damaged one stays, and is what the run goes on from
+    cp -r "$tmp/logs/base" "$tmp/logs/kept"
+    rm -rf "$tmp/logs/kept/checkpoints/step-00000024"
+    printf X | dd of="$tmp/logs/kept/checkpoints/step-00000021/model.safetensors" bs=1 seek=5000 conv=notrunc 2>/dev/null
+    pe-trainer $common --name kept --resume latest --keep-checkpoints 1 --save-every-n-steps 0 --stop-after 1
+    [ $? -eq 75 ] && [ -d "$tmp/logs/kept/checkpoints/step-00000019" ] && [ ! -d "$tmp/logs/kept/checkpoints/step-00000018" ] &&
+        says "resumed at step 19" pe-trainer $common --name kept --resume latest --keep-checkpoints 1 && same "$(weights base)" "$(weights kept)"
+}
+check checkpoint_beside_a_newer_damaged_one_is_kept kept
 full_disk() { # files may not grow beyond 1 MB: the save fails, names the file, leaves nothing half-written, keeps what was there
     cp -r "$tmp/logs/stop" "$tmp/logs/full"
     rm -rf "$tmp/logs/full/checkpoints/step-00000"0{09,12,15,18,21,24}
