@@ -1,6 +1,7 @@
 /* A list of items to decode and one of those decoded, between threads. */
 #include "captioner/feed.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/check.h"

@@ -1,17 +1,18 @@
-/* A ring of batches filled by threads, one sample at a time. */
+/* Rows of batches: samples to pixels and token ids. */
 #include "data/loader.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/memory.h"
 #include "base/rng.h"
+#include "data/ring.h"
 #include "log/log.h"
 
-enum { REPLACEMENTS = 16 };
+enum { REPLACEMENTS = 16, REPLACEMENTS_SAID = 10 }; /* tries at one sample; lines of the log */
 
 int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error)
 {
@@ -72,21 +73,10 @@ int64_t collection_pictures(const struct collection *c, const struct media_optio
     return c->videos ? media->frames : 1;
 }
 
-struct slot {
-    struct batch batch;
-    int64_t started, finished; /* samples handed out, done */
-    struct error error;
-};
-
 struct loader {
     struct loader_config config;
-    struct slot *slots;
-    int64_t next_job, next_out, slot_count; /* next_job, next_out: batch numbers, the first not begun and not handed out */
-    int64_t replaced;
-    bool stop;
-    pthread_mutex_t lock;
-    pthread_cond_t work, done;
-    pthread_t *threads;
+    struct ring *ring;
+    _Atomic int64_t replaced;
 };
 
 static int caption(const struct loader_config *c, const struct record *r, struct batch *b, int64_t row, int64_t sample, struct error *error)
@@ -127,83 +117,53 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
 }
 
 /* The sample, or in training one of its replacements. */
-static void fill_row(struct loader *l, struct slot *s, int64_t row)
+static int make(void *self, void *made, int64_t row, struct error *error)
 {
-    struct error error = {0};
-    int64_t sample = s->batch.samples[row];
-    if (make_row(&l->config, &s->batch, row, sample, &error) == 0) return;
+    struct loader *l = self;
+    struct batch *b = made;
+    int64_t sample = b->samples[row];
+    struct error first = {0};
+    if (make_row(&l->config, b, row, sample, &first) == 0) return 0;
     for (int attempt = 1; l->config.augmentation && attempt <= REPLACEMENTS; attempt++) {
         struct rng rng = rng_open(l->config.seed, RNG_ORDER, (uint64_t)sample, (uint64_t)attempt);
         int64_t other = (int64_t)rng_below(&rng, (uint64_t)l->config.data->samples);
         struct error again = {0};
-        if (make_row(&l->config, &s->batch, row, other, &again) < 0) continue;
-        pthread_mutex_lock(&l->lock);
-        int64_t count = ++l->replaced;
-        pthread_mutex_unlock(&l->lock);
-        if (count <= 10) log_warn("%s: replaced by sample %ld", error.text, (long)other);
-        return;
+        if (make_row(&l->config, b, row, other, &again) < 0) continue;
+        int64_t count = 1 + atomic_fetch_add(&l->replaced, 1);
+        if (count <= REPLACEMENTS_SAID) log_warn("%s: replaced by sample %ld", first.text, (long)other);
+        return 0;
     }
-    pthread_mutex_lock(&l->lock);
-    if (!s->error.code) s->error = error;
-    pthread_mutex_unlock(&l->lock);
+    return error_set(error, first.code, "%s", first.text);
 }
 
 /* All rows are there: close the gaps behind samples of few pictures, and turn counts into places. */
-static void settle(struct loader *l, struct batch *b)
+static void finish(void *self, void *made)
 {
-    int64_t room = collection_pictures(l->config.data, &l->config.media), picture = (int64_t)b->size * b->size * 3;
-    int64_t other = (int64_t)l->config.other.size * l->config.other.size * 3;
+    const struct loader_config *c = &((struct loader *)self)->config;
+    struct batch *b = made;
+    int64_t room = collection_pictures(c->data, &c->media), picture = (int64_t)b->size * b->size * 3;
+    int64_t other = (int64_t)c->other.size * c->other.size * 3;
     b->starts[0] = 0;
     for (int64_t row = 0; row < b->count; row++) {
         int64_t count = b->starts[row + 1], at = b->starts[row];
         if (at != row * room) {
             memmove(b->pixels + at * picture, b->pixels + row * room * picture, (size_t)(count * picture));
-            if (other) memmove(b->other_pixels + at * other, b->other_pixels + row * room * other, (size_t)(count * other));
+            if (other)
+                memmove(b->other_pixels + at * other, b->other_pixels + row * room * other, (size_t)(count * other));
         }
         b->starts[row + 1] = (int32_t)(at + count);
     }
     b->pictures = b->starts[b->count];
 }
 
-/* A slot with a sample to do, preparing the next job when there is room; called with the lock held. */
-static struct slot *find_work(struct loader *l)
+static int64_t begin(void *self, void *made, int64_t number)
 {
-    for (int64_t n = l->next_out; n < l->next_job; n++) {
-        struct slot *s = &l->slots[n % l->slot_count];
-        if (s->started < s->batch.count) return s;
-    }
-    if (l->next_job >= l->config.batches || l->next_job >= l->next_out + l->config.ahead) return NULL;
-    struct slot *s = &l->slots[l->next_job % l->slot_count];
-    s->batch.number = l->next_job;
-    s->started = s->finished = 0;
-    s->error = (struct error){0};
-    l->config.job(l->config.job_context, &s->batch);
-    CHECK(s->batch.count <= l->config.count_max && s->batch.size <= l->config.size_max, "batch of %ld at %d", (long)s->batch.count, s->batch.size);
-    l->next_job++;
-    if (s->batch.count) return s;
-    pthread_cond_broadcast(&l->done); /* an empty batch is done already */
-    return find_work(l);
-}
-
-static void *work(void *argument)
-{
-    struct loader *l = argument;
-    pthread_mutex_lock(&l->lock);
-    while (!l->stop) {
-        struct slot *s = find_work(l);
-        if (!s) {
-            pthread_cond_wait(&l->work, &l->lock);
-            continue;
-        }
-        int64_t row = s->started++;
-        pthread_mutex_unlock(&l->lock);
-        fill_row(l, s, row);
-        pthread_mutex_lock(&l->lock);
-        if (s->finished + 1 == s->batch.count && !s->error.code) settle(l, &s->batch);
-        if (++s->finished == s->batch.count) pthread_cond_broadcast(&l->done);
-    }
-    pthread_mutex_unlock(&l->lock);
-    return NULL;
+    const struct loader_config *c = &((struct loader *)self)->config;
+    struct batch *b = made;
+    b->number = number;
+    c->job(c->job_context, b);
+    CHECK(b->count <= c->count_max && b->size <= c->size_max, "batch of %ld at %d", (long)b->count, b->size);
+    return b->count;
 }
 
 static size_t pixel_bytes(const struct loader_config *c, int size)
@@ -223,80 +183,61 @@ static void free_pixels(const struct loader_config *c, uint8_t *pixels, int size
     else free(pixels);
 }
 
+static void open_batch(void *self, void *made)
+{
+    const struct loader_config *c = &((struct loader *)self)->config;
+    struct batch *b = made;
+    size_t rows = (size_t)c->count_max;
+    b->pixels = take_pixels(c, c->size_max);
+    b->other_pixels = take_pixels(c, c->other.size);
+    if (c->other.size) b->other_ids = mem_alloc(rows * (size_t)c->other.context, sizeof *b->other_ids);
+    if (c->tokenizer) b->ids = mem_alloc(rows * (size_t)c->context, sizeof *b->ids);
+    b->samples = mem_alloc(rows, sizeof *b->samples);
+    b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
+    b->epochs = mem_zalloc(rows, sizeof *b->epochs);
+    b->labels = mem_alloc(rows, sizeof *b->labels);
+}
+
+static void close_batch(void *self, void *made)
+{
+    const struct loader_config *c = &((struct loader *)self)->config;
+    struct batch *b = made;
+    free_pixels(c, b->pixels, c->size_max);
+    free_pixels(c, b->other_pixels, c->other.size);
+    free(b->ids);
+    free(b->other_ids);
+    free(b->samples);
+    free(b->starts);
+    free(b->epochs);
+    free(b->labels);
+}
+
+static const struct ring_maker maker = {sizeof(struct batch), open_batch, begin, make, finish, close_batch};
+
 struct loader *loader_open(const struct loader_config *config)
 {
     struct loader *l = mem_zalloc(1, sizeof *l);
     l->config = *config;
-    l->config.keep = config->keep > 1 ? config->keep : 1;
-    l->slot_count = l->config.keep + l->config.ahead;
-    l->next_job = l->next_out = config->first;
-    l->slots = mem_zalloc((size_t)l->slot_count, sizeof *l->slots);
-    for (int64_t i = 0; i < l->slot_count; i++) {
-        struct batch *b = &l->slots[i].batch;
-        size_t rows = (size_t)config->count_max;
-        b->pixels = take_pixels(config, config->size_max);
-        b->other_pixels = take_pixels(config, config->other.size);
-        if (config->other.size) b->other_ids = mem_alloc(rows * (size_t)config->other.context, sizeof *b->other_ids);
-        if (config->tokenizer) b->ids = mem_alloc(rows * (size_t)config->context, sizeof *b->ids);
-        b->samples = mem_alloc(rows, sizeof *b->samples);
-        b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
-        b->epochs = mem_zalloc(rows, sizeof *b->epochs);
-        b->labels = mem_alloc(rows, sizeof *b->labels);
-    }
-    pthread_mutex_init(&l->lock, NULL);
-    pthread_cond_init(&l->work, NULL);
-    pthread_cond_init(&l->done, NULL);
-    l->threads = mem_alloc((size_t)config->threads, sizeof *l->threads);
-    for (int i = 0; i < config->threads; i++) CHECK(!pthread_create(&l->threads[i], NULL, work, l), "decode thread %d", i);
+    struct ring_config c = {.maker = &maker, .self = l, .first = config->first, .end = config->batches,
+                            .threads = config->threads, .ahead = config->ahead,
+                            .keep = config->keep > 1 ? config->keep : 1};
+    l->ring = ring_open(&c);
     return l;
 }
 
 void loader_close(struct loader *l)
 {
     if (!l) return;
-    pthread_mutex_lock(&l->lock);
-    l->stop = true;
-    pthread_cond_broadcast(&l->work);
-    pthread_mutex_unlock(&l->lock);
-    for (int i = 0; i < l->config.threads; i++) pthread_join(l->threads[i], NULL);
-    for (int64_t i = 0; i < l->slot_count; i++) {
-        struct batch *b = &l->slots[i].batch;
-        free_pixels(&l->config, b->pixels, l->config.size_max);
-        free_pixels(&l->config, b->other_pixels, l->config.other.size);
-        free(b->ids);
-        free(b->other_ids);
-        free(b->samples);
-        free(b->starts);
-        free(b->epochs);
-        free(b->labels);
-    }
-    free(l->slots);
-    free(l->threads);
+    ring_close(l->ring);
     free(l);
 }
 
 struct batch *loader_next(struct loader *l, double *waited, struct error *error)
 {
-    double start = clock_seconds();
-    struct batch *batch = NULL;
-    pthread_mutex_lock(&l->lock);
-    if (l->next_out < l->config.batches) {
-        struct slot *s = &l->slots[l->next_out % l->slot_count];
-        while (l->next_job <= l->next_out || s->finished < s->batch.count) pthread_cond_wait(&l->done, &l->lock);
-        if (s->error.code) error_set(error, s->error.code, "%s", s->error.text);
-        else batch = &s->batch;
-        l->next_out++; /* the oldest batch handed out makes room */
-        pthread_cond_broadcast(&l->work);
-    }
-    pthread_mutex_unlock(&l->lock);
-    *waited += clock_seconds() - start;
-    return batch;
+    return ring_next(l->ring, waited, error);
 }
 
-int64_t loader_replaced(struct loader *l)
+int64_t loader_replaced(const struct loader *l)
 {
-    pthread_mutex_lock(&l->lock);
-    int64_t replaced = l->replaced;
-    pthread_mutex_unlock(&l->lock);
-    return replaced;
+    return atomic_load(&l->replaced);
 }

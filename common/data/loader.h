@@ -1,12 +1,10 @@
-/* The feed: decode threads that turn sample numbers into batches, ahead of the step that needs them.
+/* Batches of pictures and captions for the towers, made ahead by decode threads (data/ring.h).
  *
- * A job says which samples a batch holds; the loader keeps `ahead` batches in work.  What a batch holds is a pure function of its
- * job: the number of threads changes nothing.  A sample that cannot be read is replaced by another one chosen from its number, and
+ * A job says which samples a batch holds; what it holds is a pure function of that.  A sample that cannot be read is replaced by another one chosen from its number, and
  * listed: the batch stays full. */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
-#include <pthread.h>
 #include <stdbool.h>
 
 #include "backend/device.h"
@@ -71,6 +69,6 @@ void loader_close(struct loader *loader);
 struct batch *loader_next(struct loader *loader, double *waited, struct error *error);
 /* Pictures a sample has at most: 1 where the data has no video. */
 int64_t collection_pictures(const struct collection *collection, const struct media_options *media);
-int64_t loader_replaced(struct loader *loader); /* samples replaced so far */
+int64_t loader_replaced(const struct loader *loader); /* samples replaced so far */
 
 #endif
