@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 
     int verb = options_verb(programs, "words for videos: train a Perception LM, caption, refine, summarize, pack", argc, argv, world.rank > 0, &error);
     if (verb < 0) return world_leave(&world, &error);
-    if (programs[verb] == &train_program) train_run(&world, argc - 2, argv + 2, &error);
+    if (programs[verb] == &train_program) training_run(&world, &train_program, &caption_objective, argc - 2, argv + 2, &error);
     else if (options_parse(programs[verb], &config, argc - 2, argv + 2, world.rank > 0, &error) == OPTIONS_OK) {
         verbs[verb](&world, &config, &error);
         options_free(programs[verb], &config);

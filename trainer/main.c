@@ -10,6 +10,6 @@ int main(int argc, char **argv)
     struct world world = world_join(&argc, &argv);
     struct error error = {0};
     log_open(world.rank);
-    training_run(&world, "pe-trainer", NULL, "train a Perception Encoder contrastively", &contrastive_objective, NULL, argc - 1, argv + 1, &error);
+    training_run(&world, &trainer_program, &contrastive_objective, argc - 1, argv + 1, &error);
     return world_leave(&world, &error);
 }

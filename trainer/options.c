@@ -2,7 +2,7 @@
 #include "trainer/trainer.h"
 
 #define AT(field) offsetof(struct trainer_config, field)
-const struct option trainer_options[] = {
+static const struct option trainer_options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(data), .table = data_options},
     {OPTION_STRINGS, "train-data-upsampling-factors", AT(upsampling), NULL, 0, 0, NULL, "how often an epoch takes the samples of each --train-data, 1 when not given", OPTION_IDENTITY},
@@ -42,3 +42,9 @@ const struct option trainer_options[] = {
     {OPTION_REAL, "distill-contrastive-weight", AT(distill_contrastive), "0", 0, 1000, NULL, "of the contrastive loss beside it", OPTION_IDENTITY},
     {OPTION_REAL, "distill-logit-scale", AT(distill_scale), "200", 0.001, 1e6, NULL, "of the teacher, fixed", OPTION_IDENTITY},
     {0}};
+
+static const struct option options[] = {
+    {OPTION_TABLE, .offset = TRAINING_SELF, .table = trainer_options},
+    {OPTION_TABLE, .offset = 0, .table = training_options},
+    {0}};
+const struct option_program trainer_program = {"pe-trainer", NULL, "train a Perception Encoder contrastively", options};

@@ -263,7 +263,7 @@ static int save(void *self, const struct checkpoint_writer *w, json_t *sums, str
 }
 
 const struct objective contrastive_objective = {
-    .options = trainer_options, .bytes = sizeof(struct trainer), .least_slice = 32, .checks = 2, .figures_bytes = sizeof(struct gathered),
+    .bytes = sizeof(struct trainer), .least_slice = 32, .checks = 2, .figures_bytes = sizeof(struct gathered),
     .open = open, .begin = begin, .load = load, .start = start,
     .step = trainer_step, .receive = trainer_receive, .imagine = trainer_imagine, .forward = trainer_forward, .between = trainer_between,
     .backward = trainer_backward, .gradients = gradients, .settle = settle, .gather = gather, .figures = figures, .macs = trainer_macs,

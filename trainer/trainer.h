@@ -72,7 +72,7 @@ struct trainer {
     struct step step;
 };
 
-extern const struct option trainer_options[];
+extern const struct option_program trainer_program;
 extern const struct objective contrastive_objective;
 
 /* Steps of the objective (step.c); see run/objective.h. */

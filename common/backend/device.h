@@ -61,7 +61,8 @@ int device_choices_save(struct device *device, const char *path, struct error *e
 /* Bytes of the GPU's memory in use, by everyone; 0 on the CPU. */
 size_t device_memory_used(struct device *device);
 
-/* An arena in the device's memory. */
+/* An arena in the device's memory; DEVICE_ARENA: address space for one whose size is not known beforehand. */
+#define DEVICE_ARENA ((size_t)1 << 38)
 void device_arena_open(struct device *device, struct arena *arena, size_t limit);
 
 /* `bytes` of host memory as kernels see them: where they are, or a copy in `arena` (of the device); see kernels->upload for how long the

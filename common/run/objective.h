@@ -15,8 +15,7 @@
 struct training;
 
 struct objective {
-    const struct option *options; /* into self, which begins zeroed */
-    size_t bytes;                 /* of self */
+    size_t bytes;                 /* of self, which begins with what the program's option table fills (training.h), then zeroes */
     int64_t least_slice;          /* samples of a slice that keep the products busy: --slices 0 cuts no smaller */
     int checks;                   /* numbers a slice that show whether it is finite (training_check) */
     size_t figures_bytes;         /* what gather copies */

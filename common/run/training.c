@@ -9,22 +9,6 @@
 #include "base/stop.h"
 #include "base/str.h"
 
-/* The objective's rows and those of all training programs, over one block: config, then self. */
-struct program {
-    struct option_program program;
-    struct option table[FIGURES_MOST];
-};
-
-static void make_program(struct program *p, const char *name, const char *verb, const char *summary, const struct objective *o,
-                         const struct option *defaults)
-{
-    int rows = 0;
-    p->table[rows++] = (struct option){OPTION_TABLE, .offset = sizeof(struct training_config), .table = o->options};
-    p->table[rows++] = (struct option){OPTION_TABLE, .offset = 0, .table = training_options};
-    for (const struct option *d = defaults; d && d->key; d++) p->table[rows++] = *d;
-    p->program = (struct option_program){name, verb, summary, p->table};
-}
-
 /* --- opening --- */
 
 static int make_plan(struct training *t, int64_t slices, struct error *error)
@@ -177,21 +161,19 @@ static int run(struct training *t, struct error *error)
     return rc;
 }
 
-void training_run(const struct world *world, const char *name, const char *verb, const char *summary, const struct objective *objective,
-                  const struct option *defaults, int argc, char **argv, struct error *error)
+void training_run(const struct world *world, const struct option_program *program, const struct objective *objective, int argc, char **argv,
+                  struct error *error)
 {
-    struct program program;
-    make_program(&program, name, verb, summary, objective, defaults);
-    struct training_config *config = mem_zalloc(1, sizeof *config + objective->bytes);
-    struct training t = {.world = world, .program = &program.program, .objective = objective, .options = config, .config = config, .self = config + 1,
-                         .identity = json_object(), .changes = json_array(), .folder.lock = -1};
-    int rc = options_parse(t.program, config, argc, argv, world->rank > 0, error);
+    char *options = mem_zalloc(1, TRAINING_SELF + objective->bytes);
+    struct training t = {.world = world, .program = program, .objective = objective, .options = options, .config = (void *)options,
+                         .self = options + TRAINING_SELF, .identity = json_object(), .changes = json_array(), .folder.lock = -1};
+    int rc = options_parse(program, options, argc, argv, world->rank > 0, error);
     if (rc != OPTIONS_DONE) {
         rc = world_agree(world, rc, error);
         if (rc == 0) rc = open_all(&t, argc, argv, error);
         if (rc == 0) rc = run(&t, error);
+        close_all(&t, error);
     }
-    close_all(&t, error);
-    options_free(t.program, config);
-    free(config);
+    options_free(program, options);
+    free(options);
 }

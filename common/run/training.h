@@ -55,10 +55,10 @@ struct training {
     int64_t sum_steps;
 };
 
-/* (all) The whole program: options, run, end.  `program` names it; its table is made of the objective's and the training options, with `defaults` (ends as a
- * table does; may be NULL) having the last word on the latter's. */
-void training_run(const struct world *world, const char *name, const char *verb, const char *summary, const struct objective *objective,
-                  const struct option *defaults, int argc, char **argv, struct error *error);
+/* (all) The whole program: options, run, end.  The program's table has training_options at offset 0, the objective's own at TRAINING_SELF. */
+#define TRAINING_SELF sizeof(struct training_config)
+void training_run(const struct world *world, const struct option_program *program, const struct objective *objective, int argc, char **argv,
+                  struct error *error);
 
 /* --- for objectives --- */
 

@@ -133,6 +133,12 @@ void parameters_free(struct parameters *p)
     *p = (struct parameters){0};
 }
 
+void parameter_freeze(struct parameter *it, bool frozen)
+{
+    it->tensor.needs_grad = !frozen;
+    for (int v = 0; v < it->view_count; v++) it->views[v].needs_grad = !frozen;
+}
+
 struct parameter *parameters_find(const struct parameters *p, const char *name)
 {
     for (int64_t i = 0; i < p->count; i++)

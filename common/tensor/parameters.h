@@ -57,6 +57,9 @@ void parameters_push(struct parameters *p);
 void parameters_pull(struct parameters *p);
 void parameters_free(struct parameters *p);
 
+/* A frozen parameter takes no gradient and is not updated. */
+void parameter_freeze(struct parameter *parameter, bool frozen);
+
 struct parameter *parameters_find(const struct parameters *p, const char *name); /* NULL when unknown */
 int64_t parameters_elements(const struct parameters *p);                         /* without the gaps */
 
