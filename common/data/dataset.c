@@ -26,6 +26,8 @@ static int open_shard(const struct dataset *d, struct shard *s, struct error *er
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
     int rc = mdb_env_create(&env);
+    int64_t bytes = fs_size(path);
+    if (!rc) rc = mdb_env_set_mapsize(env, bytes > 0 ? (size_t)bytes : 1); /* else what the writer reserved: 1 TiB of address space */
     if (!rc) rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0444);
     if (!rc) rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
     if (!rc) rc = mdb_dbi_open(txn, NULL, 0, &s->table);
