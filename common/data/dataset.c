@@ -136,6 +136,16 @@ int dataset_read(const struct dataset *d, int64_t index, struct record *record, 
     return 0;
 }
 
+uint64_t dataset_identity(const struct dataset *d)
+{
+    uint64_t identity = 0;
+    for (int64_t i = 0; i < d->shard_count; i++) {
+        uint64_t shard[] = {(uint64_t)d->shards[i].samples, d->shards[i].checksum};
+        identity = XXH3_64bits_withSeed(shard, sizeof shard, identity);
+    }
+    return identity;
+}
+
 int64_t dataset_verify_shard(const struct dataset *d, int64_t n, void (*report)(void *, int64_t, const struct error *), void *context,
                              struct error *error)
 {
