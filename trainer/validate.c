@@ -10,6 +10,7 @@
 
 static int first_captions(const struct collection *data, int64_t count, char **texts, struct error *error)
 {
+    if (!count) return error_set(error, ERROR_FAILED, "--val-data: the data set holds no sample");
     for (int64_t i = 0; i < count; i++) {
         struct record r;
         if (collection_read(data, i, &r, error) < 0) return -1;
@@ -46,8 +47,8 @@ int validate(struct run *r, struct error *error)
     int32_t *owner = mem_alloc((size_t)count, sizeof *owner);
     int rc = world_agree(r->world, first_captions(&r->validation, count, captions, error), error);
     if (rc == 0) rc = embed_images(&e, &r->validation, count, images, NULL, error);
+    if (rc == 0) rc = embed_texts(&e, captions, count, texts, error);
     if (rc == 0) {
-        embed_texts(&e, captions, count, texts);
         for (int64_t i = 0; i < count; i++) owner[i] = (int32_t)i;
         struct retrieval m = metrics_retrieval(&r->host_device, r->world, images, count, texts, owner, count, dim);
         report(r, &m, count, clock_seconds() - start);
