@@ -92,8 +92,8 @@ $(foreach s,$(STAGES),$(eval $(call STAGE,$(s))))
 STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAGES:%=%/*.c))))
 $(BUILD)/libstages.a: $(STAGE_OBJ)
 	@rm -f $@ && ar rcs $@ $^
-MAKERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips
-$(MAKERS): %: %.o $(LIB)
+HELPERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips $(BUILD)/test/compare_tensors
+$(HELPERS): %: %.o $(LIB)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 $(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(LIB)
 	@echo '  LINK  $@'
@@ -156,7 +156,7 @@ $(BUILD)/test/libpercept-emulated.so: $(EMU_OBJ)
 	@echo '  LINK  $@'
 	@$(CXX) -shared $(filter -fsanitize%,$(CFLAGS_$(CONFIG))) $^ -o $@ $(MPI_LIBS)
 
-tests: all $(TESTS) $(MAKERS) $(EMULATED)
+tests: all $(TESTS) $(HELPERS) $(EMULATED)
 
 deps:
 	@scripts/install-deps

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "captioner/captioner.h"
 #include "captioner/rows.h"
+#include "data/writer.h"
 
 #define AT CAPTIONER_AT
 static const struct option options[] = {
@@ -25,16 +26,22 @@ struct texts {
     json_t **list[SOURCES]; /* by item; NULL where the file is missing */
 };
 
+static char *source_path(const char *folder, int source)
+{
+    struct str name = {0};
+    str_printf(&name, "%s.jsonl", sources[source]);
+    char *path = fs_join(folder, name.data);
+    str_free(&name);
+    return path;
+}
+
 static int read_texts(const char *folder, int64_t count, struct texts *t, struct error *error)
 {
     int there = 0;
     for (int i = 0; i < SOURCES; i++) {
-        struct str name = {0};
-        str_printf(&name, "%s.jsonl", sources[i]);
-        char *path = fs_join(folder, name.data);
+        char *path = source_path(folder, i);
         int rc = fs_exists(path) ? rows_read(path, count, &t->list[i], error) : 1;
         free(path);
-        str_free(&name);
         if (rc < 0) return -1;
         there += rc == 0;
     }
@@ -113,11 +120,37 @@ static int pack_shard(const struct dataset *d, int64_t shard, int64_t first, con
     return 0;
 }
 
+/* What the pack is made from. */
+static json_t *recipe(const struct captioner_config *c, const struct collection *data, struct error *error)
+{
+    json_t *sets = json_array(), *files = json_array();
+    char hex[20];
+    for (int64_t i = 0; i < data->count; i++) {
+        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)dataset_identity(&data->sets[i]));
+        json_array_append_new(sets, json_pack("{s:s, s:s}", "path", data->sets[i].folder, "identity", hex));
+    }
+    int rc = 0;
+    for (int i = 0; rc == 0 && i < SOURCES; i++) {
+        char *path = source_path(c->captions, i);
+        uint64_t sum;
+        if (fs_exists(path) && (rc = file_checksum(path, &sum, error)) == 0) {
+            snprintf(hex, sizeof hex, "%016llx", (unsigned long long)sum);
+            json_array_append_new(files, json_pack("{s:s, s:s}", "path", path, "xxh3", hex));
+        }
+        free(path);
+    }
+    json_t *made_from = json_pack("{s:s, s:o, s:o, s:s}", "program", "pe-captioner pack", "data", sets, "captions", files, "keep", c->keep);
+    if (rc == 0) return made_from;
+    json_decref(made_from);
+    return NULL;
+}
+
 static int pack_all(const struct captioner_config *c, const struct collection *data, const struct texts *t, struct counts *n, struct error *error)
 {
     json_t *shards = json_array(), *names = json_array();
     int64_t first = 0, number = 0;
-    int rc = fs_make_folders(c->output, error);
+    json_t *made_from = recipe(c, data, error);
+    int rc = made_from ? writer_claim(c->output, made_from, c->data.items, c->data.count, error) : -1;
     for (int64_t s = 0; s < data->count && rc == 0; first += data->sets[s++].samples)
         for (int64_t k = 0; k < data->sets[s].shard_count && rc == 0; k++) {
             if (!data->sets[s].shards[k].samples) continue;
@@ -129,13 +162,14 @@ static int pack_all(const struct captioner_config *c, const struct collection *d
             str_free(&path);
         }
     for (int64_t i = 0; i < data->sets[0].class_count; i++) json_array_append_new(names, json_string(data->sets[0].classes[i]));
-    json_t *root = json_pack("{s:s, s:i, s:I, s:I, s:O, s:O, s:{s:s, s:s, s:s}}", "format", "percept-dataset", "version", 1, "samples", (json_int_t)n->samples, "videos",
-                             (json_int_t)n->videos, "classes", names, "shards", shards, "provenance", "program", "pe-captioner pack", "captions", c->captions, "keep", c->keep);
+    json_t *root = json_pack("{s:s, s:i, s:I, s:I, s:O, s:O, s:O}", "format", "percept-dataset", "version", 1, "samples", (json_int_t)n->samples, "videos",
+                             (json_int_t)n->videos, "classes", names, "shards", shards, "provenance", made_from);
     if (!json_array_size(names) || data->count > 1) json_object_del(root, "classes");
     char *index = fs_join(c->output, "dataset.json");
     if (rc == 0 && !n->samples) rc = error_set(error, ERROR_FAILED, "%s: no sample has a usable caption", c->captions);
     if (rc == 0) rc = json_write(index, root, error);
     json_decref(root);
+    json_decref(made_from);
     json_decref(shards);
     json_decref(names);
     free(index);

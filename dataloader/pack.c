@@ -13,6 +13,7 @@
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "data/resize.h"
+#include "data/writer.h"
 #include "log/log.h"
 
 #define AT(field) offsetof(struct pack_config, field)
@@ -203,21 +204,6 @@ static json_t *recipe(const struct pack_config *c, const struct sources *sources
                      c->frame_rate);
 }
 
-static int claim_folder(const struct pack_config *c, const json_t *made_from, struct error *error)
-{
-    char *path = fs_join(c->output, "pack.json");
-    int rc = fs_make_folders(c->output, error);
-    if (rc == 0 && fs_exists(path)) {
-        json_t *before = json_read(path, error);
-        if (!before) rc = -1;
-        else if (!json_equal(before, made_from))
-            rc = error_set(error, ERROR_FAILED, "%s: holds a pack of other inputs or options (see pack.json); choose another --output or remove it", c->output);
-        json_decref(before);
-    } else if (rc == 0) rc = json_write(path, made_from, error);
-    free(path);
-    return rc;
-}
-
 /* Rank 0, when all shards are there: the index and the list of what was left out. */
 static int conclude(const struct pack_config *c, const struct sources *sources, int64_t shards, json_t *made_from, int64_t *bad, int64_t *bytes,
                     struct error *error)
@@ -285,7 +271,7 @@ int pack_run(const struct world *world, const struct pack_config *c, struct erro
     int rc = world_agree(world, sources_open(&sources, c->input.items, c->input.count, error), error);
     if (rc < 0) return -1;
     json_t *made_from = recipe(c, &sources);
-    rc = world_agree(world, world->rank ? 0 : claim_folder(c, made_from, error), error);
+    rc = world_agree(world, world->rank ? 0 : writer_claim(c->output, made_from, c->input.items, c->input.count, error), error);
     int64_t shards = (sources.items + c->samples_per_shard - 1) / c->samples_per_shard, done = 0, bad = 0, bytes = 0;
     int cores = omp_get_num_procs(), threads = c->threads ? (int)c->threads : cores / world->node_ranks > 0 ? cores / world->node_ranks : 1;
     struct progress progress = progress_open("packed", sources.items, world->rank > 0);

@@ -31,15 +31,15 @@ struct tar {
 
 static int64_t octal(const uint8_t *field, int width)
 {
-    int64_t value = 0;
+    uint64_t value = 0;
     int i = 0;
     if (field[0] & 0x80) { /* base 256 */
         for (i = width - 8; i < width; i++) value = value << 8 | field[i];
-        return value < 0 ? -1 : value;
+        return value > INT64_MAX ? -1 : (int64_t)value;
     }
     while (i < width && field[i] == ' ') i++;
-    for (; i < width && field[i] >= '0' && field[i] <= '7'; i++) value = value << 3 | (field[i] - '0');
-    return i < width && field[i] && field[i] != ' ' ? -1 : value;
+    for (; i < width && field[i] >= '0' && field[i] <= '7'; i++) value = value << 3 | (uint64_t)(field[i] - '0');
+    return i < width && field[i] && field[i] != ' ' ? -1 : (int64_t)value;
 }
 
 static bool header_ok(const uint8_t *h)

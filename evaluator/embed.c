@@ -59,7 +59,7 @@ int embed_run(struct session *s, struct error *error)
     if (world_agree(s->world, rc, error) < 0) return -1;
     float *features = mem_map((size_t)(count * dim), sizeof *features);
     if (c->images) rc = embed_files(&s->embedder, items, count, features, error);
-    else embed_texts(&s->embedder, items, count, features);
+    else rc = embed_texts(&s->embedder, items, count, features, error);
     if (rc == 0 && !s->world->rank) rc = write_npy(c->output, features, count, dim, error);
     mem_unmap(features, (size_t)(count * dim), sizeof *features);
     lines_free(items, count);

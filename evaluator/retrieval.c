@@ -23,6 +23,7 @@ struct captions {
 
 static int read_captions(const struct collection *data, struct captions *c, struct error *error)
 {
+    if (!data->samples) return error_set(error, ERROR_FAILED, "%s: the data set holds no sample", data->sets[0].folder);
     for (int64_t i = 0; i < data->samples; i++) {
         struct record r;
         if (collection_read(data, i, &r, error) < 0) return -1;
@@ -72,8 +73,8 @@ int retrieval_run(struct session *s, struct error *error)
     float *images = mem_map((size_t)(data.samples * dim), sizeof *images), *texts = mem_map((size_t)(captions.count * dim), sizeof *texts);
     s->embedder.average_unit = !strcmp(s->config->frame_average, "unit");
     if (rc == 0) rc = embed_images(&s->embedder, &data, data.samples, images, NULL, error);
+    if (rc == 0) rc = embed_texts(&s->embedder, captions.texts, captions.count, texts, error);
     if (rc == 0) {
-        embed_texts(&s->embedder, captions.texts, captions.count, texts);
         struct retrieval m = metrics_retrieval(&s->host, s->world, images, data.samples, texts, captions.owner, captions.count, dim);
         rc = session_report(s, "zeroshot_retrieval", as_json(&m, data.samples, captions.count), error);
     }

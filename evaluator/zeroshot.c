@@ -32,24 +32,27 @@ static char *fill(const char *template, const char *name)
 }
 
 /* classes [class_count, dim]. */
-static void classifier(const struct session *s, char *const *names, int64_t class_count, char *const *templates, int64_t template_count, float *classes)
+static int classifier(const struct session *s, char *const *names, int64_t class_count, char *const *templates, int64_t template_count, float *classes,
+                      struct error *error)
 {
     int64_t dim = s->clip.config.embed_dim, n = class_count * template_count;
     char **texts = mem_alloc((size_t)n, sizeof *texts);
     for (int64_t i = 0; i < n; i++) texts[i] = fill(templates[i % template_count], names[i / template_count]);
     float *features = mem_map((size_t)(n * dim), sizeof *features);
-    embed_texts(&s->embedder, texts, n, features);
-    for (int64_t c = 0; c < class_count; c++) {
+    int rc = embed_texts(&s->embedder, texts, n, features, error);
+    for (int64_t c = 0; c < class_count && rc == 0; c++) {
         float *to = classes + c * dim;
         double squares = 0;
         memset(to, 0, (size_t)dim * sizeof *to);
         for (int64_t t = 0; t < template_count; t++)
             for (int64_t k = 0; k < dim; k++) to[k] += features[(c * template_count + t) * dim + k];
         for (int64_t k = 0; k < dim; k++) squares += (double)to[k] * (double)to[k];
-        for (int64_t k = 0; k < dim; k++) to[k] = (float)(to[k] / (squares > 0 ? sqrt(squares) : 1));
+        if (!(squares > 0)) rc = error_set(error, ERROR_FAILED, "class \"%s\": the text features of its templates add up to zero", names[c]);
+        for (int64_t k = 0; k < dim; k++) to[k] = (float)(to[k] / sqrt(squares));
     }
     mem_unmap(features, (size_t)(n * dim), sizeof *features);
     lines_free(texts, n);
+    return rc;
 }
 
 struct names {
@@ -86,9 +89,9 @@ static int evaluate(struct session *s, const struct collection *data, const stru
     int64_t dim = s->clip.config.embed_dim, count = data->samples;
     float *features = mem_map((size_t)(count * dim), sizeof *features), *classes = mem_map((size_t)(names->count * dim), sizeof *classes);
     int32_t *labels = mem_alloc((size_t)count, sizeof *labels);
-    classifier(s, names->list, names->count, templates, template_count, classes);
+    int rc = classifier(s, names->list, names->count, templates, template_count, classes, error);
     s->embedder.average_unit = !strcmp(s->config->frame_average, "unit");
-    int rc = embed_images(&s->embedder, data, count, features, labels, error);
+    if (rc == 0) rc = embed_images(&s->embedder, data, count, features, labels, error);
     for (int64_t i = 0; rc == 0 && i < count; i++)
         if (labels[i] >= names->count) rc = error_set(error, ERROR_FAILED, "sample %ld has label %d, there are %ld class names", (long)i, labels[i], (long)names->count);
     if (rc == 0) {

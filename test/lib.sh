@@ -20,5 +20,13 @@ says() { # TEXT COMMAND...: the command's output holds the text
     grep -qF -- "$text" "$tmp/said" || { echo "does not say: $text"; cat "$tmp/said"; return 1; }
 }
 ranks() { local n=$1; shift; timeout -k 5 300 mpirun --bind-to none -n "$n" "$@"; }
+descendants() { # PID: it, what it started, what that started, ... as far as it still runs
+    grep -s '^PPid:' /proc/[0-9]*/status | awk -F'[/:[:space:]]+' -v root="$1" '{ parent[$3] = $NF }
+        END { for (p in parent) { for (q = p; q != root && q in parent; q = parent[q]); if (q == root) print p } }'
+}
+kill_tree() { # PID, a job of this shell: kill -9 it and all that it started
+    kill -9 $(descendants "$1") 2> /dev/null
+    wait "$1" 2> /dev/null
+}
 same() { cmp "$1" "$2"; }
 finish() { exit $((failures > 0)); }

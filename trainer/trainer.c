@@ -247,7 +247,7 @@ static int validate(void *self, bool last, struct error *error)
 {
     struct trainer *t = self;
     int64_t every = t->config.val_steps;
-    if (!t->validation.samples || !(last || (every && t->run->step % every == 0))) return 0;
+    if (!t->config.val_data.count || !(last || (every && t->run->step % every == 0))) return 0;
     return training_drain(t->run, error) < 0 || trainer_validate(t, error) < 0 ? -1 : 1;
 }
 

@@ -12,6 +12,7 @@ enum { BATCH = 64 }; /* pictures or texts at a time */
 
 static int first_captions(const struct collection *data, int64_t count, char **texts, struct error *error)
 {
+    if (!count) return error_set(error, ERROR_FAILED, "--val-data: the data set holds no sample");
     for (int64_t i = 0; i < count; i++) {
         struct record r;
         if (collection_read(data, i, &r, error) < 0) return -1;
@@ -57,8 +58,8 @@ int trainer_validate(struct trainer *t, struct error *error)
     int32_t *owner = mem_alloc((size_t)count, sizeof *owner);
     int rc = world_agree(world, first_captions(&t->validation, count, captions, error), error);
     if (rc == 0) rc = embed_images(&e, &t->validation, count, images, NULL, error);
+    if (rc == 0) rc = embed_texts(&e, captions, count, texts, error);
     if (rc == 0) {
-        embed_texts(&e, captions, count, texts);
         for (int64_t i = 0; i < count; i++) owner[i] = (int32_t)i;
         struct retrieval m = metrics_retrieval(&t->host, world, images, count, texts, owner, count, dim);
         report(t, &m, count, clock_seconds() - start);

@@ -13,6 +13,7 @@ char *fs_join(const char *folder, const char *name);
 
 bool fs_exists(const char *path);
 bool fs_is_folder(const char *path);
+bool fs_same(const char *a, const char *b); /* both are there, and are one file or folder, by whatever paths */
 int64_t fs_size(const char *path); /* bytes, -1 when it cannot be read */
 
 /* Whole file; *bytes is the caller's to free and has a 0 after its *len bytes. */

@@ -43,6 +43,9 @@ static int refuse(struct machine *m, const char *what)
 
 /* --- zip --- */
 
+/* Bytes, without names and extra fields. */
+enum { DIRECTORY_END = 22, WIDE_LOCATOR = 20, WIDE_END = 56, DIRECTORY_ENTRY = 46, MEMBER_HEADER = 30 };
+
 static uint64_t get(const unsigned char *at, int bytes)
 {
     uint64_t value = 0;
@@ -61,11 +64,13 @@ static int entry_place(const unsigned char *h, uint64_t *size, uint64_t *offset)
     *size = get(h + 24, 4);
     *offset = get(h + 42, 4);
     uint64_t name = get(h + 28, 2), extra = get(h + 30, 2), packed = get(h + 20, 4);
-    const unsigned char *at = h + 46 + name, *end = at + extra;
+    const unsigned char *at = h + DIRECTORY_ENTRY + name, *end = at + extra;
     if (*size != 0xffffffff && *offset != 0xffffffff) return 0;
-    for (; at + 4 <= end; at += 4 + get(at + 2, 2)) {
-        const unsigned char *field = at + 4, *stop = field + get(at + 2, 2);
-        if (get(at, 2) != 1 || stop > end) continue;
+    for (uint64_t step; end - at >= 4; at += step) {
+        step = 4 + get(at + 2, 2);
+        if (step > (uint64_t)(end - at)) return -1;
+        const unsigned char *field = at + 4, *stop = at + step;
+        if (get(at, 2) != 1) continue;
         if (*size == 0xffffffff && field + 8 <= stop) *size = get(field, 8), field += 8;
         if (packed == 0xffffffff && field + 8 <= stop) field += 8;
         if (*offset == 0xffffffff && field + 8 <= stop) *offset = get(field, 8);
@@ -79,26 +84,26 @@ static int each_member(const struct machine *m, int (*visit)(void *context, cons
 {
     const unsigned char *f = m->file;
     size_t len = m->file_len;
-    if (len < 22) return -1;
-    size_t end = len - 22, lowest = len > 22 + 65536 ? len - 22 - 65536 : 0;
+    if (len < DIRECTORY_END) return -1;
+    size_t end = len - DIRECTORY_END, lowest = end > 65536 ? end - 65536 : 0;
     while (get(f + end, 4) != 0x06054b50)
         if (end-- == lowest) return -1;
     uint64_t count = get(f + end + 10, 2), at = get(f + end + 16, 4);
-    if ((at == 0xffffffff || count == 0xffff) && end >= 20 && get(f + end - 20, 4) == 0x07064b50) {
-        uint64_t wide = get(f + end - 20 + 8, 8);
-        if (wide > len - 56 || get(f + wide, 4) != 0x06064b50) return -1;
+    if ((at == 0xffffffff || count == 0xffff) && end >= WIDE_LOCATOR && get(f + end - WIDE_LOCATOR, 4) == 0x07064b50) {
+        uint64_t wide = get(f + end - WIDE_LOCATOR + 8, 8);
+        if (wide > len || len - wide < WIDE_END || get(f + wide, 4) != 0x06064b50) return -1;
         count = get(f + wide + 32, 8);
         at = get(f + wide + 48, 8);
     }
     for (uint64_t i = 0; i < count; i++) {
-        if (at > len || len - at < 46 || get(f + at, 4) != 0x02014b50) return -1;
+        if (at > len || len - at < DIRECTORY_ENTRY || get(f + at, 4) != 0x02014b50) return -1;
         const unsigned char *h = f + at;
-        uint64_t size, offset, name = get(h + 28, 2), step = 46 + name + get(h + 30, 2) + get(h + 32, 2);
+        uint64_t size, offset, name = get(h + 28, 2), step = DIRECTORY_ENTRY + name + get(h + 30, 2) + get(h + 32, 2);
         if (step > len - at || entry_place(h, &size, &offset) < 0) return -1;
-        if (offset > len || len - offset < 30 || get(f + offset, 4) != 0x04034b50) return -1;
-        uint64_t data = offset + 30 + get(f + offset + 26, 2) + get(f + offset + 28, 2);
+        if (offset > len || len - offset < MEMBER_HEADER || get(f + offset, 4) != 0x04034b50) return -1;
+        uint64_t data = offset + MEMBER_HEADER + get(f + offset + 26, 2) + get(f + offset + 28, 2);
         if (get(h + 10, 2) != 0 || data > len || size > len - data) return -1; /* torch stores, never compresses */
-        int rc = visit(context, (const char *)h + 46, name, (struct member){f + data, size});
+        int rc = visit(context, (const char *)h + DIRECTORY_ENTRY, name, (struct member){f + data, size});
         if (rc) return rc;
         at += step;
     }

@@ -26,6 +26,8 @@ static int open_shard(const struct dataset *d, struct shard *s, struct error *er
     MDB_env *env = NULL;
     MDB_txn *txn = NULL;
     int rc = mdb_env_create(&env);
+    int64_t bytes = fs_size(path);
+    if (!rc) rc = mdb_env_set_mapsize(env, bytes > 0 ? (size_t)bytes : 1); /* else what the writer reserved: 1 TiB of address space */
     if (!rc) rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0444);
     if (!rc) rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
     if (!rc) rc = mdb_dbi_open(txn, NULL, 0, &s->table);
@@ -132,6 +134,16 @@ int dataset_read(const struct dataset *d, int64_t index, struct record *record, 
     if (record_decode(value.mv_data, value.mv_size, record, error) < 0)
         return error_prefix(error, "%s/%s: key %ld", d->folder, s->file, (long)(index - s->first));
     return 0;
+}
+
+uint64_t dataset_identity(const struct dataset *d)
+{
+    uint64_t identity = 0;
+    for (int64_t i = 0; i < d->shard_count; i++) {
+        uint64_t shard[] = {(uint64_t)d->shards[i].samples, d->shards[i].checksum};
+        identity = XXH3_64bits_withSeed(shard, sizeof shard, identity);
+    }
+    return identity;
 }
 
 int64_t dataset_verify_shard(const struct dataset *d, int64_t n, void (*report)(void *, int64_t, const struct error *), void *context,

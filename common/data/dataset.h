@@ -35,6 +35,9 @@ void dataset_close(struct dataset *dataset);
 /* The record at index [0, samples).  Safe from any number of threads.  Errors name shard and key. */
 int dataset_read(const struct dataset *dataset, int64_t index, struct record *record, struct error *error);
 
+/* What tells it from other data sets: XXH3 of its shards' counts and checksums as dataset.json has them; where it lies does not matter. */
+uint64_t dataset_identity(const struct dataset *dataset);
+
 /* Check all of a shard's records and its checksum; each damaged record is passed to `report`.  Returns how many were bad, or -1
  * when the shard cannot be read at all. */
 int64_t dataset_verify_shard(const struct dataset *dataset, int64_t shard,

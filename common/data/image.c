@@ -44,7 +44,7 @@ int exif_orientation(const uint8_t *tiff, size_t len)
 {
     if (len < 14 || (memcmp(tiff, "II*", 4) && memcmp(tiff, "MM\0*", 4))) return 1;
     bool little = tiff[0] == 'I';
-    uint32_t at = read_u32(tiff + 4, little, 4);
+    size_t at = read_u32(tiff + 4, little, 4);
     if (at > len - 2) return 1;
     uint32_t count = read_u32(tiff + at, little, 2);
     for (uint32_t i = 0; i < count && at + 2 + 12 * (i + 1) <= len; i++) {

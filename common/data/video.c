@@ -1,14 +1,18 @@
 /* Demuxing for the index, seeking, decoding, conversion. */
 #include "data/video.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
+#include <libavutil/avstring.h>
 #include <libavutil/display.h>
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -23,6 +27,7 @@ struct moment {
 struct video {
     char *path;
     const uint8_t *bytes;   /* the file where it lies in memory, else NULL */
+    int descriptor;         /* the file where it lies on disk, else -1 */
     int64_t len, at;
     AVIOContext *io;
     struct video_info info;
@@ -139,9 +144,12 @@ static int read_bytes(void *context, uint8_t *to, int size)
     struct video *v = context;
     if (v->at >= v->len) return AVERROR_EOF;
     if (size > v->len - v->at) size = (int)(v->len - v->at);
-    memcpy(to, v->bytes + v->at, (size_t)size);
-    v->at += size;
-    return size;
+    ssize_t got = size;
+    if (v->bytes) memcpy(to, v->bytes + v->at, (size_t)size);
+    else got = pread(v->descriptor, to, (size_t)size, v->at);
+    if (got < 0) return AVERROR(errno);
+    v->at += got;
+    return got ? (int)got : AVERROR_EOF;
 }
 
 static int64_t seek_bytes(void *context, int64_t offset, int whence)
@@ -161,19 +169,41 @@ static void close_container(struct video *v)
     avio_context_free(&v->io);
 }
 
-/* The file at its first packet, and its video stream. */
+/* What a file is, by its content.  Only containers that hold their frames themselves are read: FFmpeg also takes
+ * playlists and scripts (hls, dash, concat, sdp, image sequences) that name other files or hosts, under any ending. */
+static int choose_container(struct video *v, const AVInputFormat **format, struct error *error)
+{
+    static const char containers[] = "mov,matroska,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf"; /* mpegvideo: bare */
+    int code = av_probe_input_buffer2(v->io, format, v->path, NULL, 0, 0);
+    if (code < 0) return fail(v, code, "opening", error);
+    if (av_match_list((*format)->name, containers, ',')) return 0;
+    return error_set(error, ERROR_FAILED, "%s: no video stream is read from a file of format %s (only from %s)",
+                     v->path, (*format)->name, containers);
+}
+
+/* A container may still name other files (QuickTime's data references). */
+static int refuse_file(AVFormatContext *file, AVIOContext **io, const char *url, int flags, AVDictionary **options)
+{
+    (void)file, (void)io, (void)url, (void)flags, (void)options;
+    return AVERROR(EACCES);
+}
+
+/* The file at its first packet, and its video stream.  FFmpeg opens nothing itself: it is given the bytes. */
 static int open_container(struct video *v, struct error *error)
 {
     enum { BUFFER = 1 << 16 };
+    const AVInputFormat *format = NULL;
+    v->at = 0;
+    v->io = avio_alloc_context(av_malloc(BUFFER), BUFFER, 0, v, read_bytes, NULL, seek_bytes);
+    CHECK(v->io, "out of memory");
+    if (choose_container(v, &format, error) < 0) return -1;
     v->file = avformat_alloc_context();
     CHECK(v->file, "out of memory");
     v->file->interrupt_callback = (AVIOInterruptCB){out_of_time, v};
-    if (v->bytes) {
-        v->at = 0;
-        v->file->pb = v->io = avio_alloc_context(av_malloc(BUFFER), BUFFER, 0, v, read_bytes, NULL, seek_bytes);
-        CHECK(v->io, "out of memory");
-    }
-    int code = avformat_open_input(&v->file, v->path, NULL, NULL);
+    v->file->pb = v->io;
+    v->file->io_open = refuse_file;
+    v->file->protocol_whitelist = av_strdup(""); /* none */
+    int code = avformat_open_input(&v->file, v->path, format, NULL);
     if (code < 0) return fail(v, code, "opening", error);
     code = avformat_find_stream_info(v->file, NULL); /* which also ends early, content, when the time is over */
     if (code < 0 || out_of_time(v)) return fail(v, code, "reading its streams", error);
@@ -207,26 +237,41 @@ static int open_file(struct video *v, struct error *error)
     return rewind_to(v, v->moments[0].pts, error);
 }
 
-int video_open_bytes(struct video **video, const char *path, const uint8_t *bytes, size_t len, struct video_limits limits, struct error *error)
+static struct video *new_video(const char *path, struct video_limits limits)
 {
     av_log_set_level(AV_LOG_QUIET); /* our own messages name the file */
     struct video *v = mem_zalloc(1, sizeof *v);
     v->path = mem_strdup(path);
-    v->bytes = bytes;
-    v->len = (int64_t)len;
+    v->descriptor = -1;
     v->limits = limits;
     v->deadline = clock_seconds() + limits.seconds;
-    if (open_file(v, error) < 0) {
-        video_close(v);
-        return -1;
-    }
-    *video = v;
-    return 0;
+    return v;
+}
+
+/* Hand over an opened v, or close it. */
+static int deliver(struct video *v, int rc, struct video **video)
+{
+    if (rc < 0) video_close(v);
+    else *video = v;
+    return rc;
+}
+
+int video_open_bytes(struct video **video, const char *path, const uint8_t *bytes, size_t len,
+                     struct video_limits limits, struct error *error)
+{
+    struct video *v = new_video(path, limits);
+    v->bytes = bytes;
+    v->len = (int64_t)len;
+    return deliver(v, open_file(v, error), video);
 }
 
 int video_open(struct video **video, const char *path, struct video_limits limits, struct error *error)
 {
-    return video_open_bytes(video, path, NULL, 0, limits, error);
+    struct video *v = new_video(path, limits);
+    v->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe is not waited for */
+    if (v->descriptor >= 0) v->len = lseek(v->descriptor, 0, SEEK_END);
+    bool opened = v->descriptor >= 0 && v->len >= 0;
+    return deliver(v, opened ? open_file(v, error) : fail(v, AVERROR(errno), "opening", error), video);
 }
 
 void video_close(struct video *v)
@@ -237,6 +282,7 @@ void video_close(struct video *v)
     av_packet_free(&v->packet);
     avcodec_free_context(&v->decoder);
     close_container(v);
+    if (v->descriptor >= 0) close(v->descriptor);
     free(v->moments);
     free(v->path);
     free(v);

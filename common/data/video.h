@@ -5,7 +5,11 @@
  * key frame only when that lies ahead of where the decoder is.  What comes back is what decoding from the start would give.
  *
  * Pictures are turned as the file's display matrix says, and converted with its own matrix and range (unknown: BT.709 from 720 lines on, else
- * BT.601, limited).  Nothing hangs: reading and decoding stop at a time limit. */
+ * BT.601, limited).  Nothing hangs: reading and decoding stop at a time limit.
+ *
+ * Nothing but the file is read.  Only containers that hold their frames themselves are opened (told by their content:
+ * mp4 and mov, Matroska and WebM, AVI, MPEG streams, Ogg, FLV, ASF): a playlist under such a name is refused, and no
+ * container makes this open another file or a connection. */
 #ifndef DATA_VIDEO_H
 #define DATA_VIDEO_H
 

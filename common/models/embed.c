@@ -1,6 +1,7 @@
 /* Batches dealt out to ranks in turn, features broadcast back. */
 #include "models/embed.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,28 @@ static void share(const struct embedder *e, void *rows, size_t row_bytes, int64_
     for (int64_t b = 0; e->world->size > 1 && b < batches; b++)
         world_broadcast(e->world, (char *)rows + (size_t)(b * e->batch) * row_bytes, (size_t)rows_of(e, b, count) * row_bytes,
                         (int)(b % e->world->size));
+}
+
+/* A row that can be compared: finite, and not zero. */
+static bool has_direction(const float *row, int64_t dim)
+{
+    double squares = 0;
+    for (int64_t k = 0; k < dim; k++) squares += (double)row[k] * (double)row[k];
+    return isfinite(squares) && squares > 0;
+}
+
+/* All features pass here: every rank gets them, or the same error.  `kind` and names [count] (NULL: numbers) say what the rows are of. */
+static int deliver(const struct embedder *e, int rc, float *features, int64_t count, const char *kind, char *const *names, struct error *error)
+{
+    int64_t dim = e->clip->config.embed_dim, bad = 0, first = 0;
+    if (world_agree(e->world, rc, error) < 0) return -1;
+    share(e, features, (size_t)dim * sizeof *features, count);
+    for (int64_t i = count - 1; i >= 0; i--)
+        if (!has_direction(features + i * dim, dim)) bad++, first = i;
+    if (!bad) return 0;
+    return error_set(error, ERROR_FAILED, "%s %ld%s%.200s: its feature is %s, as %ld of %ld are: the weights are damaged, or their training diverged; "
+                     "take an earlier checkpoint, or --precision fp32", kind, (long)first, names ? " " : "", names ? names[first] : "",
+                     isfinite(features[first * dim]) && !features[first * dim] ? "zero" : "not finite", (long)bad, (long)count);
 }
 
 /* On a GPU: a dry run, which finds the fastest products for this batch. */
@@ -96,7 +119,7 @@ static void land(const struct embedder *e, int slot, const struct flight *f, flo
 
 int embed_images(const struct embedder *e, const struct collection *data, int64_t count, float *features, int32_t *labels, struct error *error)
 {
-    int64_t batches = (count + e->batch - 1) / e->batch, dim = e->clip->config.embed_dim, largest = count < e->batch ? count : e->batch;
+    int64_t batches = (count + e->batch - 1) / e->batch, largest = count < e->batch ? count : e->batch;
     int64_t mine = (batches - e->world->rank + e->world->size - 1) / e->world->size;
     struct deal deal = {e, count};
     struct loader_config c = {.data = data, .device = e->device, .keep = 2, .media = e->media, .batches = mine, .count_max = e->batch,
@@ -129,9 +152,7 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
     loader_close(loader);
     arena_close(&arena);
     for (int i = 0; i < 2; i++) free(flights[i].starts);
-    rc = world_agree(e->world, rc, error);
-    if (rc < 0) return -1;
-    share(e, features, (size_t)dim * sizeof *features, count);
+    if (deliver(e, rc, features, count, "sample", NULL, error) < 0) return -1;
     if (labels) share(e, labels, sizeof *labels, count);
     if (e->progress) progress_close(&progress, count);
     return 0;
@@ -171,12 +192,10 @@ int embed_files(const struct embedder *e, char *const *paths, int64_t count, flo
     }
     k->host_unmap(e->device, pixels, (size_t)(e->batch * bytes));
     free(why);
-    rc = world_agree(e->world, rc, error);
-    if (rc == 0) share(e, features, (size_t)dim * sizeof *features, count);
-    return rc;
+    return deliver(e, rc, features, count, "picture", paths, error);
 }
 
-void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features)
+int embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features, struct error *error)
 {
     int64_t context = e->clip->config.text.context_length, dim = e->clip->config.embed_dim, batches = (count + e->batch - 1) / e->batch;
     struct arena host, arena;
@@ -196,5 +215,5 @@ void embed_texts(const struct embedder *e, char *const *texts, int64_t count, fl
     }
     arena_close(&host);
     arena_close(&arena);
-    share(e, features, (size_t)dim * sizeof *features, count);
+    return deliver(e, 0, features, count, "text", texts, error);
 }

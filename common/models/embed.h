@@ -1,6 +1,7 @@
 /* Embedding of whole data sets and lists of texts, shared over the ranks; every rank gets all features.
  *
- * A feature does not depend on the batch it was computed in, so results are the same on any number of ranks. */
+ * A feature does not depend on the batch it was computed in, so results are the same on any number of ranks.  A feature that is not finite, or
+ * zero, is an error that names the sample, picture or text: no figure is made of it. */
 #ifndef MODELS_EMBED_H
 #define MODELS_EMBED_H
 
@@ -26,6 +27,6 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
 /* (all) The same for picture files; one that cannot be read fails, named. */
 int embed_files(const struct embedder *e, char *const *paths, int64_t count, float *features, struct error *error);
 /* (all) texts [count] -> features [count, dim]. */
-void embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features);
+int embed_texts(const struct embedder *e, char *const *texts, int64_t count, float *features, struct error *error);
 
 #endif

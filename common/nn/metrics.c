@@ -1,9 +1,11 @@
 /* Ranks of positives, counted block by block. */
 #include "nn/metrics.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/memory.h"
 
 enum { BLOCK = 256 };
@@ -16,6 +18,12 @@ struct scores {
     int64_t query_count, item_count, dim;
 };
 
+/* NaN is never larger: a score that is none would rank first. */
+static void check_row(const float *scores, int64_t count, int64_t query)
+{
+    for (int64_t i = 0; i < count; i++) CHECK(isfinite(scores[i]), "the score of query %ld and item %ld is %g", (long)query, (long)i, (double)scores[i]);
+}
+
 /* For each query of this rank's blocks: call `judge` with its scores. */
 static void each(const struct scores *s, const struct world *world, void (*judge)(void *, int64_t, const float *), void *context)
 {
@@ -24,7 +32,10 @@ static void each(const struct scores *s, const struct world *world, void (*judge
         int64_t rows = s->query_count - b * BLOCK < BLOCK ? s->query_count - b * BLOCK : BLOCK;
         s->device->kernels->matmul(s->device, block, true, s->item_count, s->queries + b * BLOCK * s->dim, s->dim, false, s->items, s->dim, false, rows,
                                    s->item_count, s->dim, false);
-        for (int64_t r = 0; r < rows; r++) judge(context, b * BLOCK + r, block + r * s->item_count);
+        for (int64_t r = 0; r < rows; r++) {
+            check_row(block + r * s->item_count, s->item_count, b * BLOCK + r);
+            judge(context, b * BLOCK + r, block + r * s->item_count);
+        }
     }
     mem_unmap(block, (size_t)(BLOCK * s->item_count), sizeof *block);
 }

@@ -1,5 +1,7 @@
 /* Metrics over features in host memory, as clip_benchmark defines them, on a CPU device; computed in blocks of rows, shared over the ranks, the same on any number.
- * Ties are broken by the lower index. */
+ *
+ * Of equal scores the item of the lower index is ahead, as in a stable sort: an encoder whose features are all the same always names the same
+ * class or picture, and so scores what chance does.  Features must be finite (checked), at least one query and one item. */
 #ifndef NN_METRICS_H
 #define NN_METRICS_H
 
@@ -23,7 +25,7 @@ struct classification {
     double acc1, acc5, mean_per_class_recall;
     int64_t samples; /* those with a label */
 };
-/* (all) classes [class_count, dim]; samples with label < 0 are left out.. */
+/* (all) classes [class_count, dim]; samples with label < 0 are left out. */
 struct classification metrics_classification(struct device *device, const struct world *world, const float *images, const int32_t *labels,
                                              int64_t image_count, const float *classes, int64_t class_count, int64_t dim);
 

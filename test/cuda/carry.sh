@@ -2,6 +2,7 @@
 # What scripts/gpu-carry collects runs elsewhere: here from another folder, with nothing but itself in front of the paths.
 . "$(dirname "$0")/../lib.sh"
 if [ ! -e build/libpercept-cuda.so ] || [ "$BUILD" != build/release ]; then echo "ok nothing_to_carry_without_cuda"; exit 0; fi
+PATH=$PATH:$WHOLE_PATH # scripts/gpu-carry builds and collects
 command -v xz > /dev/null || { echo "ok nothing_to_carry_without_xz"; exit 0; }
 check gpu_carry_collects scripts/gpu-carry "$tmp/carry"
 export GPU_RUN_FOLDER="$tmp/there"

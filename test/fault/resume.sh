@@ -10,11 +10,10 @@ pe-trainer $common --name base > "$tmp/base.log" 2>&1 || cat "$tmp/base.log"
 resumed() { ranks "$2" pe-trainer $common --name "$1" --resume latest && same "$(weights base)" "$(weights "$1")"; }
 
 killed() { # NAME RANKS STEPS RANKS_AFTER: kill -9 everything once the checkpoint of step STEPS is there
-    setsid mpirun --bind-to none -n "$2" pe-trainer $common --name "$1" > "$tmp/killed.log" 2>&1 &
+    mpirun --bind-to none -n "$2" pe-trainer $common --name "$1" > "$tmp/killed.log" 2>&1 &
     local pid=$!
     for _ in $(seq 600); do [ -d "$tmp/logs/$1/checkpoints/step-$(printf %08d "$3")" ] && break; sleep 0.02; done
-    pkill -9 -f "name $1 *\$|name $1\$" ; kill -9 -$pid 2>/dev/null; wait $pid 2>/dev/null
-    sleep 0.3
+    kill_tree $pid
     resumed "$1" "$4"
 }
 check killed_on_2_ranks_resumed_on_1 killed k21 2 3 1

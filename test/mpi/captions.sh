@@ -21,18 +21,9 @@ check plm_stopped_on_4_goes_on_on_2 resumed
 check model_or_config_not_both says "give either --model" pe-captioner train $common --model "$tmp/logs/base/checkpoints/latest" --name none
 common=${common/--plm-config test\/cases\/plm/--model $tmp/logs/base/checkpoints/latest}
 pe-captioner train $common --stage projector --name warm > "$tmp/warm.log" 2>&1 || cat "$tmp/warm.log"
-only_projector() { # names of the tensors that differ
-    cat > "$tmp/compare.py" << 'E'
-import json, struct, sys
-def load(path):
-    b = open(path, 'rb').read(); n = struct.unpack('<Q', b[:8])[0]; h = json.loads(b[8:8 + n])
-    return {k: b[8 + n + v['data_offsets'][0]: 8 + n + v['data_offsets'][1]] for k, v in h.items() if k != '__metadata__'}
-a, b = load(sys.argv[1]), load(sys.argv[2])
-moved = sorted(k for k in a if a[k] != b[k])
-print(moved)
-sys.exit(not (len(moved) == 4 and all('multi_modal_projector' in k for k in moved)))
-E
-    python3 "$tmp/compare.py" "$(weights base)" "$(weights warm)"
+only_projector() {
+    "$BUILD"/test/compare_tensors "$(weights base)" "$(weights warm)" > "$tmp/moved"
+    [ $? -eq 1 ] && cat "$tmp/moved" && [ "$(wc -l < "$tmp/moved")" -eq 4 ] && [ "$(grep -c multi_modal_projector "$tmp/moved")" -eq 4 ]
 }
 check projector_stage_moves_the_projector_alone only_projector
 cat > "$tmp/talk.jsonl" << 'E'
@@ -72,8 +63,7 @@ killed() {
         ranks $n $caption --data $many --attempts 50 --output "$tmp/killed" > /dev/null 2>&1 &
         job=$!
         while kill -0 $job 2> /dev/null && [ "$(rows_so_far)" -lt $target ] && [ $((waited += 1)) -lt 500 ]; do sleep 0.02; done
-        pkill -9 -f -- "--output $tmp/killed" 2> /dev/null
-        wait $job 2> /dev/null
+        kill_tree $job
         [ $n -eq 1 ] && [ "$(rows_so_far)" -ge 96 ] && { echo "the second run was not killed in time"; return 1; }
     done
     printf '{"item": 3, "torn' >> "$tmp/killed/captions-rows-00001.jsonl"
@@ -87,7 +77,7 @@ late() { # rank 1 sleeps while rank 0 does all that it can: it is still answered
     timeout 60 mpirun --bind-to none -n 2 $caption --data $many --output "$tmp/late" > /dev/null 2>&1 &
     job=$!
     while [ ! -s "$begun" ] && [ $((waited += 1)) -lt 5000 ]; do sleep 0.002; done
-    for p in $(pgrep -f -- "pe-captioner.*--output $tmp/late"); do
+    for p in $(descendants $job); do
         tr '\0' '\n' < "/proc/$p/environ" | grep -q '^OMPI_COMM_WORLD_RANK=1$' && pid=$p
     done
     kill -STOP "$pid" && [ "$(cat "$tmp"/late/captions-rows-*.jsonl | wc -l)" -lt 96 ] || { echo "rank 1 was not stopped in time"; return 1; }

@@ -37,6 +37,18 @@ quarantined() {
 }
 check bad_videos_are_quarantined quarantined
 
+# A playlist under a video's name, or a name that FFmpeg takes for a list, leads nowhere (test/unit/video.c watches).
+mkdir "$tmp/lists" && printf "ffconcat version 1.0\nfile '%s'\n" "$tmp/clips/0000.mp4" > "$tmp/lists/list.mp4"
+tar cf "$tmp/list.tar" -C "$tmp/lists" list.mp4
+echo "{\"video\": \"concat:$tmp/clips/0000.mp4\"}" > "$tmp/list.jsonl"
+leads_nowhere() {
+    pe-dataloader pack --input "$tmp/lists" "$tmp/list.tar" "$tmp/list.jsonl" "$tmp/clips" --output "$tmp/listed" \
+        --max-bad-fraction 0.5 || return
+    [ "$(grep -c 'list\.tar\|list\.jsonl\|lists' "$tmp/listed/quarantine.jsonl")" -eq 3 ] || return
+    says "24 as frames" pe-dataloader info --data "$tmp/listed"
+}
+check playlists_lead_to_no_other_file leads_nowhere
+
 # The trainer takes only samples with captions.
 mkdir "$tmp/told" && for t in "$tmp"/clips/*.txt; do cp "$t" "${t%.txt}.mp4" "$tmp/told"; done
 pe-dataloader pack --input "$tmp/told" --output "$tmp/told-frames" --frames 4 --quality 100 > /dev/null 2>&1

@@ -2,21 +2,22 @@
 # The shape of the tree: floors, each header alone, no function over 100 lines, both compilers without warnings where clang is there.
 . "$(dirname "$0")/../lib.sh"
 flags="-std=c17 -D_GNU_SOURCE -Wall -Wextra -Wno-missing-field-initializers -Werror -fopenmp -Icommon -I. $(pkg-config --cflags ompi-c jansson libpng libwebp 2>/dev/null)"
+sources() { find . \( -path ./build -o -path './.*' \) -prune -o \( "$@" \) -print | cut -c3-; }
 headers() {
     local header
-    for header in $(git ls-files '*.h' | grep -vE 'backend/(cpu|cuda)/|test/emulator/'); do
+    for header in $(sources -name '*.h' | grep -vE 'backend/(cpu|cuda)/|test/emulator/'); do
         printf '#include "%s"\n' "$header" | sed 's|"common/|"|' | ${CC:-gcc} $flags -fsyntax-only -x c - || return 1
     done
 }
 functions() {
     local long
-    long=$(git ls-files '*.c' '*.h' '*.cu' | grep -v '^test/' | xargs awk 'FNR==1{s=0} /^\{/{s=FNR} /^\}/{if(s&&FNR-s>100)print FILENAME":"FNR" "FNR-s" lines"; s=0}')
+    long=$(sources -name '*.[ch]' -o -name '*.cu' | grep -v '^test/' | xargs awk 'FNR==1{s=0} /^\{/{s=FNR} /^\}/{if(s&&FNR-s>100)print FILENAME":"FNR" "FNR-s" lines"; s=0}')
     echo "$long"; [ -z "$long" ]
 }
 clang_clean() {
     local file
     echo '#include <omp.h>' | clang -fopenmp -fsyntax-only -x c - 2> /dev/null || { echo "clang with OpenMP is not installed: not checked"; return 0; }
-    for file in $(git ls-files 'common/*.c' 'dataloader/*.c' 'trainer/*.c' 'evaluator/*.c' | grep -v backend/cpu/) common/backend/cpu/table.c; do
+    for file in $(sources -name '*.c' | grep -vE '^test/|backend/cpu/') common/backend/cpu/table.c; do
         clang $flags -fsyntax-only "$file" || return 1
     done
 }

@@ -5,14 +5,19 @@
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
 #include <libavutil/opt.h>
+#include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/memory.h"
+#include "base/str.h"
 #include "data/video.h"
 #include "test/harness.h"
 
@@ -304,6 +309,145 @@ static void bad_files(void)
     free(bytes), free(text), free(empty), free(sound), free(whole), free(cut);
 }
 
+/* A port of this machine that nobody should connect to, and the file nobody should open, with who watches it. */
+struct watch {
+    int socket, port, opens;
+    char *file;
+};
+
+static struct watch watch_open(void)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof here;
+    struct watch w = {.socket = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), .opens = inotify_init1(IN_NONBLOCK)};
+    w.file = make(&(struct clip){"named.ts", "mpeg2video", AV_PIX_FMT_YUV420P, 10, 0, 6, false, 0, false});
+    struct sockaddr *address = (struct sockaddr *)&here;
+    bool listens = !bind(w.socket, address, len) && !listen(w.socket, 8) && !getsockname(w.socket, address, &len);
+    EXPECT(listens && inotify_add_watch(w.opens, w.file, IN_OPEN) >= 0, "nothing to watch with");
+    w.port = ntohs(here.sin_port);
+    return w;
+}
+
+static void watch_close(struct watch *w)
+{
+    char event[4096];
+    EXPECT(read(w->opens, event, sizeof event) < 0, "%s was opened", w->file);
+    EXPECT(accept(w->socket, NULL, NULL) < 0, "port %d got a connection", w->port);
+    close(w->socket);
+    close(w->opens);
+    free(w->file);
+}
+
+/* What leads away from a file: `before`, the path or the address of the watch, `after`. */
+struct lead {
+    const char *before;
+    bool host;
+    const char *after;
+};
+
+static char *lead_text(const struct lead *l, const struct watch *w)
+{
+    struct str text = {0};
+    str_puts(&text, l->before);
+    if (l->host) str_printf(&text, "127.0.0.1:%d", w->port);
+    else str_puts(&text, w->file);
+    str_puts(&text, l->after);
+    return str_steal(&text);
+}
+
+/* Such a text in a file of that name: refused from the disk and from memory. */
+static void refers(const char *name, const char *text)
+{
+    struct error error = {0}, again = {0};
+    struct video *v = NULL;
+    char *path = fs_join(test_folder(), name);
+    EXPECT(fs_write(path, text, strlen(text), &error) == 0, "%s", error.text);
+    EXPECT(video_open(&v, path, limits, &error) < 0 && strstr(error.text, path), "%s: %s: %s", name, text, error.text);
+    int rc = video_open_bytes(&v, name, (const uint8_t *)text, strlen(text), limits, &again);
+    EXPECT(rc < 0, "%s: %s: from memory", name, text);
+    free(path);
+}
+
+static void playlists(void)
+{
+    static const struct lead leads[] = {
+        {"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n", false, "\n#EXT-X-ENDLIST\n"},
+        {"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://", false, "\n#EXT-X-ENDLIST\n"},
+        {"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhttp://", true, "/a.ts\n#EXT-X-ENDLIST\n"},
+        {"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nhttp://", true, "/a.m3u8\n"},
+        {"ffconcat version 1.0\nfile '", false, "'\n"},
+        {"ffconcat version 1.0\nfile 'http://", true, "/a.ts'\n"},
+        {"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\na=control:rtsp://", true,
+         "/a\nm=video 0 RTP/AVP 33\n"},
+        {"<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
+         "mediaPresentationDuration=\"PT2S\" profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\">"
+         "<Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>http://", true,
+         "/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>\n"},
+        {"[Reference]\nRef1=http://", true, "/a.asf\n"},
+        {"RTSPtextrtsp://", true, "/a\r\n"},
+    };
+    static const char *const names[] = {"list.mp4", "list.m3u8", "list.ts", "list.sdp", "list%03d.jpg"};
+    struct watch w = watch_open();
+    for (size_t i = 0; i < sizeof leads / sizeof *leads; i++) {
+        char *text = lead_text(&leads[i], &w);
+        for (size_t n = 0; n < sizeof names / sizeof *names; n++) refers(names[n], text);
+        free(text);
+    }
+    watch_close(&w);
+}
+
+/* Names that FFmpeg takes for something else than a path. */
+static void protocols(void)
+{
+    static const struct lead leads[] = {{"concat:", false, ""}, {"subfile,,start,0,end,0,,:", false, ""},
+                                        {"file:", false, ""}, {"crypto:", false, ""}, {"cache:", false, ""},
+                                        {"http://", true, "/a.mp4"}, {"tcp://", true, ""}};
+    struct watch w = watch_open();
+    for (size_t i = 0; i < sizeof leads / sizeof *leads; i++) {
+        char *name = lead_text(&leads[i], &w);
+        refused("protocol", name, limits, "opening: No such file");
+        free(name);
+    }
+    watch_close(&w);
+}
+
+static void add_to_size(char *box, uint32_t more)
+{
+    uint32_t size;
+    memcpy(&size, box - 4, 4);
+    size = htonl(ntohl(size) + more);
+    memcpy(box - 4, &size, 4);
+}
+
+/* A film whose data reference is an alias of another file.  `moov` is the last box: what grows moves nothing else. */
+static void data_reference(void)
+{
+    static const char *const around[] = {"moov", "trak", "mdia", "minf", "dinf", "dref"};
+    enum { FIXED = 162, URL = 12 }; /* bytes of an alias before its items, and of the entry it replaces */
+    struct watch w = watch_open();
+    struct error error = {0};
+    struct video *v = NULL;
+    char *path = make(&(struct clip){"refers.mov", "mjpeg", AV_PIX_FMT_YUVJ420P, 1, 0, 3, false, 0, true}), *bytes;
+    size_t len, name = strlen(w.file), grown = FIXED + 4 + (name + 1) / 2 * 2 + 4;
+    EXPECT(fs_read(path, &bytes, &len, &error) == 0, "%s", error.text);
+    char *all = mem_zalloc(len + grown, 1), *dref = memmem(bytes, len, "dref", 4);
+    size_t place = (size_t)(dref - bytes) + 12; /* after version, flags and the count of entries */
+    memcpy(all, bytes, place);
+    memcpy(all + place + grown, bytes + place + URL, len - place - URL);
+    for (size_t i = 0; i < sizeof around / sizeof *around; i++)
+        add_to_size(memmem(all, len, around[i], 4), (uint32_t)(grown - URL));
+    all[place + 2] = (char)(grown >> 8), all[place + 3] = (char)grown;
+    memcpy(all + place + 4, "alis", 4);
+    char *item = all + place + FIXED; /* type 2: the path */
+    item[1] = 2, item[3] = (char)name;
+    memcpy(item + 4, w.file, name);
+    memset(item + 4 + (name + 1) / 2 * 2, 0xff, 4);
+    EXPECT(fs_write(path, all, len + grown - URL, &error) == 0, "%s", error.text);
+    EXPECT(video_open(&v, path, limits, &error) < 0, "a film of another file's frames opens");
+    watch_close(&w);
+    free(all), free(bytes), free(path);
+}
+
 static void names(void)
 {
     EXPECT(video_is_name("a.MP4") && video_is_name("b.webm") && !video_is_name("mp4") && !video_is_name("a.jpg") && !video_is_name(".mp4"), "names");
@@ -312,6 +456,15 @@ static void names(void)
 int main(int argc, char **argv)
 {
     av_log_set_level(AV_LOG_QUIET);
-    return test_main(argc, argv, (struct test[]){{"video_codecs", codecs}, {"video_of_variable_rate", variable_rate}, {"video_turned", turned}, {"video_at_a_rate", rate}, {"video_spliced", spliced},
-                                                 {"video_bad_files", bad_files}, {"video_names", names}, {0}});
+    return test_main(argc, argv, (struct test[]){{"video_codecs", codecs},
+                                                 {"video_of_variable_rate", variable_rate},
+                                                 {"video_turned", turned},
+                                                 {"video_at_a_rate", rate},
+                                                 {"video_spliced", spliced},
+                                                 {"video_bad_files", bad_files},
+                                                 {"video_playlists_are_refused", playlists},
+                                                 {"video_protocols_are_refused", protocols},
+                                                 {"video_data_reference_is_refused", data_reference},
+                                                 {"video_names", names},
+                                                 {0}});
 }

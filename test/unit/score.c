@@ -1,0 +1,145 @@
+/* Figures over features: what chance scores, and that nothing is scored of features that are none. */
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/rng.h"
+#include "models/embed.h"
+#include "nn/metrics.h"
+#include "test/harness.h"
+
+enum { IMAGES = 301, TEXTS = 2 * IMAGES, CLASSES = 7, DIM = 24 };
+
+static struct world world = {.size = 1};
+static float images[IMAGES * DIM], texts[TEXTS * DIM], classes[CLASSES * DIM];
+static int32_t owner[TEXTS], labels[IMAGES];
+
+/* Rows of unit length, all the same when `constant`. */
+static void draw(float *rows, int count, bool constant, uint64_t seed)
+{
+    for (int i = 0; i < count; i++) {
+        struct rng rng = rng_open(seed, RNG_TEST, 0, constant ? 0 : (uint64_t)i);
+        double squares = 0;
+        for (int k = 0; k < DIM; k++) rows[i * DIM + k] = (float)rng_normal(&rng), squares += pow(rows[i * DIM + k], 2);
+        for (int k = 0; k < DIM; k++) rows[i * DIM + k] /= (float)sqrt(squares);
+    }
+}
+
+static void open_cpu(struct device *device, int threads)
+{
+    struct error error = {0};
+    EXPECT(device_open(device, "cpu", "fp32", NULL, threads, 0, &error) == 0, "%s", error.text);
+}
+
+static void constant_encoders(void)
+{
+    struct device device;
+    open_cpu(&device, 2);
+    for (int i = 0; i < TEXTS; i++) owner[i] = i / 2;
+    for (int i = 0; i < IMAGES; i++) labels[i] = i % CLASSES;
+    for (int which = 1; which < 4; which++) {
+        draw(images, IMAGES, which & 1, 1);
+        draw(texts, TEXTS, which & 2, which == 3 ? 1 : 2); /* 3: pictures and texts all alike */
+        draw(classes, CLASSES, which & 2, which == 3 ? 1 : 2);
+        struct retrieval r = metrics_retrieval(&device, &world, images, IMAGES, texts, owner, TEXTS, DIM);
+        struct classification c = metrics_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
+        for (int k = 0; k < RECALL_LEVELS; k++)
+            EXPECT(r.image[k] <= 1. * recall_at[k] / IMAGES && r.text[k] <= 1. * recall_at[k] / IMAGES, "constant %d: recall@%d %g, %g", which, recall_at[k],
+                   r.image[k], r.text[k]);
+        EXPECT(c.acc1 <= 1. / CLASSES + 1. / IMAGES && c.acc5 <= 5. / CLASSES + 5. / IMAGES, "constant %d: acc1 %g, acc5 %g", which, c.acc1, c.acc5);
+        EXPECT(fabs(c.mean_per_class_recall - 1. / CLASSES) < 1e-12, "constant %d: mean per class %g", which, c.mean_per_class_recall);
+    }
+    device_close(&device);
+}
+
+static void numbers_only(void)
+{
+    struct device device;
+    open_cpu(&device, 1); /* threads do not survive the fork */
+    draw(images, IMAGES, false, 1);
+    draw(classes, CLASSES, false, 2);
+    images[200 * DIM + 3] = NAN;
+    fflush(stdout);
+    pid_t child = fork();
+    if (!child) {
+        fclose(stderr);
+        metrics_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
+        _exit(0);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "a figure was made of NaN: status %d", status);
+    device_close(&device);
+}
+
+struct tower {
+    struct device device;
+    struct clip clip;
+    struct tape tape;
+    struct tokenizer *tokenizer;
+    struct embedder embedder;
+};
+
+static void tower_open(struct tower *t)
+{
+    struct error error = {0};
+    struct model_config config;
+    *t = (struct tower){0};
+    open_cpu(&t->device, 2);
+    EXPECT(model_config_load(&config, "PE-Core-Test8-32", &error) == 0, "%s", error.text);
+    clip_open(&t->clip, &config);
+    clip_init(&t->clip, 1);
+    clip_place(&t->clip, &t->device, false);
+    tape_init(&t->tape, &t->device);
+    t->tokenizer = tokenizer_open();
+    t->embedder = (struct embedder){.world = &world, .device = &t->device, .clip = &t->clip, .tape = &t->tape, .tokenizer = t->tokenizer, .batch = 3,
+                                    .media = {.limits = {.max_pixels = 1000000}}, .threads = 2};
+}
+
+static void tower_close(struct tower *t)
+{
+    tokenizer_close(t->tokenizer);
+    tape_free(&t->tape);
+    clip_close(&t->clip);
+    device_close(&t->device);
+}
+
+static void features_without_direction(void)
+{
+    struct tower t;
+    struct error error = {0};
+    char *words[] = {"a cat", "a dog", "a cat", "a bird", "two dogs"}, *paths[5];
+    float *features = mem_alloc((size_t)(5 * 1024), sizeof *features);
+    tower_open(&t);
+    EXPECT(t.clip.config.embed_dim <= 1024, "%ld", (long)t.clip.config.embed_dim);
+    EXPECT(test_shell(NULL, "%s/test/make_pictures %s/pictures 5", getenv("BUILD") ? getenv("BUILD") : "build/release", test_folder()) == 0, "no pictures");
+    for (int i = 0; i < 5; i++) paths[i] = fs_join(test_folder(), "pictures/0000.jpg");
+    EXPECT(embed_texts(&t.embedder, words, 5, features, &error) == 0 && embed_files(&t.embedder, paths, 5, features, &error) == 0, "%s", error.text);
+
+    struct parameter *tokens = parameters_find(&t.clip.parameters, "token_embedding.weight");
+    int32_t ids[128];
+    tokenizer_encode(t.tokenizer, "bird", ids, t.clip.config.text.context_length);
+    tokens->values[ids[1] * tokens->tensor.cols] = NAN;
+    parameters_push(&t.clip.parameters);
+    EXPECT(embed_texts(&t.embedder, words, 5, features, &error) < 0 && strstr(error.text, "text 3 a bird: its feature is not finite, as 1 of 5 are"), "%s", error.text);
+
+    struct parameter *proj = parameters_find(&t.clip.parameters, "visual.proj");
+    memset(proj->values, 0, (size_t)tensor_count(&proj->tensor) * sizeof *proj->values);
+    parameters_push(&t.clip.parameters);
+    error = (struct error){0};
+    EXPECT(embed_files(&t.embedder, paths, 5, features, &error) < 0 && strstr(error.text, "0000.jpg: its feature is zero, as 5 of 5 are"), "%s", error.text);
+    for (int i = 0; i < 5; i++) free(paths[i]);
+    free(features);
+    tower_close(&t);
+}
+
+int main(int argc, char **argv)
+{
+    return test_main(argc, argv, (struct test[]){{"constant_encoders_score_chance", constant_encoders}, {"no_figure_of_nan", numbers_only},
+                                                 {"features_without_direction_are_errors", features_without_direction}, {0}});
+}
