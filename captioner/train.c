@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
+#include "dist/share.h"
 #include "log/log.h"
 #include "models/plm_files.h"
 #include "optim/schedule.h"
@@ -52,7 +53,7 @@ static const struct option options[] = {
     {OPTION_REAL, "grad-clip-norm", AT(clip), "1", 0, 1e9, NULL, "clip gradients to this global norm; 0: never"},
     {OPTION_INT, "seed", AT(seed), "0", 0, 1e15, NULL, "of initial weights, order and DropPath"},
     {OPTION_GROUP, "memory and machine", 0, NULL, 0, 0, NULL, NULL},
-    {OPTION_INT, "slices", AT(slices), "0", 0, 256, NULL, "parts of the batch, a power of two, at least the ranks; 0: up to 8; results depend on it"},
+    {OPTION_INT, "slices", AT(slices), "0", 0, 1e8, NULL, "parts of the batch, at least the ranks; 0: up to 8; results depend on it"},
     {OPTION_BOOL, "grad-checkpointing", AT(recompute), "false", 0, 0, NULL, "forget activations inside blocks, recompute them backward"},
     {OPTION_INT, "zero", AT(zero), "1", 0, 1, NULL, "1: optimizer state sharded over ranks; 0: a copy each"},
     {OPTION_STRING, "device", AT(device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"},
@@ -77,13 +78,10 @@ static int plan(struct train *t, struct error *error)
     int64_t ranks = t->world->size, batch = c->global_batch;
     if (!c->steps == !(c->epochs > 0)) return error_set(error, ERROR_USAGE, "give the length of the run as --steps or as --epochs");
     t->steps = c->steps ? c->steps : (int64_t)ceil(c->epochs * (double)t->examples.count / (double)batch);
-    t->slices = c->slices;
-    if (!t->slices)
-        for (t->slices = 8 > ranks ? 8 : ranks; t->slices > ranks && batch % t->slices;) t->slices /= 2;
-    if ((t->slices & (t->slices - 1)) || batch % t->slices)
-        return error_set(error, ERROR_USAGE, "--slices %ld: must be a power of two that divides the batch of %ld", (long)t->slices, (long)batch);
-    if ((ranks & (ranks - 1)) || t->slices % ranks) return error_set(error, ERROR_USAGE, "%ld ranks: must be a power of two, at most the %ld slices", (long)ranks, (long)t->slices);
-    t->mine = t->slices / ranks;
+    t->slices = slices_choose(c->slices, batch, ranks, 1, error);
+    if (t->slices < 0) return -1;
+    t->first = share_first(t->slices, ranks, t->world->rank);
+    t->mine = share_first(t->slices, ranks, t->world->rank + 1) - t->first;
     t->slice = batch / t->slices;
     return 0;
 }
@@ -173,9 +171,9 @@ static int open_device(struct train *t, struct error *error)
     tape_init(&t->tape, &t->device);
     t->optimizer = (struct optimizer){.kind = OPTIMIZER_ADAMW, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps, .decay = c->wd, .clip = c->clip, .sharded = c->zero == 1};
     optimizer_open(&t->optimizer, &t->comm, &t->plm.parameters);
-    accumulator_open(&t->gradients, &t->comm, &t->plm.parameters, t->mine);
+    accumulator_open(&t->gradients, &t->comm, &t->plm.parameters, t->slices);
     llama_reserve(&t->plm.decoder, &t->device, c->context);
-    t->loss = t->device.kernels->map(&t->device, (size_t)t->mine * sizeof *t->loss);
+    t->loss = t->device.kernels->map(&t->device, (size_t)t->slices * sizeof *t->loss);
     device_host_arena_open(&t->device, &t->host, host_bytes(t));
     device_arena_open(&t->device, &t->there, (size_t)1 << 38);
     return 0;
@@ -189,7 +187,7 @@ static void close_all(struct train *t)
     }
     if (t->optimizer.comm) optimizer_close(&t->optimizer);
     accumulator_close(&t->gradients);
-    if (t->loss) t->device.kernels->unmap(&t->device, t->loss, (size_t)t->mine * sizeof *t->loss);
+    if (t->loss) t->device.kernels->unmap(&t->device, t->loss, (size_t)t->slices * sizeof *t->loss);
     if (t->tape.device) tape_free(&t->tape);
     arena_close(&t->host);
     arena_close(&t->there);

@@ -45,8 +45,8 @@ struct train {
     struct optimizer optimizer;
     struct accumulator gradients;
     struct metrics metrics;
-    int64_t step, steps, first_step, slices, mine, slice, pooling;
-    double *loss;               /* [mine] on the device: sums over the targets of a slice, weighted */
+    int64_t step, steps, first_step, slices, first, mine, slice, pooling; /* slices in all; first and how many here; examples a slice */
+    double *loss;               /* [slices] on the device: sums over the targets of a slice; this rank's in their places */
     double clock, sum_loss, sum_tokens, sum_seconds;
     int64_t sum_count;
 };

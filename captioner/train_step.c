@@ -19,7 +19,7 @@ struct packed {
 static void place(const struct train *t, int64_t n, int64_t i, int64_t *number, uint64_t *epoch)
 {
     uint64_t count = (uint64_t)t->examples.count;
-    uint64_t at = (uint64_t)(t->step * t->config.global_batch + (t->world->rank * t->mine + n) * t->slice + i);
+    uint64_t at = (uint64_t)(t->step * t->config.global_batch + (t->first + n) * t->slice + i);
     *epoch = at / count;
     *number = (int64_t)rng_permute((uint64_t)t->config.seed, *epoch, at % count, count);
 }
@@ -155,7 +155,7 @@ static void run_slice(struct train *t, int64_t n, const struct packed *p, double
     t->tape.recompute = t->config.recompute;
     accumulator_begin(&t->gradients);
     struct tensor *loss = forward(t, p);
-    k->sum_floats(&t->device, t->loss + n, loss->data, p->targets);
+    k->sum_floats(&t->device, t->loss + t->first + n, loss->data, p->targets);
     float *seed = arena_take(&t->there, (size_t)p->targets, sizeof *seed);
     k->fill(&t->device, seed, (float)(1 / targets), p->targets);
     tape_seed(&t->tape, loss, seed);
@@ -171,6 +171,8 @@ int train_step(struct train *t, struct train_report *report, struct error *error
     bool reduced;
     const struct kernels *k = t->device.kernels;
     if (count_targets(t, &targets, error) < 0) return -1;
+    /* shares differ by one slice at most: who has fewer agrees with the others first */
+    if (t->mine * t->world->size < t->slices && world_agree(t->world, 0, error) < 0) return -1;
     for (int64_t n = t->mine - 1; n >= 0; n--) {
         struct packed p;
         int rc = make_slice(t, n, &p, error);
@@ -179,11 +181,10 @@ int train_step(struct train *t, struct train_report *report, struct error *error
         free_slice(t, &p);
         if (rc < 0 || error->code) return -1;
     }
-    float *gradients = accumulator_sum(&t->gradients, &reduced);
+    const struct tree *gradients = accumulator_sum(&t->gradients, &reduced);
     double rate = schedule_rate(t->config.lr, t->config.lr_min, t->step, t->config.warmup, t->steps);
     optimizer_step(&t->optimizer, gradients, reduced, rate, t->step + 1);
-    k->tree_sum(&t->device, t->loss, t->mine);
-    comm_sum_doubles(&t->comm, t->loss, 1);
+    comm_sum(&t->comm, t->loss, t->slices, 1);
     k->download(&t->device, &loss, t->loss, sizeof loss);
     k->download(&t->device, &norm, t->optimizer.norm, sizeof norm);
     k->download(&t->device, &factor, t->optimizer.factor, sizeof factor);

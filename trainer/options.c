@@ -61,7 +61,7 @@ static const struct option options[] = {
     {OPTION_REAL, "distill-logit-scale", AT(distill_scale), "200", 0.001, 1e6, NULL, "of the teacher, fixed"},
 
     {OPTION_GROUP, "memory and machine", 0, NULL, 0, 0, NULL, NULL},
-    {OPTION_INT, "slices", AT(slices), "0", 0, 256, NULL, "parts of the batch, a power of two, at least the ranks; 0: up to 8, of 32 samples or more; results depend on it"},
+    {OPTION_INT, "slices", AT(slices), "0", 0, 1e8, NULL, "parts of the batch, at least the ranks; 0: up to 8, of 32 samples or more; results depend on it"},
     {OPTION_BOOL, "grad-cache", AT(grad_cache), "false", 0, 0, NULL, "embed first, then run slice by slice: any batch fits, gradients are exact"},
     {OPTION_BOOL, "grad-checkpointing", AT(recompute), "false", 0, 0, NULL, "forget activations inside blocks, recompute them backward"},
     {OPTION_INT, "zero", AT(zero), "1", 0, 1, NULL, "1: optimizer state sharded over ranks; 0: a copy each"},

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "dist/share.h"
 #include "log/log.h"
 #include "models/weights.h"
 
@@ -37,20 +38,10 @@ static int plan(struct run *r, struct error *error)
     int64_t batch = c->global_batch, ranks = r->world->size;
     if (!c->steps == !(c->epochs > 0)) return error_set(error, ERROR_USAGE, "give the length of the run as --steps or as --epochs");
     r->steps = c->steps ? c->steps : (int64_t)ceil(c->epochs * (double)r->data.epoch / (double)batch);
-    r->slices = c->slices;
-    if (!r->slices) {
-        /* enough for a run to go on with more ranks later; each slice of a size that keeps the products busy */
-        r->slices = 8;
-        while (r->slices < ranks) r->slices *= 2;
-        while (r->slices > ranks && (batch % r->slices || batch / r->slices < 32)) r->slices /= 2;
-    }
-    if (r->slices & (r->slices - 1)) return error_set(error, ERROR_USAGE, "--slices %ld: must be a power of two", (long)r->slices);
-    if (batch % r->slices)
-        return error_set(error, ERROR_USAGE, "--global-batch-size %ld does not divide into %ld slices; choose a multiple", (long)batch, (long)r->slices);
-    if (ranks & (ranks - 1)) return error_set(error, ERROR_USAGE, "%ld ranks: must be a power of two (1, 2, 4, ...)", (long)ranks);
-    if (r->slices % ranks)
-        return error_set(error, ERROR_USAGE, "%ld ranks share %ld slices: use at most %ld ranks, or more --slices", (long)ranks, (long)r->slices, (long)r->slices);
-    r->mine = r->slices / ranks;
+    r->slices = slices_choose(c->slices, batch, ranks, 32, error); /* 32 samples keep the products busy */
+    if (r->slices < 0) return -1;
+    r->first = share_first(r->slices, ranks, r->world->rank);
+    r->mine = share_first(r->slices, ranks, r->world->rank + 1) - r->first;
     r->slice = batch / r->slices;
     r->local = r->slice * r->mine;
     r->pictures = r->slice * collection_pictures(&r->data, &r->media);
@@ -111,7 +102,7 @@ static void freeze(struct run *r)
 static void job(void *context, struct batch *b)
 {
     struct run *r = context;
-    uint64_t step = (uint64_t)(b->number / r->mine), slice = (uint64_t)(r->world->rank * r->mine + b->number % r->mine);
+    uint64_t step = (uint64_t)(b->number / r->mine), slice = (uint64_t)(r->first + b->number % r->mine);
     b->count = r->slice;
     b->size = (int)resolution_at(&r->resolutions, (int64_t)step);
     uint64_t epoch = (uint64_t)r->data.epoch, seed = (uint64_t)r->config.seed;
@@ -214,8 +205,8 @@ static int open_device(struct run *r, struct error *error)
     r->optimizer = (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2,
                                       .eps = c->eps, .decay = c->wd, .clip = c->clip, .sharded = c->zero == 1};
     optimizer_open(&r->optimizer, &r->comm, &r->clip.parameters);
-    accumulator_open(&r->gradients, &r->comm, &r->clip.parameters, r->mine);
-    contrastive_open(&r->contrastive, &r->device, &r->comm, r->local, r->clip.config.embed_dim, (int)r->slices);
+    accumulator_open(&r->gradients, &r->comm, &r->clip.parameters, r->slices);
+    contrastive_open(&r->contrastive, &r->device, &r->comm, r->slice, r->clip.config.embed_dim, r->slices);
     if (c->teacher) contrastive_teach(&r->contrastive, r->teacher.config.embed_dim, c->distill_contrastive, c->distill_weight, c->distill_scale);
     r->figures = r->device.kernels->map(&r->device, figures_bytes(r));
     device_arena_open(&r->device, &r->buffers, (size_t)1 << 38);
@@ -299,7 +290,7 @@ static void log_line(struct run *r)
                             (double)seen / (double)samples, "samples_seen", (json_int_t)seen, "loss", r->sum_loss / n, "last_loss", p->loss, "contrastive_loss", p->contrastive,
                             "mask_loss", p->mask, "distill_loss", p->divergence, "accuracy", p->accuracy, "lr", p->rate, "logit_scale", p->logit_scale, "grad_norm", p->grad_norm, "data_time",
                             r->sum_data / n, "batch_time", batch_time, "samples_per_second", rate, "flop_per_second",
-                            (json_int_t)(6 * r->sum_macs * r->world->size / r->sum_seconds), "peak_memory", (json_int_t)peak, "image_size",
+                            (json_int_t)(6 * r->sum_macs * (double)r->slices / (double)r->mine / r->sum_seconds), "peak_memory", (json_int_t)peak, "image_size",
                             (json_int_t)resolution_at(&r->resolutions, p->step - 1));
     metrics_write(&r->metrics, "train", p->step, row);
 }

@@ -56,7 +56,8 @@ struct run {
     struct metrics metrics;
 
     int64_t step, steps, first_step; /* steps done; in all; done when this process started */
-    int64_t slices, mine, local, slice; /* slices in all and here; samples a rank and a slice */
+    int64_t slices, first, mine; /* slices in all; the first and how many here */
+    int64_t local, slice;       /* samples of this rank and of a slice */
     int64_t pictures;           /* of a slice, at most */
     int largest;                /* pixels a side, of all resolutions */
     int64_t received, pixel_slots; /* slices taken from the loader; places for their pixels */

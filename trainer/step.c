@@ -22,7 +22,7 @@ struct step {
     void *teacher_images, *teacher_texts; /* likewise of the teacher */
     float *d_images, *d_texts;  /* [local, dim] */
     double *finite;             /* [2, mine] a sum over the image and text features of each slice */
-    double *mask;               /* [mine] sum of cosines of the mask loss */
+    double *mask;               /* [slices] sums of cosines of the mask loss, this rank's in their places */
 };
 
 static size_t real_bytes(const struct run *r, int64_t rows)
@@ -148,7 +148,7 @@ static void backward(struct step *s, int n)
     walk_back(r, x->first, x->end, n == 0 && !masked);
     if (masked) {
         int first = r->tape.segment_count;
-        mask_forward(&mask, r, s->mask + n);
+        mask_forward(&mask, r, s->mask + r->first + n);
         walk_back(r, first, r->tape.segment_count, n == 0);
     }
     accumulator_end(&r->gradients);
@@ -185,7 +185,7 @@ static void step_begin(struct step *s, struct run *r)
     s->d_images = arena_take(&r->buffers, (size_t)(r->local * r->clip.config.embed_dim), sizeof(float));
     s->d_texts = arena_take(&r->buffers, (size_t)(r->local * r->clip.config.embed_dim), sizeof(float));
     s->finite = arena_take(&r->buffers, (size_t)(2 * r->mine), sizeof *s->finite);
-    s->mask = arena_take(&r->buffers, (size_t)r->mine, sizeof *s->mask);
+    s->mask = arena_take(&r->buffers, (size_t)r->slices, sizeof *s->mask);
 }
 
 /* What the step will have to say, gathered on the device and sent on its way. */
@@ -199,8 +199,7 @@ static void report_begin(struct step *s, double rate, double waited)
     k->copy(&r->device, &f->factor, r->optimizer.factor, sizeof f->factor);
     k->copy(&r->device, &f->log_scale, r->clip.logit_scale->master, sizeof f->log_scale);
     if (r->config.mask_weight > 0) {
-        k->tree_sum(&r->device, s->mask, r->mine);
-        comm_sum_doubles(&r->comm, s->mask, 1);
+        comm_sum(&r->comm, s->mask, r->slices, 1);
         k->copy(&r->device, &f->mask, s->mask, sizeof f->mask);
     }
     k->copy(&r->device, f->finite, s->finite, (size_t)(2 * r->mine) * sizeof *f->finite);
@@ -215,7 +214,7 @@ static int not_finite(struct run *r, int64_t step, const struct step_figures *f,
     for (int n = (int)r->mine - 1; n >= 0; n--)
         if (!isfinite(f->finite[n]) || !isfinite(f->finite[r->mine + n])) guilty = n;
     const char *what = isfinite(f->totals[CONTRASTIVE_LOSS]) ? "gradient" : "loss";
-    int64_t where = world_max(r->world, guilty < 0 ? -1 : r->world->rank * r->mine + guilty);
+    int64_t where = world_max(r->world, guilty < 0 ? -1 : r->first + guilty);
     if (guilty < 0 && where >= 0) return error_set(error, ERROR_FAILED, "a slice of another rank is not finite");
     struct str ids = {0};
     int first = guilty < 0 ? 0 : guilty, end = guilty < 0 ? (int)r->mine : guilty + 1;
@@ -223,7 +222,7 @@ static int not_finite(struct run *r, int64_t step, const struct step_figures *f,
         for (int64_t i = 0; i < r->slice && ids.len < 900; i++) str_printf(&ids, " %ld", (long)slices[n].samples[i]);
     error_set(error, ERROR_FAILED,
               "step %ld: the %s is not finite (%s %d, samples%s); the last checkpoint stays, resume from it with a lower --lr or without these samples",
-              (long)step, what, guilty < 0 ? "no slice alone, first" : "slice", (int)(r->world->rank * r->mine) + first, ids.data);
+              (long)step, what, guilty < 0 ? "no slice alone, first" : "slice", (int)r->first + first, ids.data);
     str_free(&ids);
     return -1;
 }
@@ -267,11 +266,11 @@ int step_train(struct run *r, struct error *error)
     contrastive_run(&r->contrastive, s.images, s.texts, s.d_images, s.d_texts, log_scale);
     for (int n = (int)r->mine - 1; n >= 0; n--) backward(&s, n);
     bool reduced;
-    float *gradients = accumulator_sum(&r->gradients, &reduced);
+    const struct tree *gradients = accumulator_sum(&r->gradients, &reduced);
     /* The gradient of the logit scale is known whole: one rank brings it into the sum, or, summed already, everyone. */
     const struct kernels *k = r->device.kernels;
     const struct parameter *scale = parameters_find(&r->clip.parameters, "logit_scale");
-    if (reduced || !r->world->rank) k->scale_gradient(&r->device, gradients + scale->offset, r->contrastive.totals + CONTRASTIVE_SCALE, log_scale);
+    if (reduced || !r->world->rank) k->scale_gradient(&r->device, gradients->node[0].sum + scale->offset, r->contrastive.totals + CONTRASTIVE_SCALE, log_scale);
 
     double rate = schedule_rate(r->config.lr, r->config.lr_min, r->step, r->config.warmup, r->steps);
     optimizer_step(&r->optimizer, gradients, reduced, rate, r->step + 1);
