@@ -49,8 +49,6 @@ struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64
 
 void parameters_allocate(struct parameters *p)
 {
-    int64_t unit = PARAMETERS_MAX_PARTS * SQUARE_BLOCK;
-    p->total = (p->total + unit - 1) / unit * unit;
     p->values = mem_map((size_t)p->total, sizeof(float));
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
