@@ -83,31 +83,24 @@ int info_run(const struct world *world, const struct inspect_config *c, struct e
     return rc;
 }
 
-static void report(void *context, int64_t key, const struct error *why)
+static void report(void *context, const struct error *why)
 {
     (void)context;
-    (void)key;
     printf("damaged: %s\n", why->text);
 }
 
 int verify_run(const struct world *world, const struct inspect_config *c, struct error *error)
 {
     struct dataset d = {0};
-    if (world_agree(world, dataset_open(&d, c->data, error), error) < 0) return -1;
+    if (world_agree(world, dataset_list(&d, c->data, error), error) < 0) return -1;
     int64_t bad = 0;
     int rc = 0;
-    for (int64_t s = world->rank; rc == 0 && s < d.shard_count; s += world->size) {
-        int64_t found = d.shards[s].samples ? dataset_verify_shard(&d, s, report, NULL, error) : 0;
-        if (found < 0) rc = -1;
-        else bad += found;
-    }
+    for (int64_t s = world->rank; s < d.shard_count; s += world->size) bad += dataset_verify_shard(&d, s, report, NULL);
     fflush(stdout);
-    rc = world_agree(world, rc, error);
-    if (rc == 0) {
-        bad = world_sum(world, bad);
-        if (bad) rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards; pack again what is listed above", c->data, (long)bad);
-        else if (!world->rank) printf("%s: %ld samples in %ld shards, all sound\n", c->data, (long)d.samples, (long)d.shard_count);
-    }
+    bad = world_sum(world, bad);
+    if (bad) rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards, listed above", c->data, (long)bad);
+    else if (!world->rank)
+        printf("%s: %ld samples in %ld shards, all sound\n", c->data, (long)d.samples, (long)d.shard_count);
     dataset_close(&d);
     return rc;
 }

@@ -68,6 +68,13 @@ int collection_read(const struct collection *c, int64_t sample, struct record *r
     return dataset_read(d, sample, record, error);
 }
 
+int collection_reach(const struct collection *c, int64_t sample, struct error *error)
+{
+    const struct dataset *d = c->sets;
+    while (sample >= d->samples) sample -= (d++)->samples;
+    return dataset_reach(d, sample, error);
+}
+
 int64_t collection_pictures(const struct collection *c, const struct media_options *media)
 {
     return c->videos ? media->frames : 1;
@@ -116,7 +123,7 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
     return c->tokenizer ? caption(c, &r, b, row, sample, error) : 0;
 }
 
-/* The sample, or in training one of its replacements. */
+/* The sample, or in training one of its replacements.  A shard that is damaged as a whole has none. */
 static int make(void *self, void *made, int64_t row, struct error *error)
 {
     struct loader *l = self;
@@ -124,7 +131,8 @@ static int make(void *self, void *made, int64_t row, struct error *error)
     int64_t sample = b->samples[row];
     struct error first = {0};
     if (make_row(&l->config, b, row, sample, &first) == 0) return 0;
-    for (int attempt = 1; l->config.augmentation && attempt <= REPLACEMENTS; attempt++) {
+    bool replace = l->config.augmentation && collection_reach(l->config.data, sample, NULL) == 0;
+    for (int attempt = 1; replace && attempt <= REPLACEMENTS; attempt++) {
         struct rng rng = rng_open(l->config.seed, RNG_ORDER, (uint64_t)sample, (uint64_t)attempt);
         int64_t other = (int64_t)rng_below(&rng, (uint64_t)l->config.data->samples);
         struct error again = {0};

@@ -25,6 +25,7 @@ int collection_weigh(struct collection *collection, char *const *factors, int64_
 int64_t collection_draw(const struct collection *collection, uint64_t seed, uint64_t epoch, uint64_t place);
 void collection_close(struct collection *collection);
 int collection_read(const struct collection *collection, int64_t sample, struct record *record, struct error *error);
+int collection_reach(const struct collection *collection, int64_t sample, struct error *error); /* as dataset_reach */
 
 struct batch {
     int64_t number, count;
