@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -37,6 +38,16 @@ void collection_close(struct collection *c)
     free(c->sets);
     free(c->shares);
     *c = (struct collection){0};
+}
+
+uint64_t collection_identity(const struct collection *c)
+{
+    uint64_t sum = 0;
+    for (int64_t i = 0; i < c->count; i++) {
+        uint64_t one = dataset_identity(&c->sets[i]);
+        sum = XXH3_64bits_withSeed(&one, sizeof one, sum);
+    }
+    return sum;
 }
 
 int collection_weigh(struct collection *c, char *const *factors, int64_t count, struct error *error)

@@ -23,6 +23,8 @@ int collection_open(struct collection *collection, char *const *folders, int64_t
 int collection_weigh(struct collection *collection, char *const *factors, int64_t count, struct error *error);
 /* Which sample is at this place of the epoch: a keyed permutation. */
 int64_t collection_draw(const struct collection *collection, uint64_t seed, uint64_t epoch, uint64_t place);
+/* XXH3 of the data sets' identities. */
+uint64_t collection_identity(const struct collection *collection);
 void collection_close(struct collection *collection);
 int collection_read(const struct collection *collection, int64_t sample, struct record *record, struct error *error);
 int collection_reach(const struct collection *collection, int64_t sample, struct error *error); /* as dataset_reach */
