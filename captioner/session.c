@@ -1,6 +1,5 @@
 /* Opening of models. */
 #include <omp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -135,24 +134,6 @@ char *session_hash_text(const char *text, char out[20])
 {
     snprintf(out, 20, "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
     return out;
-}
-
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number)
-{
-    stop_asked = number;
-}
-
-void session_catch_signals(void)
-{
-    signal(SIGTERM, on_signal);
-    signal(SIGUSR1, on_signal);
-}
-
-bool session_stopping(void)
-{
-    return stop_asked;
 }
 
 char *session_text(const struct session *s, const struct generated *g)

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
 #include "log/log.h"
@@ -235,7 +236,7 @@ static int loop(struct train *t, struct error *error)
         if (world_agree(t->world, train_step(t, &r, error), error) < 0) return -1;
         report(t, &r);
         bool enough = c->stop_after && t->step - t->first_step >= c->stop_after, last = t->step == t->steps;
-        bool stop = world_max(t->world, session_stopping() || enough) > 0 && !last;
+        bool stop = world_max(t->world, stop_asked() || enough) > 0 && !last;
         if ((last || stop || (c->save_steps && t->step % c->save_steps == 0)) && train_save(t, error) < 0) return -1;
         if (stop) {
             log_info("stopped after step %ld, saved; run again with --resume latest to go on", (long)t->step);
@@ -256,7 +257,6 @@ int train_run(const struct world *world, int argc, char **argv, struct error *er
     if (restored < 0) rc = -1;
     if (rc == 0) {
         t.first_step = t.step;
-        session_catch_signals();
         log_info("%.1f M parameters, stage %s; %ld examples; %ld steps of %ld in %ld slices on %d ranks x %d threads, %s", (double)parameters_elements(&t.plm.parameters) / 1e6,
                  t.config.stage, (long)t.examples.count, (long)t.steps, (long)t.config.global_batch, (long)t.slices, world->size, t.device.threads, t.device.kernels->name);
         if (restored) log_info("resumed at step %ld", (long)t.step);

@@ -3,7 +3,6 @@
 
 #include <math.h>
 #include <omp.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,25 +10,10 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/rng.h"
+#include "base/stop.h"
 #include "base/str.h"
 #include "log/log.h"
 #include "models/weights.h"
-
-/* Set by the signal handler: the one thing that cannot hang off a struct. */
-static volatile sig_atomic_t signalled;
-
-static void on_signal(int number)
-{
-    signalled = number;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file over its size limit is a failed write, not a death */
-}
 
 static int plan(struct run *r, struct error *error)
 {
@@ -236,7 +220,6 @@ int run_open(struct run *r, const struct world *world, int argc, char **argv, st
     int restored = r->config.resume ? run_restore(r, error) : 0;
     if (restored < 0) return -1;
     r->first_step = r->step;
-    catch_signals();
     if (step_plan(r, error) < 0) return -1;
     start_loader(r);
     r->clock = clock_seconds();
@@ -337,7 +320,7 @@ int run_after_step(struct run *r, struct error *error)
     const struct trainer_config *c = &r->config;
     bool last = run_finished(r);
     bool enough = c->stop_after && r->step - r->first_step >= c->stop_after;
-    r->stopping = world_max(r->world, signalled || enough) > 0 && !last;
+    r->stopping = world_max(r->world, stop_asked() || enough) > 0 && !last;
     bool save = r->stopping || last || due(r->step, c->save_steps) || epoch_due(r, c->save_epochs);
     bool check = r->validation.samples && (last || due(r->step, c->val_steps));
     if (save || check) {
