@@ -29,9 +29,9 @@ static int open_model(struct session *s, struct error *error)
     clip_place(&s->clip, &s->device, false);
     s->tokenizer = tokenizer_open();
     s->embedder = (struct embedder){.world = s->world, .device = &s->device, .clip = &s->clip, .tape = &s->tape, .tokenizer = s->tokenizer,
-                                    
                                     .batch = c->batch, .media = {.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,
-                                                                 .limits = {c->video_seconds, c->max_pixels}}, .threads = threads, .progress = "embedded"};
+                                                                 .limits = {c->video_seconds, c->max_pixels}},
+                                    .threads = threads, .stops = true, .progress = "embedded"};
     return 0;
 }
 

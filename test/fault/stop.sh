@@ -69,4 +69,14 @@ check export_leaves_no_part left_nothing
 trains="pe-trainer --train-data $tmp/data --model PE-Core-Test8-32 $run --steps 5 --logs $tmp/logs --name early"
 check trainer_stops_while_it_starts signalled USR1 "$data" $trains
 check trainer_has_saved says "resumed at step 1" $trains --resume latest
+model="--model PE-Core-Test8-32 --weights $tmp/logs/early/checkpoints/latest --threads 1 --output $tmp/out.file"
+echo one > "$tmp/names"
+check retrieval_stops signalled USR1 "$data" pe-evaluator retrieval $model --data "$tmp/data"
+check zeroshot_stops signalled TERM "$data" pe-evaluator zeroshot $model --data "$tmp/data" --classnames "$tmp/names"
+embed="pe-evaluator embed $model --batch-size 2"
+check embedding_of_texts_stops signalled USR1 "$tmp/names" $embed --texts "$tmp/names"
+mkdir "$tmp/few" && cp "$tmp"/pictures/000[024].jpg "$tmp/few"
+check embedding_of_pictures_stops signalled USR1 "$tmp/few/0002.jpg" $embed --images "$tmp/few"
+wrote_nothing() { [ ! -e "$tmp/out.file" ]; }
+check evaluator_writes_nothing_then wrote_nothing
 finish
