@@ -9,7 +9,6 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
-#include "base/stop.h"
 #include "data/dataset.h"
 #include "data/image.h"
 #include "dist/stopping.h"
@@ -60,10 +59,8 @@ int info_run(const struct world *world, const struct inspect_config *c, struct e
     int rc = 0;
     for (int64_t i = 0; rc == 0 && i < d.samples; i++) {
         struct record r;
-        if (stop_asked()) {
-            log_info("stopped by a signal");
-            rc = error_set(error, ERROR_STOPPED, "stopped by a signal");
-        } else rc = dataset_read(&d, i, &r, error);
+        rc = stopping_alone("not all samples were looked at", error);
+        if (rc == 0) rc = dataset_read(&d, i, &r, error);
         if (rc < 0) break;
         for (uint32_t k = 0; k < r.caption_count; k++) {
             size_t len;

@@ -53,12 +53,21 @@ static void hear_all(struct stopping *s)
     free(told);
 }
 
+static int stopped(const char *remedy, struct error *error)
+{
+    log_info("stopped by a signal; %s", remedy);
+    return error_set(error, ERROR_STOPPED, "stopped by a signal; %s", remedy);
+}
+
 int stopping_end(struct stopping *s, int rc, const char *remedy, struct error *error)
 {
     if (rc < 0) tell(s);
     if (s->world->size > 1) hear_all(s);
     if (world_agree(s->world, rc, error) < 0) return -1;
-    if (!world_max(s->world, s->left)) return 0;
-    log_info("stopped by a signal; %s", remedy);
-    return error_set(error, ERROR_STOPPED, "stopped by a signal; %s", remedy);
+    return world_max(s->world, s->left) ? stopped(remedy, error) : 0;
+}
+
+int stopping_alone(const char *remedy, struct error *error)
+{
+    return stop_asked() ? stopped(remedy, error) : 0;
 }

@@ -26,4 +26,7 @@ bool stopping_now(struct stopping *stopping);
  * up its work: ERROR_STOPPED everywhere, logged with what the user is to do. */
 int stopping_end(struct stopping *stopping, int rc, const char *remedy, struct error *error);
 
+/* Where one rank works while the others wait at its end: 0, or when it is asked to stop ERROR_STOPPED, logged. */
+int stopping_alone(const char *remedy, struct error *error);
+
 #endif
