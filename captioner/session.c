@@ -1,5 +1,4 @@
 /* Opening of models. */
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
+#include "dist/machine.h"
 #include "models/llama_files.h"
 #include "models/plm_files.h"
 
@@ -93,7 +93,7 @@ static int hash_model(struct session *s, struct error *error)
 static int open_all(struct session *s, bool vision, struct error *error)
 {
     const struct captioner_config *c = s->config;
-    int cores = omp_get_num_procs() / s->world->node_ranks, threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
+    int threads = machine_threads(s->world, c->threads);
     if (device_open(&s->device, c->device, c->precision, c->cpu_level, threads, s->world->node_rank, error) < 0) return -1;
     tape_init(&s->tape, &s->device);
     if (open_weights(s, vision, error) < 0 || bpe_open(&s->bpe, c->tokenizer ? c->tokenizer : c->model, error) < 0 || plm_tokens_open(&s->tokens, s->bpe, error) < 0) return -1;

@@ -2,7 +2,6 @@
 #include "captioner/train.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +12,7 @@
 #include "base/stop.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
+#include "dist/machine.h"
 #include "log/log.h"
 #include "models/plm_files.h"
 #include "optim/schedule.h"
@@ -158,7 +158,7 @@ static size_t host_bytes(const struct train *t)
 static int open_all(struct train *t, struct error *error)
 {
     struct train_config *c = &t->config;
-    int cores = omp_get_num_procs() / t->world->node_ranks, threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
+    int threads = machine_threads(t->world, c->threads);
     if (device_open(&t->device, c->device, c->precision, c->cpu_level, threads, t->world->node_rank, error) < 0) return -1;
     if (open_model(t, error) < 0 || open_examples(t, error) < 0 || plan(t, error) < 0) return -1;
     freeze(t);

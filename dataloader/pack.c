@@ -1,7 +1,6 @@
 /* Packing: items -> records -> shards -> dataset.json. */
 #include "dataloader/pack.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "data/dataset.h"
 #include "data/resize.h"
 #include "data/writer.h"
+#include "dist/machine.h"
 #include "dist/stopping.h"
 #include "log/log.h"
 
@@ -279,7 +279,8 @@ int pack_run(const struct world *world, const struct pack_config *c, struct erro
     json_t *made_from = recipe(c, &sources);
     rc = world_agree(world, world->rank ? 0 : writer_claim(c->output, made_from, c->input.items, c->input.count, error), error);
     int64_t shards = (sources.items + c->samples_per_shard - 1) / c->samples_per_shard, done = 0, bad = 0, bytes = 0;
-    int cores = omp_get_num_procs(), threads = c->threads ? (int)c->threads : cores / world->node_ranks > 0 ? cores / world->node_ranks : 1;
+    int threads = machine_threads(world, c->threads);
+    machine_advise(world, c->threads);
     struct progress progress = progress_open("packed", sources.items, world->rank > 0);
     struct stopping stopping = stopping_begin(world);
     for (int64_t s = world->rank; rc == 0 && s < shards && !stopping_now(&stopping); s += world->size)

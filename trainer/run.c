@@ -2,7 +2,6 @@
 #include "trainer/mask.h"
 
 #include <math.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "base/rng.h"
 #include "base/stop.h"
 #include "base/str.h"
+#include "dist/machine.h"
 #include "log/log.h"
 #include "models/weights.h"
 
@@ -170,8 +170,7 @@ static int open_all(struct run *r, struct error *error)
 {
     struct trainer_config *c = &r->config;
     struct model_config model;
-    int cores = omp_get_num_procs() / r->world->node_ranks;
-    int threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
+    int threads = machine_threads(r->world, c->threads);
     if (device_open(&r->device, c->device, c->precision, c->cpu_level, threads, r->world->node_rank, error) < 0) return -1;
     if (device_open(&r->host_device, "cpu", "fp32", c->cpu_level, threads, 0, error) < 0) return -1;
     if (choose_model(r, &model, error) < 0 || open_data(r, error) < 0) return -1;

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/stop.h"
+#include "dist/launch.h"
 
 enum { PIECE = 1 << 18 }; /* floats a message carries */
 
@@ -57,6 +58,8 @@ struct world world_join(int *argc, char ***argv)
     }
     gethostname(world.host, sizeof world.host - 1);
     check_on_abort(abort_job);
+    if (launch_torn(world.size)) MPI_Finalize(), exit(ERROR_USAGE);
+    world.cores = cores_of(&world);
     return world;
 }
 

@@ -10,14 +10,17 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "dist/cores.h"
 
 struct world {
     int rank, size;
     int node_ranks, node_rank; /* ranks on this host, and this one's number among them */
     char host[64];
+    struct cores cores;
 };
 
-/* (all) Catch signals (base/stop.h), start MPI, set the abort hook of CHECK. */
+/* (all) Catch signals (base/stop.h), start MPI, set the abort hook of CHECK.  Ends a process that is one of several
+ * which did not find each other (dist/launch.h). */
 struct world world_join(int *argc, char ***argv);
 /* (all) Print this rank's error unless all have the same, agree on the highest exit status and shut MPI down.  Returns the exit
  * status of the process. */
