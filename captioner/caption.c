@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/stop.h"
 #include "captioner/captioner.h"
 #include "captioner/feed.h"
 #include "captioner/flags.h"
@@ -238,7 +239,7 @@ static int loop(struct engine *e, struct error *error)
     struct progress progress = progress_open("captioned", e->rows.left, e->session.world->rank > 0);
     struct generated g;
     int rc = 0;
-    while (rc == 0 && !session_stopping()) {
+    while (rc == 0 && !stop_asked()) {
         rc = advance(e, error);
         if (rc < 0) break;
         bool busy = generator_step(e->session.generator);
@@ -252,7 +253,7 @@ static int loop(struct engine *e, struct error *error)
         show(e, &progress, start);
     }
     queue_close(&e->queue); /* before anything collective: rank 0 answers until each rank has heard that there is no more */
-    bool stopped = world_max(e->session.world, session_stopping()) > 0;
+    bool stopped = world_max(e->session.world, stop_asked()) > 0;
     if (rc == 0 && stopped) rc = put_back(e, error);
     if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
     if (rc == 0) progress_close(&progress, e->rows.left);
@@ -295,7 +296,6 @@ int caption_run(const struct world *world, const struct captioner_config *config
 {
     struct engine e = {.config = config};
     struct tally tally = {0};
-    session_catch_signals();
     int rc = open_engine(&e, world, error);
     if (rc == 0) {
         log_info("%ld items, %ld of them to do, on %d ranks x %d threads, %s", (long)e.data.samples, (long)e.rows.left, world->size, e.session.device.threads,

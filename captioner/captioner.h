@@ -49,9 +49,6 @@ char *session_text(const struct session *session, const struct generated *genera
 
 /* Hex XXH3 of a prompt, into out. */
 char *session_hash_text(const char *text, char out[20]);
-/* SIGTERM and SIGUSR1 ask for an end after the present pass. */
-void session_catch_signals(void);
-bool session_stopping(void);
 
 /* The verbs.  train is a program of its own within (captioner/train.h). */
 extern const struct option_program caption_program, summarize_program, refine_export_program, refine_import_program, caption_pack_program;

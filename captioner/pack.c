@@ -8,6 +8,7 @@
 #include "captioner/captioner.h"
 #include "captioner/rows.h"
 #include "data/writer.h"
+#include "dist/stopping.h"
 
 #define AT CAPTIONER_AT
 static const struct option options[] = {
@@ -94,7 +95,8 @@ static int pack_shard(const struct dataset *d, int64_t shard, int64_t first, con
         struct record r;
         struct str captions = {0}, bytes = {0};
         int best = 0;
-        rc = dataset_read(d, d->shards[shard].first + i, &r, error);
+        rc = stopping_alone("run it again", error);
+        if (rc == 0) rc = dataset_read(d, d->shards[shard].first + i, &r, error);
         uint32_t count = rc == 0 ? choose(t, &r, first + i, all, &captions, &best) : 0;
         if (count) {
             r.captions = captions.data;

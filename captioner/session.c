@@ -1,6 +1,4 @@
 /* Opening of models. */
-#include <omp.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
+#include "dist/machine.h"
 #include "models/llama_files.h"
 #include "models/plm_files.h"
 
@@ -94,7 +93,7 @@ static int hash_model(struct session *s, struct error *error)
 static int open_all(struct session *s, bool vision, struct error *error)
 {
     const struct captioner_config *c = s->config;
-    int cores = omp_get_num_procs() / s->world->node_ranks, threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
+    int threads = machine_threads(s->world, c->threads);
     if (device_open(&s->device, c->device, c->precision, c->cpu_level, threads, s->world->node_rank, error) < 0) return -1;
     tape_init(&s->tape, &s->device);
     if (open_weights(s, vision, error) < 0 || bpe_open(&s->bpe, c->tokenizer ? c->tokenizer : c->model, error) < 0 || plm_tokens_open(&s->tokens, s->bpe, error) < 0) return -1;
@@ -135,24 +134,6 @@ char *session_hash_text(const char *text, char out[20])
 {
     snprintf(out, 20, "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
     return out;
-}
-
-static volatile sig_atomic_t stop_asked;
-
-static void on_signal(int number)
-{
-    stop_asked = number;
-}
-
-void session_catch_signals(void)
-{
-    signal(SIGTERM, on_signal);
-    signal(SIGUSR1, on_signal);
-}
-
-bool session_stopping(void)
-{
-    return stop_asked;
 }
 
 char *session_text(const struct session *s, const struct generated *g)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/embed.h"
 #include "base/fs.h"
+#include "base/stop.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
 #include "captioner/flags.h"
@@ -150,7 +151,7 @@ static int loop(struct engine *e, struct error *error)
     struct generated g;
     int over = 0, rc = 0;
     bool busy = true;
-    while (rc == 0 && !session_stopping() && (busy || !over)) {
+    while (rc == 0 && !stop_asked() && (busy || !over)) {
         over = advance(e, error);
         if (over < 0) rc = -1;
         busy = rc == 0 && generator_step(e->session.generator);
@@ -161,7 +162,7 @@ static int loop(struct engine *e, struct error *error)
         progress_show(&progress, e->done, note);
     }
     queue_close(&e->queue); /* before anything collective: rank 0 answers until each rank has heard that there is no more */
-    bool stopped = world_max(e->session.world, session_stopping()) > 0;
+    bool stopped = world_max(e->session.world, stop_asked()) > 0;
     if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
     if (rc == 0) progress_close(&progress, e->done);
     return rc;
@@ -191,7 +192,6 @@ int summarize_run(const struct world *world, const struct captioner_config *conf
 {
     struct engine e = {.config = config};
     struct tally tally = {0};
-    session_catch_signals();
     int rc = world_agree(world, read_inputs(&e, error), error);
     if (rc == 0) rc = session_open(&e.session, world, config, false, error);
     json_t *made_from = json_pack("{s:s, s:I, s:s, s:s, s:I, s:f, s:f, s:I}", "program", "pe-captioner summarize", "samples", (json_int_t)e.data.samples, "model", e.session.hash,

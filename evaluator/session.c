@@ -1,19 +1,19 @@
 /* Opening of model and device, result files, text files. */
 #include "evaluator/session.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "dist/machine.h"
 #include "models/weights.h"
 
 static int open_model(struct session *s, struct error *error)
 {
     const struct evaluator_config *c = s->config;
     struct model_config model;
-    int cores = omp_get_num_procs() / s->world->node_ranks, threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
+    int threads = machine_threads(s->world, c->threads);
     if (device_open(&s->device, c->device, c->precision, c->cpu_level, threads, s->world->node_rank, error) < 0 ||
         device_open(&s->host, "cpu", "fp32", c->cpu_level, threads, 0, error) < 0 || model_config_load(&model, c->model, error) < 0) return -1;
     if (c->image_size) {
@@ -29,9 +29,9 @@ static int open_model(struct session *s, struct error *error)
     clip_place(&s->clip, &s->device, false);
     s->tokenizer = tokenizer_open();
     s->embedder = (struct embedder){.world = s->world, .device = &s->device, .clip = &s->clip, .tape = &s->tape, .tokenizer = s->tokenizer,
-                                    
                                     .batch = c->batch, .media = {.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,
-                                                                 .limits = {c->video_seconds, c->max_pixels}}, .threads = threads, .progress = "embedded"};
+                                                                 .limits = {c->video_seconds, c->max_pixels}},
+                                    .threads = threads, .stops = true, .progress = "embedded"};
     return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "dist/cores.h"
 #include "dist/tree.h"
 
 struct world {
@@ -18,9 +19,11 @@ struct world {
     int node_ranks, node_rank; /* ranks of this world on this host, and this one's number among them */
     char host[64];
     struct group *group;       /* MPI's side of it; a world of one does without */
+    struct cores cores;        /* of this rank, whatever the group */
 };
 
-/* (all) Start MPI, set the abort hook of CHECK: the world of all ranks. */
+/* (all) Catch signals (base/stop.h), start MPI, set the abort hook of CHECK: the world of all ranks.  Ends a process that is one of several which did not find each
+ * other (dist/launch.h). */
 struct world world_join(int *argc, char ***argv);
 /* (all) Print this rank's error unless all have the same, agree on the highest exit status and shut MPI down.  Returns the exit
  * status of the process. */

@@ -6,7 +6,15 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "dist/stopping.h"
 #include "log/log.h"
+
+static const char again[] = "nothing was written, run it again";
+
+static bool stops(const struct embedder *e, struct stopping *s)
+{
+    return e->stops && stopping_now(s);
+}
 
 struct deal {
     const struct embedder *e;
@@ -49,7 +57,7 @@ static bool has_direction(const float *row, int64_t dim)
 static int deliver(const struct embedder *e, int rc, float *features, int64_t count, const char *kind, char *const *names, struct error *error)
 {
     int64_t dim = e->clip->config.embed_dim, bad = 0, first = 0;
-    if (world_agree(e->world, rc, error) < 0) return -1;
+    if (rc < 0) return -1;
     share(e, features, (size_t)dim * sizeof *features, count);
     for (int64_t i = count - 1; i >= 0; i--)
         if (!has_direction(features + i * dim, dim)) bad++, first = i;
@@ -133,7 +141,8 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
     for (int i = 0; i < 2; i++) flights[i].starts = mem_alloc((size_t)e->batch + 1, sizeof *flights[i].starts);
     double waited = 0;
     int rc = 0;
-    for (int64_t n = 0; n < mine && rc == 0; n++) {
+    struct stopping stopping = stopping_begin(e->world);
+    for (int64_t n = 0; n < mine && rc == 0 && !stops(e, &stopping); n++) {
         struct batch *b = loader_next(loader, &waited, error);
         if (!b) {
             rc = -1;
@@ -147,11 +156,12 @@ int embed_images(const struct embedder *e, const struct collection *data, int64_
         int64_t done = (n + 1) * e->batch * e->world->size;
         progress_show(&progress, done < count ? done : count, "");
     }
-    if (rc == 0 && mine > 0) land(e, (int)((mine - 1) % 2), &flights[(mine - 1) % 2], features);
+    if (rc == 0 && mine > 0 && !stopping.left) land(e, (int)((mine - 1) % 2), &flights[(mine - 1) % 2], features);
     e->device->kernels->wait(e->device);
     loader_close(loader);
     arena_close(&arena);
     for (int i = 0; i < 2; i++) free(flights[i].starts);
+    rc = stopping_end(&stopping, rc, again, error);
     if (deliver(e, rc, features, count, "sample", NULL, error) < 0) return -1;
     if (labels) share(e, labels, sizeof *labels, count);
     if (e->progress) progress_close(&progress, count);
@@ -175,7 +185,9 @@ int embed_files(const struct embedder *e, char *const *paths, int64_t count, flo
     uint8_t *pixels = k->host_map(e->device, (size_t)(e->batch * bytes));
     struct error *why = mem_zalloc((size_t)e->batch, sizeof *why);
     int rc = 0;
-    for (int64_t first = e->world->rank * e->batch; first < count && rc == 0; first += e->world->size * e->batch) {
+    struct stopping stopping = stopping_begin(e->world);
+    for (int64_t first = e->world->rank * e->batch; first < count && rc == 0 && !stops(e, &stopping);
+         first += e->world->size * e->batch) {
         int64_t n = count - first < e->batch ? count - first : e->batch;
 #pragma omp parallel for num_threads(e->threads) schedule(dynamic, 1)
         for (int64_t i = 0; i < n; i++) read_file(e, paths[first + i], (int)size, pixels + i * bytes, &why[i]);
@@ -192,6 +204,7 @@ int embed_files(const struct embedder *e, char *const *paths, int64_t count, flo
     }
     k->host_unmap(e->device, pixels, (size_t)(e->batch * bytes));
     free(why);
+    rc = stopping_end(&stopping, rc, again, error);
     return deliver(e, rc, features, count, "picture", paths, error);
 }
 
@@ -201,7 +214,8 @@ int embed_texts(const struct embedder *e, char *const *texts, int64_t count, flo
     struct arena host, arena;
     device_host_arena_open(e->device, &host, text_pack_bytes(e->batch, context) + (size_t)(e->batch * context) * sizeof(int32_t) + 4096);
     device_arena_open(e->device, &arena, (size_t)1 << 32);
-    for (int64_t b = e->world->rank; b < batches; b += e->world->size) {
+    struct stopping stopping = stopping_begin(e->world);
+    for (int64_t b = e->world->rank; b < batches && !stops(e, &stopping); b += e->world->size) {
         int64_t n = rows_of(e, b, count), first = b * e->batch;
         arena_release(&host, 0);
         arena_release(&arena, 0);
@@ -215,5 +229,6 @@ int embed_texts(const struct embedder *e, char *const *texts, int64_t count, flo
     }
     arena_close(&host);
     arena_close(&arena);
-    return deliver(e, 0, features, count, "text", texts, error);
+    int rc = stopping_end(&stopping, 0, again, error);
+    return deliver(e, rc, features, count, "text", texts, error);
 }

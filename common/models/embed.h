@@ -19,6 +19,7 @@ struct embedder {
     struct media_options media;
     bool average_unit;         /* of a video's frames: average features of unit length and leave it (retrieval), not raw ones (classification) */
     int threads;               /* decode threads */
+    bool stops;                /* a signal ends the work early, with ERROR_STOPPED; else it is finished first */
     const char *progress;      /* "embedded", or NULL: silent */
 };
 
