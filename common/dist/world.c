@@ -192,41 +192,70 @@ int64_t world_sum(const struct world *world, int64_t value)
     return sum;
 }
 
-/* Ranks gather in turns of at most a message's size each, so that what arrives is still in cache when it is passed on. */
-void world_gather(const struct world *world, void *data, int64_t units, size_t unit)
+/* Send to one rank and receive from another at the same time; both know how much. */
+static void exchange(const struct world *world, int to, const char *out, int64_t send, int from, char *in, int64_t receive)
 {
-    int64_t turn = unit < PIECE * sizeof(float) ? (int64_t)(PIECE * sizeof(float) / unit) : 1, longest = (units + world->size - 1) / world->size;
-    if (world->size == 1) return;
-    CHECK(units < INT32_MAX && unit < INT32_MAX, "%ld units of %zu bytes", (long)units, unit);
+    enum { BYTES = PIECE * sizeof(float), TAG = 0 };
+    for (int64_t at = 0; at < send || at < receive; at += BYTES) {
+        int64_t s = send - at < 0 ? 0 : send - at < BYTES ? send - at : BYTES;
+        int64_t r = receive - at < 0 ? 0 : receive - at < BYTES ? receive - at : BYTES;
+        MPI_TRY(MPI_Sendrecv(out + at, (int)s, MPI_BYTE, s ? to : MPI_PROC_NULL, TAG, in + at, (int)r, MPI_BYTE,
+                             r ? from : MPI_PROC_NULL, TAG, world->group->comm, MPI_STATUS_IGNORE));
+    }
+}
+
+/* Large parts go round in a ring, so that each passes once from host to host. */
+static void gather_ring(const struct world *world, char *data, int64_t units, int64_t unit)
+{
+    int size = world->size, rank = world->rank;
+    for (int k = 0; k + 1 < size; k++) {
+        int out = (rank + k) % size, in = (rank + k + 1) % size;
+        int64_t o = share_first(units, size, out) * unit, i = share_first(units, size, in) * unit;
+        exchange(world, (rank + size - 1) % size, data + o, share_first(units, size, out + 1) * unit - o,
+                 (rank + 1) % size, data + i, share_first(units, size, in + 1) * unit - i);
+    }
+}
+
+/* MPI gathers small ones in fewer steps. */
+static void gather_small(const struct world *world, void *data, int64_t units, int unit)
+{
     int *counts = mem_alloc((size_t)world->size, 2 * sizeof *counts), *starts = counts + world->size;
     MPI_Datatype type;
-    MPI_TRY(MPI_Type_contiguous((int)unit, MPI_BYTE, &type));
+    MPI_TRY(MPI_Type_contiguous(unit, MPI_BYTE, &type));
     MPI_TRY(MPI_Type_commit(&type));
-    for (int64_t at = 0; at < longest; at += turn) {
-        for (int r = 0; r < world->size; r++) {
-            int64_t first = share_first(units, world->size, r) + at, end = share_first(units, world->size, r + 1);
-            counts[r] = (int)(end - first < 0 ? 0 : end - first < turn ? end - first : turn);
-            starts[r] = (int)(first < end ? first : end);
-        }
-        MPI_TRY(MPI_Allgatherv(MPI_IN_PLACE, 0, type, data, counts, starts, type, world->group->comm));
+    for (int r = 0; r < world->size; r++) {
+        starts[r] = (int)share_first(units, world->size, r);
+        counts[r] = (int)share_first(units, world->size, r + 1) - starts[r];
     }
+    MPI_TRY(MPI_Allgatherv(MPI_IN_PLACE, 0, type, data, counts, starts, type, world->group->comm));
     MPI_TRY(MPI_Type_free(&type));
     free(counts);
 }
 
-/* A reduction under way: the piece of each part that travels at present, and what was sent. */
+void world_gather(const struct world *world, void *data, int64_t units, size_t unit)
+{
+    enum { SMALL = 1 << 16 }; /* bytes of a rank */
+    if (world->size == 1) return;
+    if (units * (int64_t)unit <= (int64_t)world->size * SMALL && units < INT32_MAX) {
+        gather_small(world, data, units, (int)unit);
+    } else {
+        gather_ring(world, data, units, (int64_t)unit);
+    }
+}
+
+/* A reduction under way. */
 struct reduction {
     const struct world *world;
     const struct tree *sums;
-    int64_t from, count; /* of the part at hand, in floats */
+    int64_t from, count; /* of the part at hand the floats that travel now */
     MPI_Request *sent;
     int sent_count;
-    float *piece; /* [PIECE] */
+    float *piece;        /* [PIECE] what was received */
 };
 
-static void add(float *sum, const float *x, int64_t count)
+static int owner_of(const struct reduction *r, int64_t leaf)
 {
-    for (int64_t i = 0; i < count; i++) sum[i] += x[i];
+    return (int)share_owner(r->sums->leaves, r->world->size, leaf);
 }
 
 enum { SUM_TAG = 1 };
@@ -234,24 +263,25 @@ enum { SUM_TAG = 1 };
 /* The two sums of a node meet, as far as this rank has to do with it. */
 static void meet(struct reduction *r, int64_t into, int64_t from, bool sending)
 {
-    const struct world *w = r->world;
-    int keeper = (int)share_owner(r->sums->leaves, w->size, into), giver = (int)share_owner(r->sums->leaves, w->size, from);
-    if (sending && giver == w->rank && keeper != w->rank) {
+    int keeper = owner_of(r, into), giver = owner_of(r, from), rank = r->world->rank;
+    MPI_Comm comm = r->world->group->comm;
+    if (sending && giver == rank && keeper != rank) {
         MPI_Request *sent = &r->sent[r->sent_count++];
-        MPI_TRY(MPI_Isend(tree_at(r->sums, from) + r->from, (int)r->count, MPI_FLOAT, keeper, SUM_TAG, w->group->comm, sent));
+        MPI_TRY(MPI_Isend(tree_at(r->sums, from) + r->from, (int)r->count, MPI_FLOAT, keeper, SUM_TAG, comm, sent));
     }
-    if (sending || keeper != w->rank) return;
-    const float *theirs = r->piece;
-    if (giver == w->rank) theirs = tree_at(r->sums, from) + r->from;
-    else MPI_TRY(MPI_Recv(r->piece, (int)r->count, MPI_FLOAT, giver, SUM_TAG, w->group->comm, MPI_STATUS_IGNORE));
-    add(tree_at(r->sums, into) + r->from, theirs, r->count);
+    if (sending || keeper != rank) return;
+    const float *theirs = giver == rank ? tree_at(r->sums, from) + r->from : r->piece;
+    float *sum = tree_at(r->sums, into) + r->from;
+    if (giver != rank)
+        MPI_TRY(MPI_Recv(r->piece, (int)r->count, MPI_FLOAT, giver, SUM_TAG, comm, MPI_STATUS_IGNORE));
+    for (int64_t i = 0; i < r->count; i++) sum[i] += theirs[i];
 }
 
 /* The nodes of a height that lie on this rank and others, for the part that shall end with rank `part`. */
 static void meet_at(struct reduction *r, int height, int part, bool sending)
 {
     int64_t leaves = r->sums->leaves, size = (int64_t)1 << height, into, from;
-    int64_t mine = share_first(leaves, r->world->size, r->world->rank), leaf = share_first(leaves, r->world->size, part);
+    int64_t leaf = share_first(leaves, r->world->size, part), mine = share_first(leaves, r->world->size, r->world->rank);
     int64_t end = share_first(leaves, r->world->size, r->world->rank + 1);
     for (int64_t first = mine / size * size; first < end; first += size) {
         bool whole = first >= mine && (first + size <= end || end == leaves); /* summed here already */
@@ -259,21 +289,25 @@ static void meet_at(struct reduction *r, int height, int part, bool sending)
     }
 }
 
-/* Parts [first, end) of vectors of `units` times `unit` floats; a part that is alone is the whole.  Height by height all that is to be sent is on its way before anyone waits. */
+/* Of vectors of `units` times `unit` floats a part for each of the ranks [first, end).  Height by height all that is to
+ * be sent is on its way before anyone waits. */
 static void reduce(const struct world *world, const struct tree *sums, int first, int end, int64_t units, int64_t unit)
 {
     int parts = end - first, height = tree_height(sums->leaves);
     int64_t longest = (units + parts - 1) / parts * unit;
-    CHECK(sums->leaves >= world->size && sums->count, "%d sums of %ld leaves over %d ranks", sums->count, (long)sums->leaves, world->size);
+    CHECK(sums->leaves >= world->size && sums->count, "%d sums of %ld leaves over %d ranks", sums->count,
+          (long)sums->leaves, world->size);
     if (world->size == 1) return;
-    struct reduction r = {.world = world, .sums = sums, .sent = mem_alloc((size_t)(parts * sums->count), sizeof *r.sent), .piece = mem_alloc(PIECE, sizeof *r.piece)};
+    struct reduction r = {.world = world, .sums = sums};
+    r.sent = mem_alloc((size_t)(parts * sums->count), sizeof *r.sent);
+    r.piece = mem_alloc(PIECE, sizeof *r.piece);
     for (int64_t at = 0; at < longest; at += PIECE) {
         for (int turn = 0; turn < 2 * height; turn++)
-            for (int part = first; part < end; part++) {
-                int64_t stop = share_first(units, parts, part - first + 1) * unit;
-                r.from = share_first(units, parts, part - first) * unit + at;
+            for (int part = 0; part < parts; part++) {
+                int64_t stop = share_first(units, parts, part + 1) * unit;
+                r.from = share_first(units, parts, part) * unit + at;
                 r.count = stop - r.from < PIECE ? stop - r.from : PIECE;
-                if (r.count > 0) meet_at(&r, turn / 2 + 1, part, turn % 2 == 0);
+                if (r.count > 0) meet_at(&r, turn / 2 + 1, first + part, turn % 2 == 0);
             }
         MPI_TRY(MPI_Waitall(r.sent_count, r.sent, MPI_STATUSES_IGNORE));
         r.sent_count = 0;
