@@ -29,6 +29,7 @@ static const struct option options[] = {
     {OPTION_INT, "context", AT(context), "6144", 8, 1 << 24, NULL, "tokens of an example, at most"},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are an error"},
     {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video that takes longer to decode is an error"},
+    {OPTION_CHOICE, "verify-shards", AT(verify_shards), "on", 0, 0, "on|off", "compare each shard's checksum before its first sample; off: only those of samples"},
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), NULL, 0, 0, NULL, "go on from this Perception LM's folder, or"},
     {OPTION_STRING, "plm-config", AT(plm_config), NULL, 0, 0, NULL, "start anew: folder with the config.json of a Perception LM"},
@@ -125,7 +126,9 @@ static int open_examples(struct train *t, struct error *error)
                                 .media = {.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR, .limits = {c->video_seconds, c->max_pixels}},
                                 .size = (int)v->image_size, .tiles = (int)c->tiles, .tile_rows = side * side, .context = c->context, .plain = strcmp(c->stage, "all") != 0,
                                 .tokens = &t->tokens, .seed = (uint64_t)c->seed};
-    return examples_open(&t->examples, &x, error);
+    if (examples_open(&t->examples, &x, error) < 0) return -1;
+    if (!strcmp(c->verify_shards, "off")) collection_trust(&t->examples.data);
+    return 0;
 }
 
 static int open_folder(struct train *t, struct error *error)

@@ -20,6 +20,7 @@ struct train_config {
     char *media_root, *model, *plm_config, *vision, *decoder, *tokenizer, *stage, *video_prompt, *image_prompt, *frame_rule;
     int64_t pooling, tiles, frames, context, max_pixels;
     double video_seconds;
+    char *verify_shards;
     int64_t global_batch, slices, steps, warmup, seed;
     double epochs, lr, lr_min, wd, beta1, beta2, eps, clip, drop_path;
     bool recompute;

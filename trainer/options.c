@@ -13,6 +13,7 @@ static const struct option options[] = {
     {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames that stand for a video: encoded one by one, their features averaged"},
     {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n"},
     {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video file that takes longer to decode is replaced"},
+    {OPTION_CHOICE, "verify-shards", AT(verify_shards), "on", 0, 0, "on|off", "compare each shard's checksum before its first sample; off: only those of samples"},
 
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},

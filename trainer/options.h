@@ -10,6 +10,7 @@ struct trainer_config {
     int64_t workers, max_pixels, val_samples, frames;
     char *frame_rule;
     double video_seconds;
+    char *verify_shards;
     /* model */
     char *model, *pretrained, *pool, *rope, *resolution_schedule;
     int64_t image_size;

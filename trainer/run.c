@@ -131,9 +131,12 @@ static int open_data(struct run *r, struct error *error)
     r->media = (struct media_options){.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,
                                       .limits = {c->video_seconds, c->max_pixels}};
     struct record first;
+    bool trusted = !strcmp(c->verify_shards, "off");
+    if (trusted) collection_trust(&r->data);
     if (collection_read(&r->data, 0, &first, error) < 0) return -1;
     if (!first.caption_count) return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them", c->train_data.items[0]);
     if (c->val_data.count && collection_open(&r->validation, c->val_data.items, c->val_data.count, error) < 0) return -1;
+    if (trusted) collection_trust(&r->validation);
     r->tokenizer = tokenizer_open();
     bool plain = !strcmp(c->augment, "none");
     r->augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min, .scale_max = plain ? 1 : c->scale_max, .ratio_min = c->ratio_min,
