@@ -61,12 +61,17 @@ static int open_data(struct trainer *t, struct error *error)
     const struct trainer_config *c = &t->config;
     const struct option_list *sets = &c->data.train_data;
     struct record first;
+    bool trusted = !strcmp(c->data.verify_shards, "off");
     if (collection_open(&t->data, sets->items, sets->count, error) < 0) return -1;
     if (!t->data.samples) return error_set(error, ERROR_FAILED, "--train-data: no samples");
     if (c->upsampling.count && collection_weigh(&t->data, c->upsampling.items, c->upsampling.count, error) < 0) return -1;
+    if (trusted) collection_trust(&t->data);
     if (collection_read(&t->data, 0, &first, error) < 0) return -1;
     if (!first.caption_count) return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them", sets->items[0]);
-    return c->val_data.count ? collection_open(&t->validation, c->val_data.items, c->val_data.count, error) : 0;
+    if (!c->val_data.count) return 0;
+    if (collection_open(&t->validation, c->val_data.items, c->val_data.count, error) < 0) return -1;
+    if (trusted) collection_trust(&t->validation);
+    return 0;
 }
 
 static int open_augmentation(struct trainer *t, struct error *error)

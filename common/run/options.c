@@ -5,6 +5,7 @@
 #define AT(field) offsetof(struct data_config, field)
 const struct option data_options[] = {
     {OPTION_STRINGS, "train-data", AT(train_data), "!", 0, 0, NULL, "data sets made by pe-dataloader pack, and what else the program learns from"},
+    {OPTION_CHOICE, "verify-shards", AT(verify_shards), "on", 0, 0, "on|off", "compare each shard's checksum before its first sample; off: only those of samples"},
     {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
     {OPTION_TABLE, .offset = AT(media), .table = media_config_options},
     {0}};

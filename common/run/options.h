@@ -8,6 +8,7 @@
 /* Where samples come from: part of an objective's own options. */
 struct data_config {
     struct option_list train_data;
+    char *verify_shards;
     int64_t workers;
     struct media_config media;
 };

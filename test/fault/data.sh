@@ -14,7 +14,7 @@ spoil() { # how: the second shard in a copy of the data
         truncated) truncate -s 8192 "$shard" ;;
         grown) truncate -s +4096 "$shard" ;;
         missing) rm "$shard" ;;
-        record) printf '\x7f\x01' | dd of="$shard" bs=1 seek=20000 conv=notrunc 2> /dev/null ;;
+        record) printf '\x7f\x01' | dd of="$shard" bs=1 seek=9000 conv=notrunc 2> /dev/null ;;
         pages) # the header of every page but the first two
             local at size; size=$(stat -c %s "$shard")
             for ((at = 8192; at < size; at += 4096)); do
@@ -36,6 +36,13 @@ for how in truncated grown missing record pages; do
     check "${how}_shard_stops_info" named 1 pe-dataloader info --data "$tmp/bad"
     check "${how}_shard_stops_training" named 1 $train --train-data "$tmp/bad" --name "$how-1"
     check "${how}_shard_stops_training_on_2_ranks" named 2 $train --train-data "$tmp/bad" --name "$how-2"
+    check "${how}_shard_stops_validation" named 2 $train --train-data "$tmp/data" --val-data "$tmp/bad" --name "$how-3"
     check "${how}_shard_is_mended_by_packing_again" mended
 done
+trusting() { # what is damaged is then noticed record by record, and replaced
+    spoil record
+    says "replaced by sample" $train --train-data "$tmp/bad" --name trusting --steps 12 --verify-shards off &&
+        status 1 pe-dataloader verify --data "$tmp/bad"
+}
+check shards_that_are_not_verified trusting
 finish
