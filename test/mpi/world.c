@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/check.h"
 #include "dist/comm.h"
 #include "dist/queue.h"
 #include "dist/share.h"
@@ -25,6 +26,15 @@ static float expected(int64_t first, int64_t count, int64_t i)
     if (count == 1) return value(first, i);
     while (2 * left < count) left *= 2;
     return expected(first, left, i) + expected(first + left, count - left, i);
+}
+
+/* Rows of two columns. */
+static double sum_of(const double *values, int64_t rows)
+{
+    int64_t left = 1;
+    if (rows == 1) return *values;
+    while (2 * left < rows) left *= 2;
+    return sum_of(values, left) + sum_of(values + 2 * left, rows - left);
 }
 
 /* This rank's nodes of `leaves` vectors of `count`; the buffers are in `memory`. */
@@ -109,23 +119,35 @@ static void gathering(void)
     gathered(&everyone, 301, 16384);
 }
 
-static void doubles(void)
+/* Through device memory: a GPU's where there is one. */
+static void summed(const struct world *w)
 {
     struct error error = {0};
     struct device device;
     struct comm comm;
-    double all[24 * 2] = {0}, want[24 * 2];
-    if (device_open(&device, "cpu", "fp32", NULL, 1, 0, &error) < 0 || comm_open(&comm, &everyone, &device, "exact", &error) < 0) EXPECT(0, "%s", error.text);
-    for (int64_t rows = everyone.size; rows <= 24; rows += 3) {
+    static double all[24 * 2], want[24 * 2];
+    const char *name = device_count() ? "cuda" : "cpu";
+    if (device_open(&device, name, "fp32", NULL, 1, w->node_rank, &error) < 0 || comm_open(&comm, w, &device, "auto", &error) < 0) EXPECT(0, "%s", error.text);
+    const struct kernels *k = device.kernels;
+    double *there = k->map(&device, sizeof all);
+    for (int64_t rows = w->size; rows <= 24; rows += 3) {
+        int64_t first = share_first(rows, w->size, w->rank), end = share_first(rows, w->size, w->rank + 1);
         for (int64_t i = 0; i < rows * 2; i++) want[i] = (double)value(i, i) / 3;
-        int64_t first = share_first(rows, everyone.size, everyone.rank), end = share_first(rows, everyone.size, everyone.rank + 1);
+        memset(all, 0, sizeof all);
         memcpy(all + 2 * first, want + 2 * first, (size_t)(2 * (end - first)) * sizeof *all);
-        comm_sum(&comm, all, rows, 2);
-        device.kernels->tree_sum(&device, want, rows, 2);
-        EXPECT(all[0] == want[0] && all[1] == want[1], "%ld rows: %.17g %.17g, want %.17g %.17g", (long)rows, all[0], all[1], want[0], want[1]);
+        k->upload(&device, there, all, sizeof all);
+        comm_sum(&comm, there, rows, 2);
+        k->download(&device, all, there, sizeof all);
+        for (int i = 0; i < 2; i++) EXPECT(all[i] == sum_of(want + i, rows), "%ld rows: %.17g, want %.17g", (long)rows, all[i], sum_of(want + i, rows));
     }
+    k->unmap(&device, there, sizeof all);
     comm_close(&comm);
     device_close(&device);
+}
+
+static void doubles(void)
+{
+    summed(&everyone);
 }
 
 /* Items of a queue, some given back: each is taken once. */
@@ -160,14 +182,24 @@ static void groups(void)
         EXPECT(world_max(&half, everyone.rank) == (everyone.size - 1 - colour) / 2 * 2 + colour, "the maximum is of another group");
         EXPECT(world_agree(&half, colour && !half.rank ? error_set(&error, ERROR_FAILED, "odd") : 0, &error) == -colour, "errors cross groups");
     }
+    summed(&half);
     world_free(&half);
     EXPECT(world_sum(&everyone, 1) == everyone.size, "the world of all is still there");
+}
+
+/* A mistake in one group ends the other as well, which waits. */
+static void abort_in_group(void)
+{
+    struct world half = world_split(&everyone, everyone.rank % 2);
+    CHECK(everyone.rank != 1, "rank %d of all, %d of its group", everyone.rank, half.rank);
+    world_barrier(&everyone);
 }
 
 int main(int argc, char **argv)
 {
     struct error error = {0};
     everyone = world_join(&argc, &argv);
+    if (argc > 1 && !strcmp(argv[1], "abort")) abort_in_group();
     if (test_main(argc, argv, (struct test[]){{"sums_in_one_tree", sums}, {"gathering", gathering}, {"sums_of_doubles", doubles}, {"groups", groups}, {0}}))
         error_set(&error, ERROR_FAILED, "a case failed");
     return world_leave(&everyone, &error);
