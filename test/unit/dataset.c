@@ -101,12 +101,34 @@ static void expect_opens(const char *folder, int64_t samples)
 static void many_shards(void) /* more than 126, the end when each reserved 1 TiB of address space */
 {
     char *folder = make_dataset("many", 300, 2, 100);
+    expect_opens(folder, 600);
+    free(folder);
+}
+
+/* Ten thousand entries that are one file, each mapped for itself, and no more descriptors than a process begins with. */
+static void ten_thousand_shards(void)
+{
+    enum { SHARDS = 10000, SAMPLES = 3 };
+    struct error error = {0};
+    struct dataset d;
+    char *folder = make_dataset("thousands", 1, SAMPLES, 100), *path = fs_join(folder, "dataset.json");
+    json_t *root = json_read(path, &error), *shards = json_object_get(root, "shards");
+    for (int i = 1; i < SHARDS; i++) json_array_append(shards, json_array_get(shards, 0));
+    json_object_set_new(root, "samples", json_integer(SHARDS * SAMPLES));
+    EXPECT(root && json_write(path, root, &error) == 0, "%s", error.text);
+    json_decref(root);
     struct rlimit before, few;
     getrlimit(RLIMIT_NOFILE, &before);
     few = (struct rlimit){32, before.rlim_max};
     setrlimit(RLIMIT_NOFILE, &few);
-    expect_opens(folder, 600);
+    EXPECT(dataset_open(&d, folder, &error) == 0, "%s", error.text);
+    for (int64_t i = 0; i < d.samples; i++) {
+        struct record record;
+        EXPECT(dataset_read(&d, i, &record, &error) == 0 && record.label == i % SAMPLES, "sample %ld: %s", (long)i, error.text);
+    }
+    dataset_close(&d);
     setrlimit(RLIMIT_NOFILE, &before);
+    free(path);
     free(folder);
 }
 
@@ -315,7 +337,8 @@ static void identity(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"many_shards_and_few_descriptors", many_shards},
+    return test_main(argc, argv, (struct test[]){{"many_shards", many_shards},
+                                                 {"ten_thousand_shards_and_few_descriptors", ten_thousand_shards},
                                                  {"records_of_all_sizes", records_of_all_sizes},
                                                  {"damaged_shards", damaged_shards},
                                                  {"wrong_index", wrong_index},
