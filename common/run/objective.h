@@ -53,7 +53,7 @@ struct objective {
     int (*validate)(void *self, bool last, struct error *error);
     /* Rank 0: the model's files; sums[name] = checksum of each. */
     int (*save)(void *self, const struct checkpoint_writer *writer, json_t *sums, struct error *error);
-    void (*close)(void *self); /* whatever open and start have come to */
+    void (*close)(void *self); /* whatever open, which was called, and start have come to */
 };
 
 #endif

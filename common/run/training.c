@@ -72,7 +72,8 @@ static int open_run(struct training *t, struct resumption *found, struct error *
     const struct training_config *c = t->config;
     t->folder.path = fs_join(c->logs, c->name);
     int rc = machine_open(&t->device, t->world, &c->machine, error);
-    if (rc == 0) rc = t->objective->open(t, t->self, error);
+    t->opened = rc == 0;
+    if (t->opened) rc = t->objective->open(t, t->self, error);
     if (world_agree(t->world, rc, error) < 0 || resume_find(t, found, error) < 0) return -1;
     rc = make_plan(t, resume_slices(t, found), error);
     if (rc == 0 && found->folder && !t->world->rank) rc = resume_check(t, found, error);
@@ -122,7 +123,7 @@ static void close_all(struct training *t, const struct error *error)
     if (t->optimizer.comm) optimizer_close(&t->optimizer);
     accumulator_close(&t->gradients);
     report_close(t);
-    t->objective->close(t->self);
+    if (t->opened) t->objective->close(t->self);
     if (t->tape.device) tape_free(&t->tape);
     if (t->comm.world) comm_close(&t->comm);
     if (t->device.kernels) device_close(&t->device);

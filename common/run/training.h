@@ -29,6 +29,7 @@ struct training {
     void *options;                   /* the block that the program's table fills: config, then the objective's self */
     struct training_config *config;
     void *self;
+    bool opened;                     /* objective->open was called, so close will be */
 
     /* set by objective->open */
     struct parameters *parameters;   /* borrowed */
