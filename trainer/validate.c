@@ -1,31 +1,13 @@
 /* Validation during a run: retrieval among the first samples of the validation data, with the text of caption 0. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "base/clock.h"
+#include "base/str.h"
 #include "log/log.h"
-#include "models/embed.h"
-#include "nn/metrics.h"
+#include "serve/retrieval.h"
 #include "trainer/trainer.h"
 
-enum { BATCH = 64 }; /* pictures or texts at a time */
+enum { VALIDATION_BATCH = 64 }; /* pictures or texts at a time */
 
-static int first_captions(const struct collection *data, int64_t count, char **texts, struct error *error)
-{
-    if (!count) return error_set(error, ERROR_FAILED, "--val-data: the data set holds no sample");
-    for (int64_t i = 0; i < count; i++) {
-        struct record r;
-        if (collection_read(data, i, &r, error) < 0) return -1;
-        if (!r.caption_count) return error_set(error, ERROR_FAILED, "--val-data: sample %ld has no caption", (long)i);
-        size_t len;
-        const char *text = record_caption(&r, 0, &len);
-        texts[i] = mem_zalloc(len + 1, 1);
-        memcpy(texts[i], text, len);
-    }
-    return 0;
-}
-
-static void report(struct trainer *t, const struct retrieval *m, int64_t count, double seconds)
+static void report(struct trainer *t, const struct retrieval_scores *m, int64_t count, double seconds)
 {
     const struct {
         const char *key;
@@ -49,24 +31,22 @@ static void report(struct trainer *t, const struct retrieval *m, int64_t count, 
 int trainer_validate(struct trainer *t, struct error *error)
 {
     double start = clock_seconds();
-    const struct world *world = t->run->world;
-    int64_t most = t->config.val_samples, count = t->validation.samples < most ? t->validation.samples : most, dim = t->clip.config.embed_dim;
-    struct embedder e = {.world = world, .device = &t->run->device, .clip = &t->clip, .tape = &t->run->tape, .tokenizer = t->tokenizer, .batch = BATCH,
-                         .media = t->media, .average_unit = true, .threads = (int)t->config.data.workers};
-    float *images = mem_map((size_t)(2 * count * dim), sizeof *images), *texts = images + count * dim;
-    char **captions = mem_zalloc((size_t)count, sizeof *captions);
-    int32_t *owner = mem_alloc((size_t)count, sizeof *owner);
-    int rc = world_agree(world, first_captions(&t->validation, count, captions, error), error);
-    if (rc == 0) rc = embed_images(&e, &t->validation, count, images, NULL, error);
-    if (rc == 0) rc = embed_texts(&e, captions, count, texts, error);
-    if (rc == 0) {
-        for (int64_t i = 0; i < count; i++) owner[i] = (int32_t)i;
-        struct retrieval m = metrics_retrieval(&t->host, world, images, count, texts, owner, count, dim);
-        report(t, &m, count, clock_seconds() - start);
-    }
-    for (int64_t i = 0; i < count; i++) free(captions[i]);
-    free(captions);
-    free(owner);
-    mem_unmap(images, (size_t)(2 * count * dim), sizeof *images);
+    struct training *run = t->run;
+    int64_t most = t->config.val_samples, count = t->validation.samples < most ? t->validation.samples : most;
+    struct embedder e = {.world = run->world, .device = &run->device, .tape = &run->tape, .text = &t->clip.text,
+                         .encoder = encoder_of_vision(&t->clip.vision, t->clip.config.vision.layers),
+                         .tokenizer = t->tokenizer, .batch = VALIDATION_BATCH, .media = t->media,
+                         .threads = (int)t->config.data.workers};
+    struct picture_source source = {.data = &t->validation, .count = count};
+    struct retrieval retrieval;
+    struct retrieval_scores scores;
+    int rc = retrieval_open(&retrieval, &e.encoder, &t->validation, count, 1, FEATURE_FRAMES, error);
+    if (rc < 0) error_prefix(error, "--val-data");
+    rc = world_agree(run->world, rc, error);
+    struct taker taker = retrieval_taker(&retrieval);
+    if (rc == 0) rc = features_pass(&e, &source, &taker, 1, error);
+    if (rc == 0) rc = retrieval_score(&retrieval, &e, &t->host, &scores, error);
+    if (rc == 0) report(t, &scores, count, clock_seconds() - start);
+    retrieval_close(&retrieval);
     return rc;
 }
