@@ -42,10 +42,9 @@ void vision_register(struct vision *v, struct parameters *p, const struct vision
     v->proj = parameters_add(p, "visual.proj", 2, (int64_t[]){w, output});
 }
 
-/* starts, probes and patch_starts, then patches: one block. */
-static size_t offsets_bytes(const struct vision *v)
+static size_t rows_bytes(const struct vision *v, const struct vision_rows *r)
 {
-    return (size_t)(3 * (v->images + 1) + v->images * (v->tokens - v->config.class_token)) * sizeof *v->starts;
+    return (size_t)(3 * (r->images + 1) + r->images * (r->tokens - v->config.class_token)) * sizeof *r->starts;
 }
 
 static void release(struct vision *v, struct device *device)
@@ -53,13 +52,17 @@ static void release(struct vision *v, struct device *device)
     const struct kernels *k = device->kernels;
     k->unmap(device, v->rope.cosine, v->rope_bytes);
     k->unmap(device, v->rope.sine, v->rope_bytes);
-    k->unmap(device, v->starts, offsets_bytes(v));
+    for (struct vision_rows *r = v->rows; r; r = r->next) k->unmap(device, r->starts, rows_bytes(v, r));
 }
 
 void vision_free(struct vision *v, struct device *device)
 {
     free(v->blocks);
     if (device) release(v, device);
+    for (struct vision_rows *r = v->rows, *next; r; r = next) {
+        next = r->next;
+        free(r);
+    }
     *v = (struct vision){0};
 }
 
@@ -111,29 +114,44 @@ static void rope_prepare(struct vision *v, struct device *device, int64_t grid)
     free(sine);
 }
 
-static void offsets_prepare(struct vision *v, struct device *device, int64_t images, int64_t tokens)
+static struct vision_rows *rows_make(struct vision *v, struct device *device, int64_t images, int64_t tokens)
 {
-    if (v->images >= images && v->tokens == tokens) return;
-    const struct kernels *k = device->kernels;
-    k->wait(device);
-    k->unmap(device, v->starts, offsets_bytes(v));
-    if (images > v->images) v->images = images;
-    v->tokens = tokens;
-    images = v->images;
-    size_t bytes = offsets_bytes(v);
+    struct vision_rows *r = mem_alloc(1, sizeof *r);
+    *r = (struct vision_rows){.tokens = tokens, .images = images};
     int64_t lead = v->config.class_token, patches = tokens - lead;
+    size_t bytes = rows_bytes(v, r);
     int32_t *starts = mem_alloc(bytes, 1), *probes = starts + images + 1;
     int32_t *patch_starts = probes + images + 1, *rows = patch_starts + images + 1;
     for (int64_t i = 0; i <= images; i++)
         starts[i] = (int32_t)(i * tokens), probes[i] = (int32_t)i, patch_starts[i] = (int32_t)(i * patches);
     for (int64_t i = 0; i < images * patches; i++) rows[i] = (int32_t)(i / patches * tokens + lead + i % patches);
-    v->starts = k->map(device, bytes);
-    v->probes = v->starts + (probes - starts);
-    v->patch_starts = v->starts + (patch_starts - starts);
-    v->patches = v->starts + (rows - starts);
-    k->upload(device, v->starts, starts, bytes);
-    k->wait(device);
+    r->starts = device->kernels->map(device, bytes);
+    r->probes = r->starts + (probes - starts);
+    r->patch_starts = r->starts + (patch_starts - starts);
+    r->patches = r->starts + (rows - starts);
+    device->kernels->upload(device, r->starts, starts, bytes);
+    device->kernels->wait(device);
     free(starts);
+    return r;
+}
+
+/* Brings the rows of such a pass to the front; made anew for more images than ever, for twice as many as before. */
+static void rows_prepare(struct vision *v, struct device *device, int64_t images, int64_t tokens)
+{
+    int64_t room = images;
+    for (struct vision_rows **at = &v->rows, *r; (r = *at); at = &r->next) {
+        if (r->tokens != tokens) continue;
+        if (r->images >= images) {
+            *at = r->next;
+            r->next = v->rows;
+            v->rows = r;
+            return;
+        }
+        if (2 * r->images > room) room = 2 * r->images;
+    }
+    struct vision_rows *made = rows_make(v, device, room, tokens);
+    made->next = v->rows;
+    v->rows = made;
 }
 
 struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
@@ -150,14 +168,14 @@ struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pi
     CHECK(size % c->patch_size == 0 && layers >= 0 && layers <= c->layers, "size %ld, layers %ld", (long)size,
           (long)layers);
     if (c->rope) rope_prepare(v, t->device, grid);
-    offsets_prepare(v, t->device, images, grid * grid + c->class_token);
+    rows_prepare(v, t->device, images, grid * grid + c->class_token);
 
     tape_open_segment(t);
     struct tensor *patches =
         op_linear(t, op_patches(t, pixels, images, size, c->patch_size), (struct linear){.weight = v->conv});
     struct tensor *x = op_tokens(t, patches, v->class_token, v->positions, native, hidden, images);
     x = tape_close_segment(t, NULL, op_norm(t, x, v->ln_pre_weight, v->ln_pre_bias));
-    struct sequences whole = {images, v->starts, v->starts, v->tokens, v->tokens, true};
+    struct sequences whole = {images, v->rows->starts, v->rows->starts, v->rows->tokens, v->rows->tokens, true};
     tape_tap(t, taps, 0, x);
     for (int64_t i = 0; i < layers; i++) {
         const float *keep = v->keep ? v->keep + i * 2 * images : NULL;
@@ -176,7 +194,7 @@ static struct tensor *pool_attention(struct tape *t, struct vision *v, struct te
                                                   .norm_shift = v->ln_post_bias});
     struct tensor *probes = op_repeat(t, v->pool.probe, images);
     struct tensor *q = op_linear(t, probes, (struct linear){.weight = v->pool.q_weight, .bias = v->pool.q_bias});
-    struct sequences s = {images, v->probes, v->starts, 1, v->tokens, true};
+    struct sequences s = {images, v->rows->probes, v->rows->starts, 1, v->rows->tokens, true};
     struct tensor *y = op_attention(t, q, kv, v->config.pool_heads, s, false);
     y = op_linear(t, y, (struct linear){.weight = v->pool.out_weight, .bias = v->pool.out_bias});
     struct tensor *hidden = op_linear(t, y,
@@ -193,10 +211,10 @@ static struct tensor *pool_attention(struct tape *t, struct vision *v, struct te
 static struct tensor *pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
 {
     CHECK(v->config.pool != POOL_NONE, "a tower without pooling");
-    CHECK(tokens->rows == images * v->tokens, "%ld token rows of %ld images of %ld", (long)tokens->rows, (long)images,
-          (long)v->tokens);
+    CHECK(tokens->rows == images * v->rows->tokens, "%ld token rows of %ld images of %ld", (long)tokens->rows,
+          (long)images, (long)v->rows->tokens);
     if (v->config.pool == POOL_ATTENTION) return pool_attention(t, v, tokens, images);
-    return op_norm(t, op_gather(t, tokens, v->starts, images), v->ln_post_weight, v->ln_post_bias);
+    return op_norm(t, op_gather(t, tokens, v->rows->starts, images), v->ln_post_weight, v->ln_post_bias);
 }
 
 struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images,
@@ -212,15 +230,15 @@ struct tensor *vision_class(struct tape *t, struct vision *v, struct tensor *tok
 {
     CHECK(v->config.class_token, "a tower without class token");
     tape_open_segment(t);
-    return tape_close_segment(t, tokens, op_gather(t, tokens, v->starts, images));
+    return tape_close_segment(t, tokens, op_gather(t, tokens, v->rows->starts, images));
 }
 
 struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
 {
-    int64_t patches = v->tokens - v->config.class_token;
+    int64_t patches = v->rows->tokens - v->config.class_token;
     tape_open_segment(t);
-    struct tensor *rows = v->config.class_token ? op_gather(t, tokens, v->patches, images * patches) : tokens;
-    return tape_close_segment(t, tokens, op_mean(t, rows, v->patch_starts, images));
+    struct tensor *rows = v->config.class_token ? op_gather(t, tokens, v->rows->patches, images * patches) : tokens;
+    return tape_close_segment(t, tokens, op_mean(t, rows, v->rows->patch_starts, images));
 }
 
 struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)

@@ -11,6 +11,15 @@
 #include "models/config.h"
 #include "nn/block.h"
 
+/* Where the rows of images are, for up to `images` of them with so many tokens each; on the device, in one block.  They
+ * stay as they are while the tower lives: passes whose backward pass is still to come read them. */
+struct vision_rows {
+    int64_t tokens, images;
+    int32_t *starts, *probes;        /* [images + 1] first rows of images, and of their probes */
+    int32_t *patch_starts, *patches; /* the same without class tokens, and which rows [images * patches] are none */
+    struct vision_rows *next;
+};
+
 struct vision {
     struct vision_config config;
     int64_t output; /* embedding dimension */
@@ -23,10 +32,7 @@ struct vision {
     struct rotary_table rope; /* for rope_grid, on the device; bytes of each table */
     int64_t rope_grid;
     size_t rope_bytes;
-    /* On the device, for `images`: row offsets of images and of their probes, [images + 1] each; the same without class
-     * tokens, and which rows [images * patches] are none. */
-    int32_t *starts, *probes, *patch_starts, *patches;
-    int64_t images, tokens;
+    struct vision_rows *rows; /* of the last pass, and those of others behind it */
     /* [layers, 2, images] DropPath of the next pass, on the device until its backward pass is over; NULL: none */
     const float *keep;
 };

@@ -9,7 +9,7 @@
 #include "models/encoder.h"
 #include "test/harness.h"
 
-enum { LAYERS = 5, MOST = 7, SIZE = 32 };
+enum { LAYERS = 5, MOST = 7, MANY = 1100, SIZE = 32 };
 
 struct tower {
     struct device device;
@@ -194,6 +194,46 @@ static void seeds_add_up(void)
     tower_close(&t);
 }
 
+/* A step of several passes, of few pictures and of many: the first pass' rows are still read when its turn to go back
+ * comes. */
+static void backward_of(struct tower *t, const uint8_t *pixels, const int64_t *images, int passes, float *gradients)
+{
+    struct tensor *top[2];
+    float *seed = mem_alloc((size_t)(MANY * t->width), sizeof *seed);
+    for (int64_t i = 0; i < MANY * t->width; i++) seed[i] = (float)cos((double)i) / 64;
+    memset(gradients, 0, (size_t)t->clip.parameters.total * sizeof *gradients);
+    parameters_aim(&t->clip.parameters, gradients);
+    tape_reset(&t->tape);
+    t->tape.recording = true;
+    for (int i = 0; i < passes; i++) {
+        struct tensor *tokens = vision_tokens(&t->tape, &t->clip.vision, pixels, images[i], SIZE, NULL, 1);
+        top[i] = vision_pooled(&t->tape, &t->clip.vision, tokens, images[i]);
+    }
+    for (int i = 0; i < passes; i++) tape_seed(&t->tape, top[i], seed);
+    tape_backward(&t->tape, 0, t->tape.segment_count);
+    parameters_settle(&t->clip.parameters);
+    free(seed);
+}
+
+static void passes_of_different_sizes(void)
+{
+    static const int64_t images[] = {1, MANY};
+    struct tower t;
+    tower_open(&t, 1, true);
+    int64_t n = t.clip.parameters.total;
+    float *few = mem_alloc((size_t)(3 * n), sizeof *few), *many = few + n, *both = many + n;
+    uint8_t *pixels = mem_map((size_t)MANY * SIZE * SIZE * 3, 1);
+    for (size_t i = 0; i < (size_t)MANY * SIZE * SIZE * 3; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
+    backward_of(&t, pixels, images, 2, both);
+    backward_of(&t, pixels, images, 1, few);
+    backward_of(&t, pixels, images + 1, 1, many);
+    for (int64_t i = 0; i < n; i++) few[i] += many[i];
+    test_close("gradient", both, few, n, 1e-5);
+    mem_unmap(pixels, (size_t)MANY * SIZE * SIZE * 3, 1);
+    free(few);
+    tower_close(&t);
+}
+
 /* --- encoders --- */
 
 struct features {
@@ -264,6 +304,7 @@ int main(int argc, char **argv)
                      (struct test[]){{"rows_of_any_layers", rows_of_any_layers},
                                      {"memory_does_not_grow_with_layers", memory_does_not_grow},
                                      {"seeds_of_taps_add_up", seeds_add_up},
+                                     {"passes_of_different_sizes", passes_of_different_sizes},
                                      {"features_of_encoders", features_of_encoders},
                                      {0}});
 }
