@@ -10,8 +10,8 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/stop.h"
 #include "base/str.h"
-#include "captioner/captioner.h"
 #include "log/log.h"
 #include "models/plm_files.h"
 #include "optim/schedule.h"
@@ -96,7 +96,7 @@ static int open_model(struct train *t, struct error *error)
     if (c->model && (c->vision || c->decoder)) return error_set(error, ERROR_USAGE, "--vision and --decoder are for a start with --plm-config");
     const char *folder = c->model ? c->model : c->plm_config;
     if (plm_config_load(&config, folder, error) < 0 || bpe_open(&t->bpe, c->tokenizer ? c->tokenizer : folder, error) < 0 ||
-        plm_tokens_open(&t->tokens, t->bpe, error) < 0)
+        chat_template_open(&t->template, t->bpe, error) < 0)
         return -1;
     if (bpe_size(t->bpe) > config.decoder.vocab_size)
         return error_set(error, ERROR_USAGE, "the tokenizer has %ld tokens, the model %ld: they do not belong together", (long)bpe_size(t->bpe), (long)config.decoder.vocab_size);
@@ -124,7 +124,7 @@ static int open_examples(struct train *t, struct error *error)
     struct examples_config x = {.sources = &c->train_data, .media_root = c->media_root, .video_prompt = c->video_prompt, .image_prompt = c->image_prompt,
                                 .media = {.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR, .limits = {c->video_seconds, c->max_pixels}},
                                 .size = (int)v->image_size, .tiles = (int)c->tiles, .tile_rows = side * side, .context = c->context, .plain = strcmp(c->stage, "all") != 0,
-                                .tokens = &t->tokens, .seed = (uint64_t)c->seed};
+                                .template = &t->template, .seed = (uint64_t)c->seed};
     return examples_open(&t->examples, &x, error);
 }
 
@@ -195,7 +195,7 @@ static void close_all(struct train *t)
     arena_close(&t->there);
     examples_close(&t->examples);
     plm_close(&t->plm);
-    plm_tokens_close(&t->tokens);
+    chat_template_close(&t->template);
     bpe_close(t->bpe);
     if (t->comm.world) comm_close(&t->comm);
     if (t->device.kernels) device_close(&t->device);
@@ -235,7 +235,7 @@ static int loop(struct train *t, struct error *error)
         if (world_agree(t->world, train_step(t, &r, error), error) < 0) return -1;
         report(t, &r);
         bool enough = c->stop_after && t->step - t->first_step >= c->stop_after, last = t->step == t->steps;
-        bool stop = world_max(t->world, session_stopping() || enough) > 0 && !last;
+        bool stop = world_max(t->world, stop_asked() || enough) > 0 && !last;
         if ((last || stop || (c->save_steps && t->step % c->save_steps == 0)) && train_save(t, error) < 0) return -1;
         if (stop) {
             log_info("stopped after step %ld, saved; run again with --resume latest to go on", (long)t->step);
@@ -256,7 +256,6 @@ int train_run(const struct world *world, int argc, char **argv, struct error *er
     if (restored < 0) rc = -1;
     if (rc == 0) {
         t.first_step = t.step;
-        session_catch_signals();
         log_info("%.1f M parameters, stage %s; %ld examples; %ld steps of %ld in %ld slices on %d ranks x %d threads, %s", (double)parameters_elements(&t.plm.parameters) / 1e6,
                  t.config.stage, (long)t.examples.count, (long)t.steps, (long)t.config.global_batch, (long)t.slices, world->size, t.device.threads, t.device.kernels->name);
         if (restored) log_info("resumed at step %ld", (long)t.step);

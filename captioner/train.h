@@ -12,6 +12,7 @@
 #include "config/options.h"
 #include "dist/comm.h"
 #include "log/metrics.h"
+#include "models/plm.h"
 #include "optim/accumulate.h"
 #include "optim/optimizer.h"
 
@@ -38,7 +39,7 @@ struct train {
     struct comm comm;
     struct plm plm;
     struct bpe *bpe;
-    struct plm_tokens tokens;
+    struct chat_template template;
     struct examples examples;
     struct tape tape;
     struct arena host, there;   /* of a slice */

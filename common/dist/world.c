@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/stop.h"
 
 enum { PIECE = 1 << 18 }; /* floats a message carries */
 
@@ -38,6 +39,7 @@ static void abort_job(int status)
 struct world world_join(int *argc, char ***argv)
 {
     struct world world = {0};
+    stop_catch();
     /* Started alone: do not fork a daemon (0.03 s instead of 0.33 s). */
     if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK")) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     int provided;

@@ -17,7 +17,7 @@ struct world {
     char host[64];
 };
 
-/* (all) Start MPI, set the abort hook of CHECK. */
+/* (all) Catch signals (base/stop.h), start MPI, set the abort hook of CHECK. */
 struct world world_join(int *argc, char ***argv);
 /* (all) Print this rank's error unless all have the same, agree on the highest exit status and shut MPI down.  Returns the exit
  * status of the process. */

@@ -1,10 +1,11 @@
 /* Reading back and appending. */
-#include "captioner/rows.h"
+#include "serve/rows.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -19,12 +20,11 @@ static char *path_of(const struct rows *r, const char *kind, int rank)
     return str_steal(&path);
 }
 
-/* Visit whole lines of a file that are JSON; what follows the last line end was torn off and is cut away when `mend`. */
+/* Visit whole lines of a rank's file that are JSON; what follows the last line end was torn off and is cut away when `mend`. */
 static int each_line(const char *path, bool mend, void (*visit)(void *context, json_t *value), void *context, struct error *error)
 {
     char *text;
     size_t len, at = 0;
-    if (!fs_exists(path)) return 0;
     if (fs_read(path, &text, &len, error) < 0) return -1;
     for (char *end; at < len && (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1) {
         json_t *value = json_loadb(text + at, (size_t)(end - text) - at, JSON_DECODE_ANY, NULL);
@@ -32,7 +32,8 @@ static int each_line(const char *path, bool mend, void (*visit)(void *context, j
         json_decref(value);
     }
     free(text);
-    if (mend && at < len && truncate(path, (off_t)at) < 0) return error_set(error, ERROR_FAILED, "%s: cannot cut a torn line: %s", path, strerror(errno));
+    if (mend && at < len && truncate(path, (off_t)at) < 0)
+        return error_set(error, ERROR_FAILED, "%s: cannot cut a torn line: %s", path, strerror(errno));
     return 0;
 }
 
@@ -82,18 +83,36 @@ static void count_try(void *context, json_t *value)
     if (number < 0 && t->count[item] > 0) t->count[item]--;
 }
 
+/* Members of one that are other, or not there, in the other. */
+static void list_other(const json_t *one, const json_t *other, bool missing, struct str *names)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)one, key, value)
+    {
+        const json_t *there = json_object_get(other, key);
+        if (missing ? there != NULL : there && json_equal(value, there)) continue;
+        str_printf(names, "%s%s", names->len ? ", " : "", key);
+    }
+}
+
 /* Rank 0: the folder is this run's. */
 static int claim(const struct rows *r, const json_t *recipe, struct error *error)
 {
     char *path = path_of(r, ".json", -1);
+    struct str names = {0};
     int rc = fs_make_folders(r->folder, error);
     if (rc == 0 && fs_exists(path)) {
         json_t *before = json_read(path, error);
+        list_other(recipe, before, false, &names);
+        list_other(before, recipe, true, &names);
         if (!before) rc = -1;
-        else if (!json_equal(before, recipe))
-            rc = error_set(error, ERROR_FAILED, "%s: this folder's rows were made with other data, model or options; choose another --output, or remove them", path);
+        else if (names.len)
+            rc = error_set(error, ERROR_FAILED, "%s: this folder's rows were made with other data, model or options (%s); choose another --output, or remove them", path,
+                           names.data);
         json_decref(before);
     } else if (rc == 0) rc = json_write(path, recipe, error);
+    str_free(&names);
     free(path);
     return rc;
 }
@@ -233,20 +252,73 @@ int rows_merge(struct rows *r, void (*visit)(void *context, json_t *row), void *
     return world_agree(r->world, rc, error);
 }
 
+/* A line of a finished file; 0 when it is blank. */
+static int read_line(const char *path, int64_t number, const char *line, size_t len, struct merge *m, struct error *error)
+{
+    json_error_t why;
+    while (len && strchr(" \t\r", line[len - 1])) len--;
+    if (!len) return 0;
+    json_t *row = json_loadb(line, len, 0, &why);
+    if (!row) return error_set(error, ERROR_FAILED, "%s: line %ld: %s", path, (long)number, why.text);
+    int64_t item = item_of(m->rows, row);
+    collect(m, row);
+    json_decref(row);
+    return item >= 0 ? 0 : error_set(error, ERROR_FAILED, "%s: line %ld: not a row of one of the %ld items; is it of other data?", path, (long)number, (long)m->rows->count);
+}
+
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors put it first */
     struct rows r = {.count = count};
+    char *text;
+    size_t len, at = 0;
+    int64_t number = 0;
+    int rc = 0;
+    if (fs_read(path, &text, &len, error) < 0) return -1;
     struct merge m = {&r, mem_zalloc((size_t)count + 1, sizeof *m.list)};
-    if (!fs_exists(path) || each_line(path, false, collect, &m, error) < 0) {
-        rows_free_list(m.list, count);
-        return error_set(error, ERROR_FAILED, "%s: no such file", path);
+    if (str_starts_with(text, mark)) at = strlen(mark);
+    while (at < len && rc == 0) {
+        char *end = memchr(text + at, '\n', len - at);
+        size_t n = end ? (size_t)(end - text) - at : len - at;
+        rc = read_line(path, ++number, text + at, n, &m, error);
+        at += n + 1;
     }
-    *list = m.list;
-    return 0;
+    free(text);
+    if (rc < 0) rows_free_list(m.list, count);
+    else *list = m.list;
+    return rc;
 }
 
 void rows_free_list(json_t **list, int64_t count)
 {
     for (int64_t i = 0; list && i < count; i++) json_decref(list[i]);
     free(list);
+}
+
+static json_t *hex(uint64_t sum)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)sum);
+    return json_string(text);
+}
+
+json_t *rows_data_identity(const struct collection *data)
+{
+    json_t *sets = json_array();
+    for (int64_t i = 0; i < data->count; i++) {
+        const struct dataset *set = &data->sets[i];
+        json_array_append_new(sets, json_pack("{s:I, s:o}", "samples", (json_int_t)set->samples, "identity", hex(dataset_identity(set))));
+    }
+    return sets;
+}
+
+json_t *rows_file_identity(const char *path, struct error *error)
+{
+    uint64_t sum;
+    return file_checksum(path, &sum, error) < 0 ? NULL : hex(sum);
+}
+
+json_t *rows_text_identity(const char *text)
+{
+    return hex(XXH3_64bits(text, strlen(text)));
 }

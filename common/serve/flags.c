@@ -1,5 +1,5 @@
 /* Signs of bad texts. */
-#include "captioner/flags.h"
+#include "serve/flags.h"
 
 #include <stdio.h>
 #include <stdlib.h>
