@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #define LLAMA3_PATTERN \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -478,22 +479,10 @@ static void merge_piece(struct merging *m, size_t len, struct token_ids *out)
     for (int32_t i = 0; i >= 0; i = parts[i].next) token_ids_add(out, parts[i].id);
 }
 
-/* Damaged bytes as U+FFFD. */
-static void mend(const char *text, size_t len, struct str *out)
-{
-    for (size_t at = 0; at < len;) {
-        utf8proc_int32_t code;
-        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &code);
-        if (used > 0) str_append(out, text + at, (size_t)used);
-        else str_puts(out, "\xef\xbf\xbd");
-        at += used > 0 ? (size_t)used : 1;
-    }
-}
-
 void bpe_encode(const struct bpe *b, const char *text, size_t len, struct token_ids *out)
 {
     struct str clean = {0};
-    mend(text, len, &clean);
+    utf8_mend(text, len, &clean);
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
     struct merging m = {.b = b, .parts = mem_alloc(clean.len + 1, sizeof *m.parts), .heap = mem_alloc(3 * clean.len + 1, sizeof *m.heap)};
     for (size_t at = 0; at < clean.len;) {

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "base/check.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "data/dataset.h"
 #include "models/llama_files.h"
 #include "models/plm_files.h"
@@ -202,12 +202,15 @@ const void *lm_see(struct lm *lm, const uint8_t *pixels, int64_t pictures)
 
 char *lm_text(const struct lm *lm, const struct generated *g)
 {
-    struct str out = {0};
-    bpe_decode(lm->bpe, g->ids, g->count, &out);
-    while (out.len && strchr(" \t\r\n", out.data[out.len - 1])) out.data[--out.len] = 0;
-    size_t lead = strspn(out.data ? out.data : "", " \t\r\n");
-    if (lead) memmove(out.data, out.data + lead, out.len - lead + 1);
-    return str_steal(&out);
+    static const char white[] = " \t\r\n";
+    struct str bytes = {0}, text = {0};
+    bpe_decode(lm->bpe, g->ids, g->count, &bytes);
+    size_t len = bytes.len, lead = 0;
+    while (lead < len && memchr(white, bytes.data[lead], strlen(white))) lead++;
+    while (len > lead && memchr(white, bytes.data[len - 1], strlen(white))) len--;
+    utf8_mend(bytes.data + lead, len - lead, &text); /* a text may end within a character */
+    str_free(&bytes);
+    return str_steal(&text);
 }
 
 json_t *lm_identity(const struct lm *lm)

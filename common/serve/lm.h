@@ -46,7 +46,7 @@ int64_t lm_picture_rows(const struct lm *lm);
 /* pixels [pictures, size, size, 3] -> [pictures * picture rows, width] on the device, as struct prompt's `inserted`; stays until the next call. */
 const void *lm_see(struct lm *lm, const uint8_t *pixels, int64_t pictures);
 
-/* Generated ids as text, white space at its ends cut off; caller frees. */
+/* Generated ids as UTF-8, damaged bytes as U+FFFD, white space at its ends cut off; caller frees. */
 char *lm_text(const struct lm *lm, const struct generated *generated);
 /* What rows made with it depend on beside the options of OPTION_IDENTITY: weights and tokenizer; new reference. */
 json_t *lm_identity(const struct lm *lm);
