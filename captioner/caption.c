@@ -28,7 +28,8 @@ static const struct option options[] = {
     {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that so often was too slow, or ended the program, is quarantined"},
     {OPTION_TABLE, .offset = AT(lm), .table = lm_options},
     {0}};
-static const struct option_program program = {"pe-captioner", "caption", "caption videos, their frames, and pictures by a Perception LM", options};
+static const struct option_program program = {"pe-captioner", "caption",
+                                              "caption videos, their frames, and pictures by a Perception LM", options};
 
 enum { TEXTS_MOST = 128 }; /* of an item; draws depend on it (serve/job.h) */
 
@@ -81,19 +82,31 @@ static int ask(void *context, struct job_item *item, struct error *error)
 static void finish(void *context, struct job_item *item)
 {
     (void)context;
-    for (int i = 0; i < item->count; i++) job_describe(&item->texts[i], json_array_get(json_object_get(item->row, "texts"), (size_t)i));
+    for (int i = 0; i < item->count; i++)
+        job_describe(&item->texts[i], json_array_get(json_object_get(item->row, "texts"), (size_t)i));
 }
 
 static int caption(const struct caption_config *c, const struct collection *data, struct lm *lm, struct error *error)
 {
     struct captioning self = {.config = c, .rows = lm_picture_rows(lm)};
-    struct feed_samples samples = {.data = data, .media = media_options_of(&c->media), .size = lm_picture_size(lm), .tiles = (int)c->tiles};
-    struct feed_config feed = {.decode = feed_sample, .context = &samples, .threads = (int)c->workers, .attempts = (int)c->attempts};
+    struct feed_samples samples = {
+        .data = data, .media = media_options_of(&c->media), .size = lm_picture_size(lm), .tiles = (int)c->tiles};
+    struct feed_config feed = {
+        .decode = feed_sample, .context = &samples, .threads = (int)c->workers, .attempts = (int)c->attempts};
     json_t *recipe = options_identity(&program, c);
     json_object_set_new(recipe, "program", json_string("pe-captioner caption"));
     json_object_set_new(recipe, "data", rows_data_identity(data));
-    struct job job = {.name = "captions", .verb = "captioned", .output = c->output, .items = data->samples, .texts = TEXTS_MOST, .attempts = c->attempts,
-                      .recipe = recipe, .feed = &feed, .ask = ask, .finish = finish, .context = &self};
+    struct job job = {.name = "captions",
+                      .verb = "captioned",
+                      .output = c->output,
+                      .items = data->samples,
+                      .texts = TEXTS_MOST,
+                      .attempts = c->attempts,
+                      .recipe = recipe,
+                      .feed = &feed,
+                      .ask = ask,
+                      .finish = finish,
+                      .context = &self};
     int rc = job_run(&job, lm, error);
     json_decref(recipe);
     return rc;

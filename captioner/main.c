@@ -15,13 +15,15 @@
 #include "captioner/train.h"
 #include "log/log.h"
 
-static const struct verb *const verbs[] = {&caption_verb, &refine_export_verb, &refine_import_verb, &summarize_verb, &caption_pack_verb};
+static const struct verb *const verbs[] = {&caption_verb, &refine_export_verb, &refine_import_verb, &summarize_verb,
+                                           &caption_pack_verb};
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
 static void run(const struct verb *verb, const struct world *world, int argc, char **argv, struct error *error)
 {
     void *config = mem_zalloc(verb->bytes, 1);
-    if (options_parse(verb->program, config, argc, argv, world->rank > 0, error) == OPTIONS_OK) verb->run(world, config, error);
+    if (options_parse(verb->program, config, argc, argv, world->rank > 0, error) == OPTIONS_OK)
+        verb->run(world, config, error);
     options_free(verb->program, config);
     free(config);
 }
@@ -34,7 +36,8 @@ int main(int argc, char **argv)
     log_open(world.rank);
 
     for (int i = 0; i < VERBS; i++) programs[1 + i] = verbs[i]->program;
-    int verb = options_verb(programs, "words for videos: train a Perception LM, caption, refine, summarize, pack", argc, argv, world.rank > 0, &error);
+    int verb = options_verb(programs, "words for videos: train a Perception LM, caption, refine, summarize, pack", argc,
+                            argv, world.rank > 0, &error);
     if (verb == 0) train_run(&world, argc - 2, argv + 2, &error);
     else if (verb > 0) run(verbs[verb - 1], &world, argc - 2, argv + 2, &error);
     return world_leave(&world, &error);

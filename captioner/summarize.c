@@ -1,4 +1,5 @@
-/* pe-captioner summarize: metadata, video caption and frame captions into one short caption, by a language model whose prompt is a template file. */
+/* pe-captioner summarize: metadata, video caption and frame captions into one short caption, by a language model whose
+ * prompt is a template file. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,8 @@ static const struct option options[] = {
     {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that ends the program so often is quarantined"},
     {OPTION_TABLE, .offset = AT(lm), .table = lm_options},
     {0}};
-static const struct option_program program = {"pe-captioner", "summarize", "write one short caption from all that is known of a video", options};
+static const struct option_program program = {"pe-captioner", "summarize",
+                                              "write one short caption from all that is known of a video", options};
 
 struct summary {
     const struct summarize_config *config;
@@ -54,7 +56,8 @@ static void put_captions(struct str *out, const json_t *row, bool frames)
     for (size_t i = frames ? 1 : 0; i < (frames ? json_array_size(texts) : 1); i++) {
         const json_t *entry = json_array_get(texts, i);
         const char *text = json_string_value(json_object_get(entry, "text"));
-        if (frames) str_printf(out, "%s[%.1f s] ", i > 1 ? " " : "", json_real_value(json_object_get(entry, "seconds")));
+        if (frames)
+            str_printf(out, "%s[%.1f s] ", i > 1 ? " " : "", json_real_value(json_object_get(entry, "seconds")));
         str_puts(out, text ? text : "");
     }
 }
@@ -142,8 +145,16 @@ static int summarize(struct summary *s, struct lm *lm, struct error *error)
     json_object_set_new(recipe, "data", rows_data_identity(&s->data));
     json_object_set(recipe, "captions", s->captions_identity);
     json_object_set_new(recipe, "template", rows_text_identity(s->template));
-    struct job job = {.name = "summaries", .verb = "summarized", .output = c->output, .items = s->data.samples, .texts = 1, .attempts = c->attempts,
-                      .recipe = recipe, .ask = ask, .finish = finish, .context = s};
+    struct job job = {.name = "summaries",
+                      .verb = "summarized",
+                      .output = c->output,
+                      .items = s->data.samples,
+                      .texts = 1,
+                      .attempts = c->attempts,
+                      .recipe = recipe,
+                      .ask = ask,
+                      .finish = finish,
+                      .context = s};
     int rc = job_run(&job, lm, error);
     json_decref(recipe);
     return rc;

@@ -50,7 +50,9 @@ int chat_template_open(struct chat_template *template, const struct bpe *bpe, st
                   {"<|eot_id|>", &t.eot}};
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         *needed[i].id = bpe_special(bpe, needed[i].name);
-        if (*needed[i].id < 0) return error_set(error, ERROR_FAILED, "the tokenizer has no %s, which the chat template needs", needed[i].name);
+        if (*needed[i].id < 0)
+            return error_set(error, ERROR_FAILED, "the tokenizer has no %s, which the chat template needs",
+                             needed[i].name);
     }
     token_ids_add(&t.opening, t.begin);
     put_header(&t, "system", &t.opening);
@@ -90,7 +92,8 @@ static int add_turn(struct conversation *c, const json_t *value, struct error *e
     const char *text = json_string_value(json_object_get(value, "value"));
     int role = role_of(from);
     if (role != TURN_USER && !c->count && from) return 0; /* what a system says, or an assistant unasked */
-    if (role < 0) return error_set(error, ERROR_FAILED, "a turn from \"%.40s\"; must be human or assistant", from ? from : "");
+    if (role < 0)
+        return error_set(error, ERROR_FAILED, "a turn from \"%.40s\"; must be human or assistant", from ? from : "");
     if (!text) return error_set(error, ERROR_FAILED, "a turn without \"value\"");
     if (c->count % 2 != role) return error_set(error, ERROR_FAILED, "two turns in a row from \"%s\"", from);
     char *clean = mem_strdup(text);
@@ -133,7 +136,8 @@ static void mark(const struct token_ids *out, int64_t *marked, int64_t from, boo
     *marked = out->count;
 }
 
-void conversation_encode(const struct chat_template *t, const struct turn *turns, int64_t count, struct token_ids *out, bool **response)
+void conversation_encode(const struct chat_template *t, const struct turn *turns, int64_t count, struct token_ids *out,
+                         bool **response)
 {
     int64_t marked = 0;
     if (response) *response = NULL;
@@ -157,7 +161,8 @@ void conversation_encode(const struct chat_template *t, const struct turn *turns
     mark(out, &marked, out->count, response);
 }
 
-void conversation_encode_plain(const struct chat_template *t, int64_t media_rows, const char *text, struct token_ids *out, bool **response)
+void conversation_encode_plain(const struct chat_template *t, int64_t media_rows, const char *text,
+                               struct token_ids *out, bool **response)
 {
     struct str line = {0};
     int64_t marked = 0;

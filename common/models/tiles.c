@@ -16,7 +16,8 @@ struct arrangement {
     int across, down;
 };
 
-/* All grids of at most `most` tiles: those of one shape together, shapes in order of their largest grid, as the reference lists them. */
+/* All grids of at most `most` tiles: those of one shape together, shapes in order of their largest grid, as the
+ * reference lists them. */
 static int arrangements(int most, struct arrangement *list)
 {
     struct arrangement all[GRIDS_MOST];
@@ -95,7 +96,8 @@ int tiles_cut(const struct image *image, int size, int most, uint8_t *pixels)
     for (int y = 0; y < down * size; y++)
         for (int x = 0; x < across; x++) {
             size_t number = (size_t)(1 + y / size * across + x);
-            memcpy(pixels + number * tile + (size_t)(y % size) * row, canvas + ((size_t)y * (size_t)across + (size_t)x) * row, row);
+            memcpy(pixels + number * tile + (size_t)(y % size) * row,
+                   canvas + ((size_t)y * (size_t)across + (size_t)x) * row, row);
         }
     free(canvas);
     return 1 + across * down;

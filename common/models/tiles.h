@@ -4,8 +4,8 @@
 
 #include "data/image.h"
 
-/* The grid of at most `most` tiles (1 to 128) of `size` pixels for a picture (transformers' image_processing_perception_lm.py): the smallest loss of
- * shape that needs no reduction. */
+/* The grid of at most `most` tiles (1 to 128) of `size` pixels for a picture (transformers'
+ * image_processing_perception_lm.py): the smallest loss of shape that needs no reduction. */
 void tiles_grid(int width, int height, int size, int most, int *across, int *down);
 
 /* Tiles and thumbnail together; most 0: the thumbnail alone. */

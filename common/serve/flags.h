@@ -1,4 +1,5 @@
-/* What is wrong with a generated text, seen from the outside: empty, cut (it ran to its limit), refusal, repetition; and, over all texts, duplicates. */
+/* What is wrong with a generated text, seen from the outside: empty, cut (it ran to its limit), refusal, repetition;
+ * and, over all texts, duplicates. */
 #ifndef SERVE_FLAGS_H
 #define SERVE_FLAGS_H
 

@@ -15,7 +15,7 @@
 #include "serve/rows.h"
 
 enum {
-    PROMPTS_AHEAD = 2, /* prompts given to the generator for each sequence that runs at once: a place is never empty for want of one */
+    PROMPTS_AHEAD = 2, /* prompts given to the generator for each sequence that runs at once: no place stays empty */
     NAP = 500          /* microseconds until the queue or the feed is asked again, when there is nothing else to do */
 };
 
@@ -107,10 +107,14 @@ static int submit(struct work *w, struct job_item *item, struct error *error)
 {
     struct lm *lm = w->lm;
     size_t row_bytes = (size_t)lm->decoder->config.width * lm->device.kernels->real_bytes;
-    const char *seen = item->fed && item->fed->count ? lm_see(lm, item->fed->pixels, item->fed->count) : NULL;
+    bool sees = item->count && item->fed && item->fed->count;
+    const char *seen = sees ? lm_see(lm, item->fed->pixels, item->fed->count) : NULL;
     for (int i = 0; i < item->count; i++) {
         const struct job_prompt *p = &item->prompts[i];
-        struct prompt prompt = {.ids = p->ids.ids, .count = p->ids.count, .key = (uint64_t)(item->number * w->job->texts + i), .owner = item};
+        struct prompt prompt = {.ids = p->ids.ids,
+                                .count = p->ids.count,
+                                .key = (uint64_t)(item->number * w->job->texts + i),
+                                .owner = item};
         if (seen) prompt.inserted = seen + (size_t)(p->picture * lm_picture_rows(lm)) * row_bytes;
         if (generator_submit(lm->generator, &prompt, error) < 0) return -1;
         token_ids_free(&item->prompts[i].ids);
@@ -121,7 +125,8 @@ static int submit(struct work *w, struct job_item *item, struct error *error)
 static int ask(struct work *w, struct job_item *item, struct error *error)
 {
     if (w->job->ask(w->job->context, item, error) < 0) return -1;
-    CHECK(item->count <= w->job->texts, "item %ld asks for %d texts of %ld", (long)item->number, item->count, (long)w->job->texts);
+    CHECK(item->count <= w->job->texts, "item %ld asks for %d texts of %ld", (long)item->number, item->count,
+          (long)w->job->texts);
     for (int i = 0; i < item->count; i++) /* all or none of them are begun */
         if (generator_fits(w->lm->generator, item->prompts[i].ids.count, error) < 0) return -1;
     return 0;
@@ -133,7 +138,11 @@ static int start(struct work *w, int64_t number, struct fed *fed, struct error *
     if (why.code == ERROR_SLOW) error_prefix(&why, "tried %d times", fed->tried);
     if (why.code) return fail(w, number, why.text, error);
     struct job_item *item = mem_zalloc(1, sizeof *item);
-    *item = (struct job_item){.number = number, .fed = fed, .lm = w->lm, .row = json_pack("{s:s, s:I}", "model", w->lm->hash, "seed", (json_int_t)w->lm->config->seed)};
+    *item = (struct job_item){
+        .number = number,
+        .fed = fed,
+        .lm = w->lm,
+        .row = json_pack("{s:s, s:I}", "model", w->lm->hash, "seed", (json_int_t)w->lm->config->seed)};
     if (ask(w, item, &why) < 0) {
         free_item(item);
         return fail(w, number, why.text, error);
@@ -152,8 +161,8 @@ static bool hungry(const struct work *w)
     return generator_pending(w->lm->generator) < PROMPTS_AHEAD * w->lm->config->sequences;
 }
 
-/* Items from the queue as far as there is room: 1 when there are more, 0 when that is not known yet, -1 when there are none. */
-static int take_items(struct work *w, struct error *error, bool *over)
+/* Items from the queue as far as there is room; *over: it has no more. */
+static int take_items(struct work *w, bool *over, struct error *error)
 {
     int64_t number;
     int more = 1, rc = 0;
@@ -172,7 +181,7 @@ static int take_items(struct work *w, struct error *error, bool *over)
 static int advance(struct work *w, bool *over, struct error *error)
 {
     struct fed *f;
-    if (take_items(w, error, over) < 0) return -1;
+    if (take_items(w, over, error) < 0) return -1;
     while (w->feed && hungry(w) && (f = feed_take(w->feed, *over && !generator_pending(w->lm->generator)))) {
         int rc = start(w, f->item, f, error);
         feed_free(f);
@@ -189,8 +198,10 @@ static int take_texts(struct work *w, struct error *error)
     while (rc == 0 && generator_take(w->lm->generator, &g)) {
         struct job_item *item = g.owner;
         w->tokens += g.count;
-        item->texts[(int64_t)g.key % w->job->texts] =
-            (struct job_text){.text = lm_text(w->lm, &g), .tokens = g.count, .log_probability = g.log_probability, .cut = g.end != GENERATED_STOP};
+        item->texts[(int64_t)g.key % w->job->texts] = (struct job_text){.text = lm_text(w->lm, &g),
+                                                                        .tokens = g.count,
+                                                                        .log_probability = g.log_probability,
+                                                                        .cut = g.end != GENERATED_STOP};
         free(g.ids);
         if (!--item->waiting) rc = complete(w, item, error);
     }
@@ -201,9 +212,11 @@ static int take_texts(struct work *w, struct error *error)
 static int put_back(struct work *w, struct error *error)
 {
     int rc = 0;
-    for (struct job_item *item = w->items; item && rc == 0; item = item->next) rc = rows_put_back(&w->rows, item->number, error);
+    for (struct job_item *item = w->items; item && rc == 0; item = item->next)
+        rc = rows_put_back(&w->rows, item->number, error);
     if (w->feed) feed_stop(w->feed);
-    for (struct fed *f; w->feed && rc == 0 && (f = feed_take(w->feed, false)); feed_free(f)) rc = rows_put_back(&w->rows, f->item, error);
+    for (struct fed *f; w->feed && rc == 0 && (f = feed_take(w->feed, false)); feed_free(f))
+        rc = rows_put_back(&w->rows, f->item, error);
     return rc;
 }
 
@@ -212,7 +225,8 @@ static void show(const struct work *w, struct progress *progress)
     char note[96];
     double seconds = clock_seconds() - progress->start;
     int64_t all = w->done * w->lm->world->size; /* as if the others were as far */
-    snprintf(note, sizeof note, "%.1f tokens/s a rank, %ld failed", (double)w->tokens / (seconds + 1e-9), (long)w->failed);
+    snprintf(note, sizeof note, "%.1f tokens/s a rank, %ld failed", (double)w->tokens / (seconds + 1e-9),
+             (long)w->failed);
     progress_show(progress, all < w->rows.left ? all : w->rows.left, note);
 }
 
@@ -230,7 +244,7 @@ static int loop(struct work *w, struct error *error)
         show(w, &progress);
     }
     bool left = w->items || (w->feed && !feed_is_empty(w->feed)) || !over;
-    queue_close(&w->queue); /* before anything collective: rank 0 answers until each rank has heard that there is no more */
+    queue_close(&w->queue); /* before anything collective: rank 0 answers until each has heard that there is no more */
     bool stopped = world_max(world, rc == 0 && left) > 0;
     if (rc == 0 && stopped) rc = put_back(w, error);
     if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
@@ -255,8 +269,8 @@ static int open_work(struct work *w, struct error *error)
     int rc = rows_open(&w->rows, lm->world, job->output, job->name, job->items, job->attempts, recipe, error);
     json_decref(recipe);
     if (rc < 0) return -1;
-    log_info("%ld items, %ld of them to do, on %d ranks x %d threads, %s", (long)job->items, (long)w->rows.left, lm->world->size, lm->device.threads,
-             lm->device.kernels->name);
+    log_info("%ld items, %ld of them to do, on %d ranks x %d threads, %s", (long)job->items, (long)w->rows.left,
+             lm->world->size, lm->device.threads, lm->device.kernels->name);
     if (job->feed) w->feed = feed_open(job->feed);
     queue_open(&w->queue, lm->world, w->rows.left);
     return 0;
@@ -282,8 +296,8 @@ int job_run(const struct job *job, struct lm *lm, struct error *error)
     struct generator_figures f = generator_figures(lm->generator);
     if (rc == 0 && !lm->world->rank) tally_print(&tally, job->output, job->name);
     if (rc == 0)
-        log_info("rank 0: %ld passes, %ld prompt tokens, %ld more taken from shared pages, %ld generated", (long)f.passes, (long)f.prompt_rows, (long)f.reused_rows,
-                 (long)f.generated_rows);
+        log_info("rank 0: %ld passes, %ld prompt tokens, %ld more taken from shared pages, %ld generated",
+                 (long)f.passes, (long)f.prompt_rows, (long)f.reused_rows, (long)f.generated_rows);
     tally_free(&tally);
     close_work(&w);
     return rc;

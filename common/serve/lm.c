@@ -78,7 +78,8 @@ static int open_seeing(struct lm *lm, struct error *error)
 static bool sees(const json_t *root)
 {
     const json_t *inner = json_object_get(root, "model");
-    return json_object_get(root, "vision_config") || json_object_get(root, "vision_model") || json_object_get(inner, "vision_model");
+    return json_object_get(root, "vision_config") || json_object_get(root, "vision_model") ||
+           json_object_get(inner, "vision_model");
 }
 
 static int open_weights(struct lm *lm, bool must_see, struct error *error)
@@ -91,7 +92,9 @@ static int open_weights(struct lm *lm, bool must_see, struct error *error)
     }
     json_t *root = json_read(config, error);
     int rc = root ? 0 : -1;
-    if (rc == 0 && must_see && !sees(root)) rc = error_set(error, ERROR_USAGE, "--model %s: a language model without vision; a Perception LM is needed", folder);
+    if (rc == 0 && must_see && !sees(root))
+        rc = error_set(error, ERROR_USAGE, "--model %s: a language model without vision; a Perception LM is needed",
+                       folder);
     if (rc == 0) rc = sees(root) ? open_seeing(lm, error) : open_alone(lm, config, root, error);
     json_decref(root);
     free(config);
@@ -124,20 +127,30 @@ static int hash_weights(struct lm *lm, struct error *error)
 static int open_tokenizer(struct lm *lm, struct error *error)
 {
     const struct lm_config *c = lm->config;
-    if (bpe_open(&lm->bpe, c->tokenizer ? c->tokenizer : c->model, error) < 0 || chat_template_open(&lm->template, lm->bpe, error) < 0) return -1;
+    if (bpe_open(&lm->bpe, c->tokenizer ? c->tokenizer : c->model, error) < 0 ||
+        chat_template_open(&lm->template, lm->bpe, error) < 0)
+        return -1;
     int64_t tokens = bpe_size(lm->bpe), rows = lm->decoder->config.vocab_size;
     lm->stops[0] = lm->template.eot;
     lm->stops[1] = lm->template.end;
     if (tokens <= rows) return 0;
-    return error_set(error, ERROR_USAGE, "the tokenizer has %ld tokens, the model %ld: they do not belong together", (long)tokens, (long)rows);
+    return error_set(error, ERROR_USAGE, "the tokenizer has %ld tokens, the model %ld: they do not belong together",
+                     (long)tokens, (long)rows);
 }
 
 static void open_generator(struct lm *lm)
 {
     const struct lm_config *c = lm->config;
     int64_t trained = lm->decoder->config.context, most = trained < CONTEXT_MOST ? trained : CONTEXT_MOST;
-    struct sampling sampling = {.temperature = c->temperature, .top_p = c->top_p, .seed = (uint64_t)c->seed, .most = c->new_tokens, .stops = lm->stops, .stop_count = 2};
-    struct generator_config g = {.sequences = c->sequences, .rows = c->rows > c->sequences ? c->rows : c->sequences, .context = c->context ? c->context : most};
+    struct sampling sampling = {.temperature = c->temperature,
+                                .top_p = c->top_p,
+                                .seed = (uint64_t)c->seed,
+                                .most = c->new_tokens,
+                                .stops = lm->stops,
+                                .stop_count = 2};
+    struct generator_config g = {.sequences = c->sequences,
+                                 .rows = c->rows > c->sequences ? c->rows : c->sequences,
+                                 .context = c->context ? c->context : most};
     lm->generator = generator_open(lm->decoder, &lm->device, &g, &sampling);
 }
 
@@ -152,7 +165,8 @@ static int open_all(struct lm *lm, bool must_see, struct error *error)
     return lm->world->rank ? 0 : hash_weights(lm, error);
 }
 
-int lm_open(struct lm *lm, const struct world *world, const struct lm_config *config, bool must_see, struct error *error)
+int lm_open(struct lm *lm, const struct world *world, const struct lm_config *config, bool must_see,
+            struct error *error)
 {
     *lm = (struct lm){.world = world, .config = config};
     if (world_agree(world, open_all(lm, must_see, error), error) < 0) return -1;

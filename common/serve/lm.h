@@ -1,4 +1,5 @@
-/* A language model that generates, with its tokenizer, on this rank's device: a Llama, or a Perception LM, which also sees.
+/* A language model that generates, with its tokenizer, on this rank's device: a Llama, or a Perception LM, which also
+ * sees.
  *
  *   pictures -> lm_see -> rows of the decoder \
  *   turns -> conversation_encode -> ids -------> prompt -> generator -> generated -> lm_text */
@@ -22,28 +23,30 @@ struct lm {
     const struct world *world;
     const struct lm_config *config;
     struct device device;
-    struct llama *decoder;          /* that of plm, or alone */
+    struct llama *decoder; /* that of plm, or alone */
     struct chat_template template;
     struct generator *generator;
-    char hash[24];                  /* XXH3 of the weights' files, hex; "-bf16", "-int8" as they are kept */
+    char hash[24]; /* XXH3 of the weights' files, hex; "-bf16", "-int8" as they are kept */
     /* its own */
-    struct plm plm;                 /* of one that sees */
-    struct llama alone;             /* of one that does not, and its parameters */
+    struct plm plm;     /* of one that sees */
+    struct llama alone; /* of one that does not, and its parameters */
     struct parameters parameters;
     struct bpe *bpe;
-    struct tape tape;               /* of lm_see, with the arrays it brings */
+    struct tape tape; /* of lm_see, with the arrays it brings */
     struct arena arena;
     int32_t stops[2];
 };
 
 /* (all) config is borrowed.  must_see: refuse a model without vision. */
-int lm_open(struct lm *lm, const struct world *world, const struct lm_config *config, bool must_see, struct error *error);
+int lm_open(struct lm *lm, const struct world *world, const struct lm_config *config, bool must_see,
+            struct error *error);
 void lm_close(struct lm *lm); /* also one that failed to open */
 
 /* Pixels a side of a picture, and rows of the decoder it becomes, of a model that sees. */
 int lm_picture_size(const struct lm *lm);
 int64_t lm_picture_rows(const struct lm *lm);
-/* pixels [pictures, size, size, 3] -> [pictures * picture rows, width] on the device, as struct prompt's `inserted`; stays until the next call. */
+/* pixels [pictures, size, size, 3] -> [pictures * picture rows, width] on the device, as struct prompt's `inserted`;
+ * stays until the next call. */
 const void *lm_see(struct lm *lm, const uint8_t *pixels, int64_t pictures);
 
 /* Generated ids as UTF-8, damaged bytes as U+FFFD, white space at its ends cut off; caller frees. */

@@ -20,8 +20,10 @@ static char *path_of(const struct rows *r, const char *kind, int rank)
     return str_steal(&path);
 }
 
-/* Visit whole lines of a rank's file that are JSON; what follows the last line end was torn off and is cut away when `mend`. */
-static int each_line(const char *path, bool mend, void (*visit)(void *context, json_t *value), void *context, struct error *error)
+/* Visit whole lines of a rank's file that are JSON; what follows the last line end was torn off and is cut away when
+ * `mend`. */
+static int each_line(const char *path, bool mend, void (*visit)(void *context, json_t *value), void *context,
+                     struct error *error)
 {
     char *text;
     size_t len, at = 0;
@@ -38,7 +40,8 @@ static int each_line(const char *path, bool mend, void (*visit)(void *context, j
 }
 
 /* All files of a kind, of whatever ranks wrote them. */
-static int each_file(const struct rows *r, const char *kind, bool mend, void (*visit)(void *context, json_t *value), void *context, struct error *error)
+static int each_file(const struct rows *r, const char *kind, bool mend, void (*visit)(void *context, json_t *value),
+                     void *context, struct error *error)
 {
     struct fs_list list;
     struct str prefix = {0};
@@ -108,8 +111,10 @@ static int claim(const struct rows *r, const json_t *recipe, struct error *error
         list_other(before, recipe, true, &names);
         if (!before) rc = -1;
         else if (names.len)
-            rc = error_set(error, ERROR_FAILED, "%s: this folder's rows were made with other data, model or options (%s); choose another --output, or remove them", path,
-                           names.data);
+            rc = error_set(error, ERROR_FAILED,
+                           "%s: this folder's rows were made with other data, model or options (%s); choose another "
+                           "--output, or remove them",
+                           path, names.data);
         json_decref(before);
     } else if (rc == 0) rc = json_write(path, recipe, error);
     str_free(&names);
@@ -131,7 +136,8 @@ static int give_up(struct rows *r, int64_t attempts, struct error *error)
     for (int64_t i = 0; rc == 0 && i < r->count; i++) {
         if (r->done[i] || t.count[i] < attempts) continue;
         r->done[i] = true;
-        if (!r->world->rank) rc = rows_write(r, i, json_pack("{s:s}", "error", "ended the program each time it was begun"), error);
+        if (!r->world->rank)
+            rc = rows_write(r, i, json_pack("{s:s}", "error", "ended the program each time it was begun"), error);
     }
     free(t.count);
     return rc;
@@ -157,9 +163,14 @@ static void nothing(void *context, json_t *row)
     (void)context, (void)row;
 }
 
-int rows_open(struct rows *r, const struct world *world, const char *folder, const char *name, int64_t count, int64_t attempts, const json_t *recipe, struct error *error)
+int rows_open(struct rows *r, const struct world *world, const char *folder, const char *name, int64_t count,
+              int64_t attempts, const json_t *recipe, struct error *error)
 {
-    *r = (struct rows){.folder = mem_strdup(folder), .name = name, .world = world, .count = count, .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
+    *r = (struct rows){.folder = mem_strdup(folder),
+                       .name = name,
+                       .world = world,
+                       .count = count,
+                       .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
     int rc = world->rank ? 0 : claim(r, recipe, error);
     if (rc == 0 && !world->rank) rc = each_file(r, "rows", true, nothing, NULL, error);
     if (world_agree(world, rc, error) < 0) return -1;
@@ -218,7 +229,8 @@ static void collect(void *context, json_t *row)
     if (item >= 0 && !m->list[item]) m->list[item] = json_incref(row);
 }
 
-static int write_lists(struct rows *r, json_t *const *list, void (*visit)(void *context, json_t *row), void *context, struct error *error)
+static int write_lists(struct rows *r, json_t *const *list, void (*visit)(void *context, json_t *row), void *context,
+                       struct error *error)
 {
     struct str good = {0}, bad = {0};
     for (int64_t i = 0; i < r->count; i++) {
@@ -241,7 +253,9 @@ static int write_lists(struct rows *r, json_t *const *list, void (*visit)(void *
 
 int rows_merge(struct rows *r, void (*visit)(void *context, json_t *row), void *context, struct error *error)
 {
-    int rc = fflush(r->out) || fsync(fileno(r->out)) ? error_set(error, ERROR_FAILED, "%s: cannot write: %s", r->folder, strerror(errno)) : 0;
+    int rc = fflush(r->out) || fsync(fileno(r->out))
+                 ? error_set(error, ERROR_FAILED, "%s: cannot write: %s", r->folder, strerror(errno))
+                 : 0;
     if (world_agree(r->world, rc, error) < 0) return -1;
     if (!r->world->rank) {
         struct merge m = {r, mem_zalloc((size_t)r->count + 1, sizeof *m.list)};
@@ -253,7 +267,8 @@ int rows_merge(struct rows *r, void (*visit)(void *context, json_t *row), void *
 }
 
 /* A line of a finished file; 0 when it is blank. */
-static int read_line(const char *path, int64_t number, const char *line, size_t len, struct merge *m, struct error *error)
+static int read_line(const char *path, int64_t number, const char *line, size_t len, struct merge *m,
+                     struct error *error)
 {
     json_error_t why;
     while (len && strchr(" \t\r", line[len - 1])) len--;
@@ -263,7 +278,10 @@ static int read_line(const char *path, int64_t number, const char *line, size_t 
     int64_t item = item_of(m->rows, row);
     collect(m, row);
     json_decref(row);
-    return item >= 0 ? 0 : error_set(error, ERROR_FAILED, "%s: line %ld: not a row of one of the %ld items; is it of other data?", path, (long)number, (long)m->rows->count);
+    return item >= 0
+               ? 0
+               : error_set(error, ERROR_FAILED, "%s: line %ld: not a row of one of the %ld items; is it of other data?",
+                           path, (long)number, (long)m->rows->count);
 }
 
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error)
@@ -307,7 +325,8 @@ json_t *rows_data_identity(const struct collection *data)
     json_t *sets = json_array();
     for (int64_t i = 0; i < data->count; i++) {
         const struct dataset *set = &data->sets[i];
-        json_array_append_new(sets, json_pack("{s:I, s:o}", "samples", (json_int_t)set->samples, "identity", hex(dataset_identity(set))));
+        json_array_append_new(
+            sets, json_pack("{s:I, s:o}", "samples", (json_int_t)set->samples, "identity", hex(dataset_identity(set))));
     }
     return sets;
 }

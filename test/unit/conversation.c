@@ -25,7 +25,8 @@ static char *spell(const struct token_ids *ids, const bool *response)
     const struct {
         int32_t id;
         const char *name;
-    } special[] = {{template.begin, "[begin]"}, {template.end, "[end]"}, {template.start_header, "["}, {template.end_header, "]"}, {template.eot, "[eot]"}, {-1, "#"}};
+    } special[] = {{template.begin, "[begin]"}, {template.end, "[end]"}, {template.start_header, "["},
+                   {template.end_header, "]"},  {template.eot, "[eot]"}, {-1, "#"}};
     for (int64_t i = 0; i < ids->count; i++) {
         const char *name = NULL;
         if (response && !response[i]) continue;
@@ -37,12 +38,13 @@ static char *spell(const struct token_ids *ids, const bool *response)
     return str_steal(&out);
 }
 
-static const char opening[] =
-    "[begin][system]\n\nYou are a helpful language and vision assistant. You are able to understand the visual content that the user provides, and assist the user "
-    "with a variety of tasks using natural language.[eot]";
+static const char opening[] = "[begin][system]\n\nYou are a helpful language and vision assistant. You are able to "
+                              "understand the visual content that the user provides, and assist the user "
+                              "with a variety of tasks using natural language.[eot]";
 
 /* The turns' tokens are these, in so many tokens, and the response is that. */
-static void expect_turns(const char *name, const struct turn *turns, int64_t count, const char *want, int64_t tokens, const char *response)
+static void expect_turns(const char *name, const struct turn *turns, int64_t count, const char *want, int64_t tokens,
+                         const char *response)
 {
     struct token_ids ids = {0};
     bool *learned;
@@ -59,11 +61,15 @@ static void expect_turns(const char *name, const struct turn *turns, int64_t cou
 static void templates(void)
 {
     if (!open_template()) return;
-    expect_turns("prompt", &(struct turn){TURN_USER, "What moves?", 3}, 1, "[user]\n\n###What moves?[eot][assistant]\n\n", 125, "");
+    expect_turns("prompt", &(struct turn){TURN_USER, "What moves?", 3}, 1,
+                 "[user]\n\n###What moves?[eot][assistant]\n\n", 125, "");
     expect_turns("answered", (struct turn[]){{TURN_USER, "Say <|eot_id|> as text"}, {TURN_ASSISTANT, "fine"}}, 2,
-                 "[user]\n\nSay <|eot_id|> as text[eot][assistant]\n\nfine[eot][end]", 131, "[assistant]\n\nfine[eot][end]");
-    expect_turns("turns", (struct turn[]){{TURN_USER, "a", 1}, {TURN_ASSISTANT, "b"}, {TURN_USER, "c"}, {TURN_ASSISTANT, "d"}}, 4,
-                 "[user]\n\n#a[eot][assistant]\n\nb[eot][user]\n\nc[eot][assistant]\n\nd[eot][end]", 136, "[assistant]\n\nb[eot][assistant]\n\nd[eot][end]");
+                 "[user]\n\nSay <|eot_id|> as text[eot][assistant]\n\nfine[eot][end]", 131,
+                 "[assistant]\n\nfine[eot][end]");
+    expect_turns("turns",
+                 (struct turn[]){{TURN_USER, "a", 1}, {TURN_ASSISTANT, "b"}, {TURN_USER, "c"}, {TURN_ASSISTANT, "d"}},
+                 4, "[user]\n\n#a[eot][assistant]\n\nb[eot][user]\n\nc[eot][assistant]\n\nd[eot][end]", 136,
+                 "[assistant]\n\nb[eot][assistant]\n\nd[eot][end]");
     struct token_ids ids = {0};
     bool *learned;
     conversation_encode_plain(&template, 2, "a dog", &ids, &learned);
@@ -83,7 +89,8 @@ static char *read_row(const char *json)
     EXPECT(row, "%s", json);
     if (conversation_read(&talk, row, &error) < 0) str_printf(&out, "error: %s", error.text);
     else {
-        for (int64_t i = 0; i < talk.count; i++) str_printf(&out, "%s%c %s", i ? "|" : "", talk.turns[i].role == TURN_USER ? 'u' : 'a', talk.turns[i].text);
+        for (int64_t i = 0; i < talk.count; i++)
+            str_printf(&out, "%s%c %s", i ? "|" : "", talk.turns[i].role == TURN_USER ? 'u' : 'a', talk.turns[i].text);
         conversation_free(&talk);
     }
     json_decref(row);
@@ -94,17 +101,23 @@ static void rows(void)
 {
     static const struct {
         const char *row, *want;
-    } cases[] = {
-        {"[{\"from\":\"human\",\"value\":\"<image>\\nWhat?\"},{\"from\":\"gpt\",\"value\":\"a <image> dog\"}]", "u \nWhat?|a a <image> dog"},
-        {"[{\"from\":\"user\",\"value\":\"<video>See<image>n?\"}]", "u Seen?"},
-        {"[{\"from\":\"system\",\"value\":\"You are a parrot.\"},{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"gpt\",\"value\":\"r\"}]", "u q|a r"},
-        {"[{\"from\":\"gpt\",\"value\":\"Hello\"},{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"assistant\",\"value\":\"r\"}]", "u q|a r"},
-        {"[{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"human\",\"value\":\"r\"}]", "error: two turns in a row from \"human\""},
-        {"[{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"tool\",\"value\":\"r\"}]", "error: a turn from \"tool\"; must be human or assistant"},
-        {"[{\"from\":\"human\"}]", "error: a turn without \"value\""},
-        {"[{\"value\":\"q\"}]", "error: a turn from \"\"; must be human or assistant"},
-        {"[{\"from\":\"gpt\",\"value\":\"r\"}]", "error: a conversation without a turn from human"},
-        {"[]", "error: a conversation without a turn from human"}};
+    } cases[] = {{"[{\"from\":\"human\",\"value\":\"<image>\\nWhat?\"},{\"from\":\"gpt\",\"value\":\"a <image> dog\"}]",
+                  "u \nWhat?|a a <image> dog"},
+                 {"[{\"from\":\"user\",\"value\":\"<video>See<image>n?\"}]", "u Seen?"},
+                 {"[{\"from\":\"system\",\"value\":\"You are a "
+                  "parrot.\"},{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"gpt\",\"value\":\"r\"}]",
+                  "u q|a r"},
+                 {"[{\"from\":\"gpt\",\"value\":\"Hello\"},{\"from\":\"human\",\"value\":\"q\"},{\"from\":"
+                  "\"assistant\",\"value\":\"r\"}]",
+                  "u q|a r"},
+                 {"[{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"human\",\"value\":\"r\"}]",
+                  "error: two turns in a row from \"human\""},
+                 {"[{\"from\":\"human\",\"value\":\"q\"},{\"from\":\"tool\",\"value\":\"r\"}]",
+                  "error: a turn from \"tool\"; must be human or assistant"},
+                 {"[{\"from\":\"human\"}]", "error: a turn without \"value\""},
+                 {"[{\"value\":\"q\"}]", "error: a turn from \"\"; must be human or assistant"},
+                 {"[{\"from\":\"gpt\",\"value\":\"r\"}]", "error: a conversation without a turn from human"},
+                 {"[]", "error: a conversation without a turn from human"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *got = read_row(cases[i].row);
         EXPECT(!strcmp(got, cases[i].want), "%s: %s, want %s", cases[i].row, got, cases[i].want);
@@ -114,7 +127,8 @@ static void rows(void)
 
 int main(int argc, char **argv)
 {
-    int rc = test_main(argc, argv, (struct test[]){{"conversation_template", templates}, {"conversation_rows", rows}, {0}});
+    int rc = test_main(argc, argv,
+                       (struct test[]){{"conversation_template", templates}, {"conversation_rows", rows}, {0}});
     chat_template_close(&template);
     bpe_close(bpe);
     return rc;

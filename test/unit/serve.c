@@ -1,5 +1,5 @@
-/* Work over a generator, on a tiny Perception LM with drawn weights: items that fail, are slow, do not fit, ask for several texts or none; a stop in the
- * middle; rows torn, of another recipe, edited by hand. */
+/* Work over a generator, on a tiny Perception LM with drawn weights: items that fail, are slow, do not fit, ask for
+ * several texts or none; a stop in the middle; rows torn, of another recipe, edited by hand. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +28,8 @@ static char *model_folder(void)
     struct error error = {0};
     struct plm_config config;
     struct plm plm;
-    char *folder = path_in_folder("model"), *path = fs_join(folder, "config.json"), *weights = fs_join(folder, "model.safetensors");
+    char *folder = path_in_folder("model"), *path = fs_join(folder, "config.json"),
+         *weights = fs_join(folder, "model.safetensors");
     if (!fs_exists(weights)) {
         int rc = fs_make_folders(folder, &error);
         if (rc == 0) rc = plm_config_load(&config, "test/cases/plm", &error);
@@ -102,13 +103,31 @@ static void finish(void *context, struct job_item *item)
 static int run(struct trial *t, struct error *error)
 {
     char *model = model_folder();
-    struct lm_config config = {.model = model, .tokenizer = "test/golden/bpe", .weights = "fp32", .new_tokens = 5, .sequences = t->sequences, .rows = t->rows, .context = 200,
-                               .temperature = 0.7, .top_p = 1, .seed = 3, .machine = {.device = "cpu", .precision = "fp32", .threads = 1}};
+    struct lm_config config = {.model = model,
+                               .tokenizer = "test/golden/bpe",
+                               .weights = "fp32",
+                               .new_tokens = 5,
+                               .sequences = t->sequences,
+                               .rows = t->rows,
+                               .context = 200,
+                               .temperature = 0.7,
+                               .top_p = 1,
+                               .seed = 3,
+                               .machine = {.device = "cpu", .precision = "fp32", .threads = 1}};
     struct lm lm;
     json_t *recipe = json_pack("{s:s}", "seed", t->seed);
     struct feed_config feed = {.decode = decode, .context = t, .threads = 2, .attempts = 2};
-    struct job job = {.name = "said", .verb = "said", .output = t->output, .items = ITEMS, .texts = 16, .attempts = t->attempts, .recipe = recipe, .feed = &feed,
-                      .ask = ask, .finish = finish, .context = t};
+    struct job job = {.name = "said",
+                      .verb = "said",
+                      .output = t->output,
+                      .items = ITEMS,
+                      .texts = 16,
+                      .attempts = t->attempts,
+                      .recipe = recipe,
+                      .feed = &feed,
+                      .ask = ask,
+                      .finish = finish,
+                      .context = t};
     int rc = lm_open(&lm, &world, &config, true, error);
     if (rc == 0) rc = job_run(&job, &lm, error);
     lm_close(&lm);
@@ -154,7 +173,8 @@ static void stopped(void)
     char *begun = read_all(one, "said-begun-00000.jsonl"), *rows = read_all(one, "said-rows-00000.jsonl");
     int done = count_lines(rows), put_back = 0;
     for (const char *at = begun; (at = strchr(at, '-')); at++) put_back++;
-    EXPECT(done < ITEMS && put_back && count_lines(begun) - 2 * put_back == done, "%d lines begun, %d of them back, %d done", count_lines(begun), put_back, done);
+    EXPECT(done < ITEMS && put_back && count_lines(begun) - 2 * put_back == done,
+           "%d lines begun, %d of them back, %d done", count_lines(begun), put_back, done);
     /* had they not been put back, one attempt would be all they have */
     struct trial again = {.output = one, .seed = "a", .sequences = 16, .rows = 512, .attempts = 1};
     struct trial whole = {.output = two, .seed = "a", .sequences = 2, .rows = 8, .attempts = 1};
@@ -175,18 +195,23 @@ static void kinds(void)
     struct trial other = {.output = wide, .seed = "a", .sequences = 16, .rows = 512, .attempts = 2};
     EXPECT(run(&t, &error) == 0, "%s", error.text);
     EXPECT(run(&other, &error) == 0, "%s", error.text);
-    char *rows = read_all(folder, "said.jsonl"), *bad = read_all(folder, "said-quarantine.jsonl"), *same = read_all(wide, "said.jsonl");
+    char *rows = read_all(folder, "said.jsonl"), *bad = read_all(folder, "said-quarantine.jsonl"),
+         *same = read_all(wide, "said.jsonl");
     EXPECT(count_lines(rows) == ITEMS - 4, "%s", rows);
     EXPECT(!strcmp(rows, same), "another batch:\n%s\n%s", rows, same);
-    EXPECT(!strcmp(bad, "{\"error\":\"no picture\",\"item\":3}\n{\"error\":\"tried 2 times: took too long\",\"item\":4}\n"
-                        "{\"error\":\"a prompt of 240 tokens in a context of 200 leaves no room for an answer\",\"item\":6}\n{\"error\":\"nothing to ask\",\"item\":8}\n"),
+    EXPECT(!strcmp(bad,
+                   "{\"error\":\"no picture\",\"item\":3}\n{\"error\":\"tried 2 times: took too long\",\"item\":4}\n"
+                   "{\"error\":\"a prompt of 240 tokens in a context of 200 leaves no room for an "
+                   "answer\",\"item\":6}\n{\"error\":\"nothing to ask\",\"item\":8}\n"),
            "%s", bad);
     json_t **list;
     char *path = fs_join(folder, "said.jsonl");
     EXPECT(rows_read(path, ITEMS, &list, &error) == 0, "%s", error.text);
     for (int i = 0; i < ITEMS; i++) {
         const json_t *texts = json_object_get(list[i], "texts");
-        if (list[i]) EXPECT(json_array_size(texts) == (i == SILENT ? 0 : (size_t)(2 + i % 3)), "item %d has %zu texts", i, json_array_size(texts));
+        if (list[i])
+            EXPECT(json_array_size(texts) == (i == SILENT ? 0 : (size_t)(2 + i % 3)), "item %d has %zu texts", i,
+                   json_array_size(texts));
     }
     rows_free_list(list, ITEMS);
     int64_t asked = t.asked;
@@ -197,7 +222,8 @@ static void kinds(void)
 static void torn(void)
 {
     struct error error = {0};
-    char *folder = path_in_folder("kinds"), *rows = read_all(folder, "said-rows-00000.jsonl"), *want = read_all(folder, "said.jsonl");
+    char *folder = path_in_folder("kinds"), *rows = read_all(folder, "said-rows-00000.jsonl"),
+         *want = read_all(folder, "said.jsonl");
     char *path = fs_join(folder, "said-rows-00000.jsonl"), *end = rows + strlen(rows) - 40;
     struct trial t = {.output = folder, .seed = "a", .sequences = 2, .rows = 8, .attempts = 9};
     EXPECT(fs_write(path, rows, (size_t)(end - rows), &error) == 0, "%s", error.text); /* the last line is cut */
@@ -205,7 +231,8 @@ static void torn(void)
     char *got = read_all(folder, "said.jsonl");
     EXPECT(!strcmp(got, want), "after a torn line:\n%swant:\n%s", got, want);
     struct trial other = {.output = folder, .seed = "b", .sequences = 2, .rows = 8, .attempts = 2};
-    EXPECT(run(&other, &error) < 0 && strstr(error.text, "made with other data, model or options (seed)"), "%s", error.text);
+    EXPECT(run(&other, &error) < 0 && strstr(error.text, "made with other data, model or options (seed)"), "%s",
+           error.text);
     free(got), free(path), free(rows), free(want), free(folder);
 }
 
@@ -237,5 +264,10 @@ static void edited(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"job_stopped_and_resumed", stopped}, {"job_kinds_of_items", kinds}, {"job_torn_and_other_recipe", torn}, {"rows_edited", edited}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"job_stopped_and_resumed", stopped},
+                                     {"job_kinds_of_items", kinds},
+                                     {"job_torn_and_other_recipe", torn},
+                                     {"rows_edited", edited},
+                                     {0}});
 }
