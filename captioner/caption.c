@@ -3,7 +3,6 @@
 
 #include "captioner/captioner.h"
 #include "serve/job.h"
-#include "serve/rows.h"
 
 struct caption_config {
     struct option_list data;
@@ -50,7 +49,7 @@ static void describe_item(const struct caption_config *c, const struct fed *f, j
     const char *key = json_string_value(json_object_get(metadata, "key"));
     json_object_set_new(row, "key", json_string(key ? key : ""));
     json_object_set_new(row, "kind", json_string(f->video ? "video" : "image"));
-    json_object_set_new(row, "prompt", rows_text_identity(f->video ? c->video_prompt : c->image_prompt));
+    json_object_set_new(row, "prompt", lm_text_identity(f->video ? c->video_prompt : c->image_prompt));
     for (int i = 0; f->video && i < f->count; i++) json_array_append_new(times, json_real(f->seconds[i]));
     if (f->video) json_object_set(row, "times", times);
     json_decref(times);
@@ -95,7 +94,7 @@ static int caption(const struct caption_config *c, const struct collection *data
         .decode = feed_sample, .context = &samples, .threads = (int)c->workers, .attempts = (int)c->attempts};
     json_t *recipe = options_identity(&program, c);
     json_object_set_new(recipe, "program", json_string("pe-captioner caption"));
-    json_object_set_new(recipe, "data", rows_data_identity(data));
+    json_object_set_new(recipe, "data", json_checksum(collection_identity(data)));
     struct job job = {.name = "captions",
                       .verb = "captioned",
                       .output = c->output,

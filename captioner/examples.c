@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -16,7 +17,7 @@ static int open_rows(struct examples *x, const char *path, struct error *error)
     char *text;
     size_t len;
     if (fs_read(path, &text, &len, error) < 0) return -1;
-    struct json_rows f = {.root = mem_strdup(x->config.media_root ? x->config.media_root : path), .rows = json_array()};
+    struct json_rows f = {.root = mem_strdup(x->config.media_root ? x->config.media_root : path), .rows = json_array(), .checksum = XXH3_64bits(text, len)};
     char *slash = x->config.media_root ? NULL : strrchr(f.root, '/');
     if (slash) *slash = 0;
     else if (!x->config.media_root) strcpy(f.root, ".");
@@ -70,6 +71,13 @@ void examples_close(struct examples *x)
     *x = (struct examples){0};
 }
 
+uint64_t examples_identity(const struct examples *x)
+{
+    uint64_t sum = x->data.sets ? collection_identity(&x->data) : 0;
+    for (int64_t i = 0; i < x->file_count; i++) sum = XXH3_64bits_withSeed(&x->files[i].checksum, sizeof x->files[i].checksum, sum);
+    return sum;
+}
+
 void example_free(struct example *e)
 {
     token_ids_free(&e->ids);
@@ -86,13 +94,9 @@ static void take_pictures(const struct examples_config *c, struct example *e, st
     e->tiles = tiles_cut_all(pictures, count, c->size, video ? 0 : c->tiles, e->pixels);
 }
 
-static int record_media(const struct examples_config *c, const struct record *r, bool text_only, struct example *e, struct error *error)
+static int record_media(const struct examples_config *c, const struct record *r, struct example *e, struct error *error)
 {
     bool video = media_is_video(r);
-    if (text_only) {
-        e->tiles = video ? c->media.frames : tiles_count(r->width, r->height, c->size, c->tiles);
-        return 0;
-    }
     struct image *pictures = mem_alloc((size_t)c->media.frames, sizeof *pictures);
     double *seconds = mem_alloc((size_t)c->media.frames, sizeof *seconds);
     int count = media_pictures(r, &c->media, pictures, seconds, error);
@@ -102,26 +106,22 @@ static int record_media(const struct examples_config *c, const struct record *r,
     return count < 0 ? -1 : 0;
 }
 
-static int file_picture(const struct examples_config *c, const char *path, bool text_only, struct example *e, struct error *error)
+static int file_picture(const struct examples_config *c, const char *path, struct example *e, struct error *error)
 {
     char *bytes;
     size_t len;
     struct image image;
-    struct image_info info;
     if (fs_read(path, &bytes, &len, error) < 0) return -1;
-    int rc = text_only ? image_probe((uint8_t *)bytes, len, &info, error) : image_decode((uint8_t *)bytes, len, c->media.limits.max_pixels, &image, error);
-    if (rc == 0 && text_only) e->tiles = tiles_count(info.width, info.height, c->size, c->tiles);
-    else if (rc == 0) take_pictures(c, e, &image, 1, false);
+    int rc = image_decode((uint8_t *)bytes, len, c->media.limits.max_pixels, &image, error);
+    if (rc == 0) take_pictures(c, e, &image, 1, false);
     free(bytes);
     return rc < 0 ? error_prefix(error, "%s", path) : 0;
 }
 
-static int file_video(const struct examples_config *c, const char *path, const json_t *row, bool text_only, struct example *e, struct error *error)
+static int file_video(const struct examples_config *c, const char *path, const json_t *row, struct example *e, struct error *error)
 {
     struct video *v;
     int n = c->media.frames;
-    e->tiles = text_only ? n : 0;
-    if (text_only) return 0;
     if (video_open(&v, path, c->media.limits, error) < 0) return -1;
     const json_t *from = json_object_get(row, "start_time"), *to = json_object_get(row, "end_time");
     int64_t first = 0, end = video_info(v)->frames, *which = mem_alloc((size_t)n, sizeof *which);
@@ -173,39 +173,40 @@ static int settle(const struct examples_config *c, struct example *e, struct err
     return e->targets ? 0 : error_set(error, ERROR_FAILED, "nothing is left to learn within the context of %ld", (long)c->context);
 }
 
-static int from_record(const struct examples *x, int64_t number, uint64_t epoch, bool text_only, struct example *e, struct error *error)
+static int from_record(const struct examples *x, int64_t number, uint64_t epoch, struct example *e, struct error *error)
 {
     const struct examples_config *c = &x->config;
     struct record r;
     if (collection_read(&x->data, number, &r, error) < 0) return -1;
     if (!r.caption_count) return error_set(error, ERROR_FAILED, "has no caption");
-    if (record_media(c, &r, text_only, e, error) < 0) return -1;
+    if (record_media(c, &r, e, error) < 0) return -1;
     struct rng rng = rng_open(c->seed, RNG_CAPTION, epoch, (uint64_t)number);
     size_t len;
     const char *caption = record_caption(&r, (uint32_t)rng_below(&rng, r.caption_count), &len);
     char *answer = mem_zalloc(len + 1, 1);
     memcpy(answer, caption, len);
-    write_turns(c, e, (struct turn[]){{TURN_USER, media_is_video(&r) ? c->video_prompt : c->image_prompt}, {TURN_ASSISTANT, answer}}, 2);
+    const char *question = media_is_video(&r) ? c->video_prompt : c->image_prompt;
+    write_turns(c, e, (struct turn[]){{TURN_USER, question}, {TURN_ASSISTANT, answer}}, 2);
     free(answer);
     return 0;
 }
 
-static int from_row(const struct examples *x, int64_t number, bool text_only, struct example *e, struct error *error)
+static int from_row(const struct examples *x, int64_t number, struct example *e, struct error *error)
 {
     const struct json_rows *f = x->files;
     while (number >= (int64_t)json_array_size(f->rows)) number -= (int64_t)json_array_size((f++)->rows);
     const json_t *row = json_array_get(f->rows, (size_t)number);
     const char *image = json_string_value(json_object_get(row, "image")), *video = json_string_value(json_object_get(row, "video")), *media = image ? image : video;
     char *path = media ? *media == '/' ? mem_strdup(media) : fs_join(f->root, media) : NULL;
-    int rc = !media ? 0 : image ? file_picture(&x->config, path, text_only, e, error) : file_video(&x->config, path, row, text_only, e, error);
+    int rc = !media ? 0 : image ? file_picture(&x->config, path, e, error) : file_video(&x->config, path, row, e, error);
     free(path);
     return rc < 0 ? -1 : write_row(&x->config, e, row, error);
 }
 
-int examples_make(const struct examples *x, int64_t number, uint64_t epoch, bool text_only, struct example *out, struct error *error)
+int examples_make(const struct examples *x, int64_t number, uint64_t epoch, struct example *out, struct error *error)
 {
     struct example e = {0};
-    int rc = number < x->data.samples ? from_record(x, number, epoch, text_only, &e, error) : from_row(x, number - x->data.samples, text_only, &e, error);
+    int rc = number < x->data.samples ? from_record(x, number, epoch, &e, error) : from_row(x, number - x->data.samples, &e, error);
     if (rc == 0) rc = settle(&x->config, &e, error);
     if (rc < 0) {
         example_free(&e);

@@ -13,7 +13,7 @@
 #include "models/conversation.h"
 
 struct examples_config {
-    struct option_list *sources;
+    const struct option_list *sources;
     const char *media_root;            /* of relative paths in JSONL, NULL: the file's folder */
     const char *video_prompt, *image_prompt;
     struct media_options media;
@@ -30,6 +30,7 @@ struct examples {
     struct json_rows {
         char *root;
         json_t *rows;
+        uint64_t checksum;
     } *files;
     int64_t file_count, count;         /* count: of all, data sets first */
 };
@@ -45,8 +46,10 @@ struct example {
 
 int examples_open(struct examples *examples, const struct examples_config *config, struct error *error);
 void examples_close(struct examples *examples);
-/* text_only: pixels are not read, but tiles are counted; the ids are the same. */
-int examples_make(const struct examples *examples, int64_t number, uint64_t epoch, bool text_only, struct example *out, struct error *error);
+/* Over the data sets' shards and the bytes of the JSONL files. */
+uint64_t examples_identity(const struct examples *examples);
+/* Any number of threads at once. */
+int examples_make(const struct examples *examples, int64_t number, uint64_t epoch, struct example *out, struct error *error);
 void example_free(struct example *example);
 
 #endif

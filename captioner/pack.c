@@ -6,8 +6,9 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
-#include "data/loader.h"
+#include "data/collection.h"
 #include "data/writer.h"
+#include "dist/stopping.h"
 #include "serve/rows.h"
 
 struct pack_config {
@@ -100,7 +101,8 @@ static int pack_shard(const struct dataset *d, int64_t shard, int64_t first, con
         struct record r;
         struct str captions = {0}, bytes = {0};
         int best = 0;
-        rc = dataset_read(d, d->shards[shard].first + i, &r, error);
+        rc = stopping_alone("run it again", error);
+        if (rc == 0) rc = dataset_read(d, d->shards[shard].first + i, &r, error);
         uint32_t count = rc == 0 ? choose(t, &r, first + i, all, &captions, &best) : 0;
         if (count) {
             r.captions = captions.data;

@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/memory.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
-#include "data/loader.h"
+#include "data/collection.h"
 #include "serve/rows.h"
 
 struct refine_config {

@@ -36,7 +36,7 @@ struct summary {
     const struct summarize_config *config;
     struct collection data;
     json_t **captions; /* by item */
-    json_t *captions_identity;
+    uint64_t captions_checksum;
     char *template;
 };
 
@@ -100,7 +100,7 @@ static int ask(void *context, struct job_item *item, struct error *error)
     char *prompt = fill(s->template, metadata, row);
     const char *key = json_string_value(json_object_get(row, "key"));
     json_object_set_new(item->row, "key", json_string(key ? key : ""));
-    json_object_set_new(item->row, "prompt", rows_text_identity(s->template));
+    json_object_set_new(item->row, "prompt", lm_text_identity(s->template));
     job_ask(item, &(struct turn){TURN_USER, prompt}, 1, 0);
     json_decref(metadata);
     free(prompt);
@@ -132,7 +132,7 @@ static int read_inputs(struct summary *s, struct error *error)
     if (collection_open(&s->data, c->data.items, c->data.count, error) < 0 || read_template(s, error) < 0) return -1;
     char *path = fs_join(c->captions, "captions.jsonl");
     int rc = rows_read(path, s->data.samples, &s->captions, error);
-    if (rc == 0) rc = (s->captions_identity = rows_file_identity(path, error)) ? 0 : -1;
+    if (rc == 0) rc = file_checksum(path, &s->captions_checksum, error);
     free(path);
     return rc < 0 ? error_prefix(error, "run pe-captioner caption to its end first") : 0;
 }
@@ -142,9 +142,9 @@ static int summarize(struct summary *s, struct lm *lm, struct error *error)
     const struct summarize_config *c = s->config;
     json_t *recipe = options_identity(&program, c);
     json_object_set_new(recipe, "program", json_string("pe-captioner summarize"));
-    json_object_set_new(recipe, "data", rows_data_identity(&s->data));
-    json_object_set(recipe, "captions", s->captions_identity);
-    json_object_set_new(recipe, "template", rows_text_identity(s->template));
+    json_object_set_new(recipe, "data", json_checksum(collection_identity(&s->data)));
+    json_object_set_new(recipe, "captions", json_checksum(s->captions_checksum));
+    json_object_set_new(recipe, "template", lm_text_identity(s->template));
     struct job job = {.name = "summaries",
                       .verb = "summarized",
                       .output = c->output,
@@ -169,7 +169,6 @@ static int summarize_run(const struct world *world, const void *config, struct e
     if (rc == 0) rc = summarize(&s, &lm, error);
     lm_close(&lm);
     rows_free_list(s.captions, s.data.samples);
-    json_decref(s.captions_identity);
     collection_close(&s.data);
     free(s.template);
     return rc;

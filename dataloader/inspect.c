@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "data/image.h"
+#include "dist/stopping.h"
 #include "log/log.h"
 
 #define AT(field) offsetof(struct inspect_config, field)
@@ -57,7 +59,8 @@ int info_run(const struct world *world, const struct inspect_config *c, struct e
     int rc = 0;
     for (int64_t i = 0; rc == 0 && i < d.samples; i++) {
         struct record r;
-        rc = dataset_read(&d, i, &r, error);
+        rc = stopping_alone("not all samples were looked at", error);
+        if (rc == 0) rc = dataset_read(&d, i, &r, error);
         if (rc < 0) break;
         for (uint32_t k = 0; k < r.caption_count; k++) {
             size_t len;
@@ -83,30 +86,27 @@ int info_run(const struct world *world, const struct inspect_config *c, struct e
     return rc;
 }
 
-static void report(void *context, int64_t key, const struct error *why)
+static void report(void *context, const struct error *why)
 {
     (void)context;
-    (void)key;
     printf("damaged: %s\n", why->text);
 }
 
 int verify_run(const struct world *world, const struct inspect_config *c, struct error *error)
 {
     struct dataset d = {0};
-    if (world_agree(world, dataset_open(&d, c->data, error), error) < 0) return -1;
+    if (world_agree(world, dataset_list(&d, c->data, error), error) < 0) return -1;
     int64_t bad = 0;
-    int rc = 0;
-    for (int64_t s = world->rank; rc == 0 && s < d.shard_count; s += world->size) {
-        int64_t found = d.shards[s].samples ? dataset_verify_shard(&d, s, report, NULL, error) : 0;
-        if (found < 0) rc = -1;
-        else bad += found;
-    }
+    struct stopping stopping = stopping_begin(world);
+    for (int64_t s = world->rank; s < d.shard_count && !stopping_now(&stopping); s += world->size)
+        bad += dataset_verify_shard(&d, s, report, NULL);
     fflush(stdout);
-    rc = world_agree(world, rc, error);
+    int rc = stopping_end(&stopping, 0, "not all shards were looked at", error);
     if (rc == 0) {
         bad = world_sum(world, bad);
-        if (bad) rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards; pack again what is listed above", c->data, (long)bad);
-        else if (!world->rank) printf("%s: %ld samples in %ld shards, all sound\n", c->data, (long)d.samples, (long)d.shard_count);
+        if (bad) rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards, listed above", c->data, (long)bad);
+        else if (!world->rank)
+            printf("%s: %ld samples in %ld shards, all sound\n", c->data, (long)d.samples, (long)d.shard_count);
     }
     dataset_close(&d);
     return rc;
@@ -173,24 +173,30 @@ static void export_record(FILE *out, int64_t index, const struct record *r)
     str_free(&text);
 }
 
-static int export_shard(const struct dataset *d, int64_t shard, const char *folder, struct error *error)
+static int not_written(const char *path, struct error *error)
+{
+    return error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
+}
+
+/* A tar that is not whole does not stay. */
+static int export_shard(const struct dataset *d, int64_t shard, const char *folder, struct stopping *stopping,
+                        struct error *error)
 {
     char name[32];
     snprintf(name, sizeof name, "%05ld.tar", (long)shard);
     char *path = fs_join(folder, name);
     static const char zeros[1024];
     FILE *out = fopen(path, "wb");
-    int rc = out ? 0 : error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
-    for (int64_t i = 0; rc == 0 && i < d->shards[shard].samples; i++) {
+    int rc = out ? 0 : not_written(path, error);
+    for (int64_t i = 0; rc == 0 && i < d->shards[shard].samples && !stopping_now(stopping); i++) {
         struct record r;
         rc = dataset_read(d, d->shards[shard].first + i, &r, error);
         if (rc == 0) export_record(out, d->shards[shard].first + i, &r);
+        if (rc == 0 && ferror(out)) rc = not_written(path, error);
     }
-    if (out) {
-        fwrite(zeros, 1, sizeof zeros, out);
-        int failed = ferror(out);
-        if ((fclose(out) || failed) && rc == 0) rc = error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
-    }
+    if (rc == 0 && fwrite(zeros, 1, sizeof zeros, out) < sizeof zeros) rc = not_written(path, error);
+    if (out && fclose(out) && rc == 0) rc = not_written(path, error);
+    if (out && (rc < 0 || stopping->left)) unlink(path);
     free(path);
     return rc;
 }
@@ -200,7 +206,9 @@ int export_run(const struct world *world, const struct inspect_config *c, struct
     struct dataset d = {0};
     if (world_agree(world, dataset_open(&d, c->data, error), error) < 0) return -1;
     int rc = world_agree(world, fs_make_folders(c->output, error), error);
-    for (int64_t s = world->rank; rc == 0 && s < d.shard_count; s += world->size) rc = export_shard(&d, s, c->output, error);
+    struct stopping stopping = stopping_begin(world);
+    for (int64_t s = world->rank; rc == 0 && s < d.shard_count && !stopping_now(&stopping); s += world->size)
+        rc = export_shard(&d, s, c->output, &stopping, error);
     struct str names = {0};
     for (int64_t i = 0; i < d.class_count; i++) str_printf(&names, "%s\n", d.classes[i]);
     if (rc == 0 && names.len && !world->rank) {
@@ -208,7 +216,7 @@ int export_run(const struct world *world, const struct inspect_config *c, struct
         rc = fs_write(path, names.data, names.len, error);
         free(path);
     }
-    rc = world_agree(world, rc, error);
+    rc = stopping_end(&stopping, rc, "not all tars are there", error);
     if (rc == 0 && !world->rank) printf("%s: %ld samples in %ld tars\n", c->output, (long)d.samples, (long)d.shard_count);
     str_free(&names);
     dataset_close(&d);

@@ -1,7 +1,6 @@
 /* Packing: items -> records -> shards -> dataset.json. */
 #include "dataloader/pack.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,8 @@
 #include "data/dataset.h"
 #include "data/resize.h"
 #include "data/writer.h"
+#include "dist/machine.h"
+#include "dist/stopping.h"
 #include "log/log.h"
 
 #define AT(field) offsetof(struct pack_config, field)
@@ -144,12 +145,12 @@ static char *shard_name(int64_t shard, const char *extension)
 
 /* One shard, and beside it shard-N.json: what dataset.json and quarantine.jsonl will say of it. */
 static int pack_shard(const struct pack_config *c, const struct sources *sources, int64_t shard, int threads, int64_t *done,
-                      struct progress *progress, int ranks, struct error *error)
+                      struct progress *progress, struct stopping *stopping, struct error *error)
 {
     char *name = shard_name(shard, ".lmdb"), *path = fs_join(c->output, name), *note = shard_name(shard, ".json"), *note_path = fs_join(c->output, note);
     int64_t first = shard * c->samples_per_shard, end = first + c->samples_per_shard;
     if (end > sources->items) end = sources->items;
-    int rc = 0;
+    int rc = 0, ranks = stopping->world->size;
     if (fs_exists(note_path)) { /* finished before */
         *done += end - first;
         goto out;
@@ -158,7 +159,7 @@ static int pack_shard(const struct pack_config *c, const struct sources *sources
     int64_t videos = 0;
     json_t *bad = json_array();
     rc = shard_create(&w, path, error);
-    for (int64_t at = first; rc == 0 && at < end; at += CHUNK) {
+    for (int64_t at = first; rc == 0 && at < end && !stopping_now(stopping); at += CHUNK) {
         struct packed packed[CHUNK];
         int64_t n = end - at < CHUNK ? end - at : CHUNK;
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
@@ -172,6 +173,11 @@ static int pack_shard(const struct pack_config *c, const struct sources *sources
         }
         *done += n;
         progress_show(progress, *done * ranks < sources->items ? *done * ranks : sources->items, "");
+    }
+    if (rc == 0 && stopping->left) { /* packed again when the pack goes on */
+        shard_abandon(&w);
+        json_decref(bad);
+        goto out;
     }
     int64_t bytes = 0, samples = rc == 0 ? w.samples : 0;
     uint64_t sum = 0;
@@ -273,11 +279,13 @@ int pack_run(const struct world *world, const struct pack_config *c, struct erro
     json_t *made_from = recipe(c, &sources);
     rc = world_agree(world, world->rank ? 0 : writer_claim(c->output, made_from, c->input.items, c->input.count, error), error);
     int64_t shards = (sources.items + c->samples_per_shard - 1) / c->samples_per_shard, done = 0, bad = 0, bytes = 0;
-    int cores = omp_get_num_procs(), threads = c->threads ? (int)c->threads : cores / world->node_ranks > 0 ? cores / world->node_ranks : 1;
+    int threads = machine_threads(world, c->threads);
+    machine_advise(world, c->threads);
     struct progress progress = progress_open("packed", sources.items, world->rank > 0);
-    for (int64_t s = world->rank; rc == 0 && s < shards; s += world->size)
-        rc = pack_shard(c, &sources, s, threads, &done, &progress, world->size, error);
-    rc = world_agree(world, rc, error);
+    struct stopping stopping = stopping_begin(world);
+    for (int64_t s = world->rank; rc == 0 && s < shards && !stopping_now(&stopping); s += world->size)
+        rc = pack_shard(c, &sources, s, threads, &done, &progress, &stopping, error);
+    rc = stopping_end(&stopping, rc, "the same command goes on with the shards that are missing", error);
     if (rc == 0) rc = world_agree(world, world->rank ? 0 : conclude(c, &sources, shards, made_from, &bad, &bytes, error), error);
     if (rc == 0 && !world->rank) table(c, &sources, shards, bad, bytes, clock_seconds() - start);
     json_decref(made_from);

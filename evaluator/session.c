@@ -1,48 +1,82 @@
-/* Opening of model and device, result files, text files. */
+/* Opening of model and device; inputs; result files. */
 #include "evaluator/session.h"
 
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "models/weights.h"
 
-static int open_model(struct session *s, struct error *error)
+#define AT(field) offsetof(struct session_config, field)
+const struct option session_options[] = {
+    {OPTION_STRING, "weights", AT(weights), "!", 0, 0, NULL,
+     ".safetensors file (PE, open_clip or timm naming) or checkpoint folder"},
+    {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},
+    {OPTION_INT, "force-image-size", AT(image_size), "0", 0, 4096, NULL,
+     "the size the weights were trained for; 0: the model's"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
+    {OPTION_INT, "batch-size", AT(batch), "64", 1, 65536, NULL, "pictures or texts at a time"},
+    {OPTION_TABLE, .offset = AT(media), .table = media_config_options},
+    {OPTION_TABLE, .offset = AT(machine), .table = machine_options},
+    {0}};
+
+static int read_model(struct model_config *model, const struct session_config *c, enum session_use use,
+                      struct error *error)
 {
-    const struct evaluator_config *c = s->config;
-    struct model_config model;
-    int cores = omp_get_num_procs() / s->world->node_ranks, threads = c->threads ? (int)c->threads : cores > 0 ? cores : 1;
-    if (device_open(&s->device, c->device, c->precision, c->cpu_level, threads, s->world->node_rank, error) < 0 ||
-        device_open(&s->host, "cpu", "fp32", c->cpu_level, threads, 0, error) < 0 || model_config_load(&model, c->model, error) < 0) return -1;
+    if (model_config_load(model, c->model, error) < 0) return -1;
     if (c->image_size) {
-        if (c->image_size % model.vision.patch_size)
-            return error_set(error, ERROR_USAGE, "--force-image-size %ld is no multiple of the patch size %ld", (long)c->image_size, (long)model.vision.patch_size);
-        model.vision.image_size = c->image_size;
+        if (c->image_size % model->vision.patch_size)
+            return error_set(error, ERROR_USAGE, "--force-image-size %ld is no multiple of the patch size %ld",
+                             (long)c->image_size, (long)model->vision.patch_size);
+        model->vision.image_size = c->image_size;
     }
-    if (!c->images && !c->naming && model.text.vocab_size != TOKEN_VOCABULARY)
-        return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", c->model, (long)model.text.vocab_size, TOKEN_VOCABULARY);
-    clip_open(&s->clip, &model);
-    tape_init(&s->tape, &s->device);
-    if (weights_load(&s->clip, c->weights, c->images != NULL, error) < 0) return -1;
-    clip_place(&s->clip, &s->device, false);
-    s->tokenizer = tokenizer_open();
-    s->embedder = (struct embedder){.world = s->world, .device = &s->device, .clip = &s->clip, .tape = &s->tape, .tokenizer = s->tokenizer,
-                                    
-                                    .batch = c->batch, .media = {.frames = (int)c->frames, .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,
-                                                                 .limits = {c->video_seconds, c->max_pixels}}, .threads = threads, .progress = "embedded"};
+    if (use == USE_TEXTS && model->text.vocab_size != TOKEN_VOCABULARY)
+        return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", c->model,
+                         (long)model->text.vocab_size, TOKEN_VOCABULARY);
     return 0;
 }
 
-int session_open(struct session *s, const struct world *world, const struct evaluator_config *config, struct error *error)
+static int open_model(struct session *s, enum session_use use, struct error *error)
+{
+    const struct session_config *c = s->config;
+    struct model_config model;
+    if (machine_open(&s->device, s->world, &c->machine, error) < 0 ||
+        machine_open_host(&s->host, s->world, &c->machine, error) < 0 || read_model(&model, c, use, error) < 0)
+        return -1;
+    clip_open(&s->clip, &model);
+    tape_init(&s->tape, &s->device);
+    if (weights_load(&s->clip, c->weights, use == USE_PICTURES, error) < 0) return -1;
+    clip_place(&s->clip, &s->device, false);
+    s->tokenizer = tokenizer_open();
+    s->embedder = (struct embedder){.world = s->world,
+                                    .device = &s->device,
+                                    .tape = &s->tape,
+                                    .encoder = encoder_of_vision(&s->clip.vision, model.vision.layers),
+                                    .text = &s->clip.text,
+                                    .tokenizer = s->tokenizer,
+                                    .batch = c->batch,
+                                    .media = media_options_of(&c->media),
+                                    .threads = s->host.threads,
+                                    .stops = true,
+                                    .progress = "embedded"};
+    return 0;
+}
+
+int session_open(struct session *s, const struct world *world, const struct session_config *config,
+                 enum session_use use, struct error *error)
 {
     *s = (struct session){.world = world, .config = config};
-    return world_agree(world, open_model(s, error), error);
+    return world_agree(world, open_model(s, use, error), error);
 }
 
 void session_close(struct session *s)
 {
+    for (int i = 0; i < s->input_count; i++) {
+        collection_close(&s->inputs[i]->data);
+        free(s->inputs[i]->takers);
+        free(s->inputs[i]);
+    }
+    free(s->inputs);
     tokenizer_close(s->tokenizer);
     if (s->tape.device) tape_free(&s->tape);
     clip_close(&s->clip);
@@ -50,56 +84,79 @@ void session_close(struct session *s)
     if (s->host.kernels) device_close(&s->host);
 }
 
-int session_report(const struct session *s, const char *task, json_t *metrics, struct error *error)
+/* --- inputs --- */
+
+static struct input *add_input(struct session *s, struct input input)
+{
+    s->inputs = mem_realloc(s->inputs, (size_t)s->input_count + 1, sizeof *s->inputs);
+    struct input *in = s->inputs[s->input_count++] = mem_alloc(1, sizeof *in);
+    *in = input;
+    if (in->folders) in->source = (struct picture_source){.data = &in->data, .count = in->data.samples};
+    return in;
+}
+
+static bool same_folders(const struct input *in, const struct option_list *folders)
+{
+    if (!in->folders || in->folder_count != folders->count) return false;
+    for (int64_t i = 0; i < folders->count; i++)
+        if (strcmp(in->folders[i], folders->items[i])) return false;
+    return true;
+}
+
+struct input *session_data(struct session *s, const struct option_list *folders, struct error *error)
+{
+    for (int i = 0; i < s->input_count; i++)
+        if (same_folders(s->inputs[i], folders)) return s->inputs[i];
+    struct input in = {.folders = folders->items, .folder_count = folders->count};
+    return collection_open(&in.data, folders->items, folders->count, error) < 0 ? NULL : add_input(s, in);
+}
+
+struct input *session_files(struct session *s, char *const *paths, int64_t count)
+{
+    return add_input(s, (struct input){.source = {.paths = paths, .count = count}});
+}
+
+void input_add(struct input *in, struct taker taker)
+{
+    in->takers = mem_realloc(in->takers, (size_t)in->taker_count + 1, sizeof *in->takers);
+    in->takers[in->taker_count++] = taker;
+}
+
+int session_pass(struct session *s, struct error *error)
+{
+    int rc = 0;
+    for (int i = 0; i < s->input_count && rc == 0; i++) {
+        const struct input *in = s->inputs[i];
+        rc = features_pass(&s->embedder, &in->source, in->takers, in->taker_count, error);
+    }
+    return rc;
+}
+
+/* --- results --- */
+
+static void print(json_t *metrics)
 {
     const char *key;
     json_t *value;
+    json_object_foreach(metrics, key, value)
+    {
+        if (json_is_real(value)) printf("%-28s %.4f\n", key, json_real_value(value));
+        else printf("%-28s %lld\n", key, (long long)json_integer_value(value));
+    }
+}
+
+int session_report(const struct session *s, const char *data, const char *task, json_t *metrics, struct error *error)
+{
     int rc = 0;
     if (!s->world->rank) {
-        const char *data = s->config->data.count ? s->config->data.items[0] : "", *slash = strrchr(data, '/');
-        json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:s}", "dataset", slash && slash[1] ? slash + 1 : data, "model", s->clip.config.name,
-                                 "pretrained", s->config->weights, "task", task, "metrics", metrics, "language", "en");
+        const char *slash = strrchr(data, '/');
+        json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:s}", "dataset", slash && slash[1] ? slash + 1 : data,
+                                 "model", s->clip.config.name, "pretrained", s->config->weights, "task", task,
+                                 "metrics", metrics, "language", "en");
         rc = json_write(s->config->output, root, error);
         json_decref(root);
-        json_object_foreach(metrics, key, value)
-        {
-            if (json_is_real(value)) printf("%-28s %.4f\n", key, json_real_value(value));
-            else printf("%-28s %lld\n", key, (long long)json_integer_value(value));
-        }
+        if (rc == 0) print(metrics);
     }
     json_decref(metrics);
     return world_agree(s->world, rc, error);
-}
-
-int lines_read(const char *path, bool skip_empty, char ***lines, int64_t *count, struct error *error)
-{
-    char *text, **out = NULL;
-    size_t len;
-    int64_t n = 0;
-    if (fs_read(path, &text, &len, error) < 0) return -1;
-    for (size_t at = 0; at < len;) {
-        const char *end = memchr(text + at, '\n', len - at);
-        size_t size = end ? (size_t)(end - text) - at : len - at, next = at + size + 1;
-        if (size && text[at + size - 1] == '\r') size--;
-        if (size || !skip_empty) {
-            if (n % 1024 == 0) out = mem_realloc(out, (size_t)n + 1024, sizeof *out);
-            out[n] = mem_zalloc(size + 1, 1);
-            memcpy(out[n++], text + at, size);
-        }
-        at = next;
-    }
-    free(text);
-    if (!n) {
-        free(out);
-        return error_set(error, ERROR_FAILED, "%s: no lines", path);
-    }
-    *lines = out;
-    *count = n;
-    return 0;
-}
-
-void lines_free(char **lines, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) free(lines[i]);
-    free(lines);
 }

@@ -2,21 +2,14 @@
  *
  * One process, one device.  Join the world, read the run, build or restore the towers, then repeat
  *     batch -> embeddings -> contrastive loss -> gradients -> update
- * until the schedule ends.  Every step is a pure function of (run seed, step), so a run that was stopped or killed resumes bit-equal, on any
- * number of ranks. */
-#include "trainer/step.h"
+ * until the schedule ends.  What is taught is in trainer.c and step.c; how a run lives, in run/training.h. */
+#include "trainer/trainer.h"
 
 int main(int argc, char **argv)
 {
     struct world world = world_join(&argc, &argv);
     struct error error = {0};
-    struct run run;
-
-    int rc = run_open(&run, &world, argc, argv, &error);
-    while (rc == 0 && !run_finished(&run)) {
-        rc = step_train(&run, &error);
-        if (rc == 0) rc = run_after_step(&run, &error);
-    }
-    run_close(&run);
+    log_open(world.rank);
+    training_run(&world, &trainer_program, &contrastive_objective, argc - 1, argv + 1, &error);
     return world_leave(&world, &error);
 }

@@ -5,7 +5,7 @@
 #ifndef TRAINER_MASK_H
 #define TRAINER_MASK_H
 
-#include "trainer/step.h"
+#include "trainer/trainer.h"
 
 struct mask {
     int64_t images, hidden; /* images seen masked; hidden patches of each */
@@ -17,11 +17,13 @@ struct mask {
 };
 
 /* Draw the patches of the first images of the slice, and keep their target tokens from slice->tokens. */
-void mask_targets(struct mask *mask, struct run *run, struct arena *host, const struct slice *slice);
+void mask_targets(struct mask *mask, struct trainer *trainer, const struct slice *slice);
 /* Forward of the masked view and the seed of its backward pass; *cosines (on the device) becomes the sum over hidden patches. */
-void mask_forward(struct mask *mask, struct run *run, double *cosines);
+void mask_forward(struct mask *mask, struct trainer *trainer, double *cosines);
+/* (all) Of the global batch, on the device. */
+double *mask_sum(struct trainer *trainer);
 /* Hidden patches of the global batch: the mask loss is 1 - sum of cosines / this. */
-double mask_rows(const struct run *run, int size);
-size_t mask_host_bytes(const struct run *run); /* of a slice, at most */
+double mask_rows(const struct trainer *trainer, int size);
+size_t mask_host_bytes(const struct trainer *trainer); /* of a slice, at most */
 
 #endif

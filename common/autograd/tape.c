@@ -19,7 +19,8 @@ void tape_init(struct tape *tape, struct device *device)
 
 void tape_free(struct tape *tape)
 {
-    for (int i = 0; i < TAPE_SLOTS; i++) tape->device->kernels->unmap(tape->device, tape->pool[i].data, tape->pool[i].bytes);
+    for (int i = 0; i < TAPE_SLOTS; i++)
+        tape->device->kernels->unmap(tape->device, tape->pool[i].data, tape->pool[i].bytes);
     arena_close(&tape->notes);
     arena_close(&tape->kept);
     for (int i = 0; i < 2; i++) arena_close(&tape->scratch[i]);
@@ -40,7 +41,7 @@ void tape_reset(struct tape *tape)
     for (int i = 0; i < tape->call_count; i++) count_uses(&tape->calls[i], -1);
     tape->call_count = tape->segment_count = 0;
     tape->open = -1;
-    tape->side = 0;
+    tape->side = tape->spared = 0;
     arena_release(&tape->notes, 0);
     arena_release(&tape->kept, 0);
     for (int i = 0; i < 2; i++) arena_release(&tape->scratch[i], 0);
@@ -85,16 +86,20 @@ void tape_open_segment(struct tape *tape)
 {
     CHECK(tape->open < 0, "segment %d is still open", tape->open);
     if (tape->segment_count == tape->segment_cap)
-        tape->segments = mem_realloc(tape->segments, (size_t)(tape->segment_cap = 2 * tape->segment_cap + 64), sizeof *tape->segments);
+        tape->segments = mem_realloc(tape->segments, (size_t)(tape->segment_cap = 2 * tape->segment_cap + 64),
+                                     sizeof *tape->segments);
     tape->open = tape->segment_count++;
     tape->side = tape->recording ? 0 : !tape->side;
-    tape->segments[tape->open] = (struct segment){.first = tape->call_count, .kept = arena_mark(&tape->kept),
-                                                  .scratch = arena_mark(&tape->scratch[tape->side]), .side = tape->side};
+    tape->segments[tape->open] = (struct segment){.first = tape->call_count,
+                                                  .kept = arena_mark(&tape->kept),
+                                                  .scratch = arena_mark(&tape->scratch[tape->side]),
+                                                  .side = tape->side};
 }
 
 struct tensor *tape_close_segment(struct tape *tape, struct tensor *input, struct tensor *output)
 {
-    CHECK(tape->open >= 0 && output->segment == tape->open, "output of segment %d closes segment %d", output->segment, tape->open);
+    CHECK(tape->open >= 0 && output->segment == tape->open, "output of segment %d closes segment %d", output->segment,
+          tape->open);
     struct segment *s = &tape->segments[tape->open];
     s->end = tape->call_count;
     s->output = output;
@@ -113,9 +118,37 @@ struct tensor *tape_close_segment(struct tape *tape, struct tensor *input, struc
         return output;
     }
     /* What was computed on the other side, the input on top, is done with. */
-    const struct segment *before = input && input->segment >= 0 ? &tape->segments[input->segment] : NULL;
+    const struct segment *before = input && input->segment >= tape->spared ? &tape->segments[input->segment] : NULL;
     if (before && before->side != s->side) arena_release(&tape->scratch[before->side], before->scratch);
     return output;
+}
+
+struct tape_branch tape_branch(struct tape *tape)
+{
+    CHECK(tape->open < 0, "a branch inside segment %d", tape->open);
+    struct tape_branch b = {
+        .segments = tape->segment_count, .side = tape->side, .spared = tape->spared, .notes = arena_mark(&tape->notes)};
+    for (int i = 0; i < 2; i++) b.scratch[i] = arena_mark(&tape->scratch[i]);
+    if (!tape->recording) tape->spared = tape->segment_count;
+    return b;
+}
+
+void tape_join(struct tape *tape, struct tape_branch b)
+{
+    if (tape->recording) return;
+    tape->segment_count = b.segments;
+    tape->side = b.side;
+    tape->spared = b.spared;
+    arena_release(&tape->notes, b.notes);
+    for (int i = 0; i < 2; i++) arena_release(&tape->scratch[i], b.scratch[i]);
+}
+
+void tape_tap(struct tape *tape, const struct taps *taps, int64_t layer, struct tensor *rows)
+{
+    if (!taps || layer > taps->layers || !taps->wanted[layer]) return;
+    struct tape_branch branch = tape_branch(tape);
+    taps->take(taps->self, tape, layer, rows);
+    tape_join(tape, branch);
 }
 
 static void execute(struct tape *tape, struct call *call)
@@ -125,13 +158,14 @@ static void execute(struct tape *tape, struct call *call)
     call->op->forward(tape, call);
 }
 
-struct tensor *tape_apply(struct tape *tape, const struct op_def *op, struct tensor *const in[OP_INPUTS], int64_t rows, int64_t cols,
-                          const void *attributes, size_t bytes)
+struct tensor *tape_apply(struct tape *tape, const struct op_def *op, struct tensor *const in[OP_INPUTS], int64_t rows,
+                          int64_t cols, const void *attributes, size_t bytes)
 {
     CHECK(tape->open >= 0, "%s outside a segment", op->name);
     struct call call = {.op = op, .attributes = memcpy(arena_take(&tape->notes, bytes + 1, 1), attributes, bytes)};
     call.out = arena_take(&tape->notes, 1, sizeof *call.out);
-    *call.out = (struct tensor){.rows = rows, .cols = cols, .wide = op->wide, .notes = call.attributes, .segment = tape->open, .slot = -1};
+    *call.out = (struct tensor){
+        .rows = rows, .cols = cols, .wide = op->wide, .notes = call.attributes, .segment = tape->open, .slot = -1};
     for (int i = 0; i < OP_INPUTS; i++) {
         call.in[i] = in[i];
         if (in[i] && in[i]->needs_grad) call.out->needs_grad = tape->recording;
@@ -140,7 +174,8 @@ struct tensor *tape_apply(struct tape *tape, const struct op_def *op, struct ten
     execute(tape, &call);
     if (tape->recording) {
         if (tape->call_count == tape->call_cap)
-            tape->calls = mem_realloc(tape->calls, (size_t)(tape->call_cap = 2 * tape->call_cap + 256), sizeof *tape->calls);
+            tape->calls =
+                mem_realloc(tape->calls, (size_t)(tape->call_cap = 2 * tape->call_cap + 256), sizeof *tape->calls);
         tape->calls[tape->call_count++] = call;
         count_uses(&call, 1);
     }
@@ -221,7 +256,8 @@ static void replay(struct tape *tape, struct segment *s)
 
 void tape_backward(struct tape *tape, int first, int end)
 {
-    CHECK(end == tape->segment_count && tape->open < 0, "segments up to %d of %d, open %d", end, tape->segment_count, tape->open);
+    CHECK(end == tape->segment_count && tape->open < 0, "segments up to %d of %d, open %d", end, tape->segment_count,
+          tape->open);
     bool recompute = tape->recompute;
     tape->side = 0;
     tape->recording = tape->recompute = true; /* what is replayed goes to scratch */

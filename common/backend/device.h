@@ -12,8 +12,7 @@
 struct collectives {
     void (*broadcast)(struct device *d, void *data, size_t bytes, int root);
     void (*reduce)(struct device *d, float *data, int64_t count, int root);  /* the sum arrives in data of root */
-    void (*gather)(struct device *d, void *all, size_t bytes);               /* each rank's part of all [ranks * bytes] reaches all */
-    void (*sum_doubles)(struct device *d, double *data, int64_t count);
+    void (*gather)(struct device *d, void *all, const size_t *starts); /* bytes [starts[r], starts[r + 1]) of rank r reach all */
     /* As reduce, beside the kernels called later; join makes those called after it wait. */
     void (*reduce_beside)(struct device *d, float *data, int64_t count, int root);
     void (*join)(struct device *d);
@@ -61,7 +60,8 @@ int device_choices_save(struct device *device, const char *path, struct error *e
 /* Bytes of the GPU's memory in use, by everyone; 0 on the CPU. */
 size_t device_memory_used(struct device *device);
 
-/* An arena in the device's memory. */
+/* An arena in the device's memory; DEVICE_ARENA: address space for one whose size is not known beforehand. */
+#define DEVICE_ARENA ((size_t)1 << 38)
 void device_arena_open(struct device *device, struct arena *arena, size_t limit);
 
 /* `bytes` of host memory as kernels see them: where they are, or a copy in `arena` (of the device); see kernels->upload for how long the
@@ -85,7 +85,7 @@ struct backend {
     int (*choices_save)(struct device *device, const char *path, struct error *error);
     size_t (*memory_used)(struct device *device);
 };
-enum { BACKEND_VERSION = 2 };
+enum { BACKEND_VERSION = 3 };
 #define BACKEND_SYMBOL "percept_backend"
 
 #endif

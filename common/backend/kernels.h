@@ -270,7 +270,8 @@ struct kernels {
     /* Sums over rows i: loss[0] = row_lse + col_lse - 2 own,  hits[0] = count of own >= row_max - 1e-5 scale,  own = scale <x_i, y_i>. */
     void (*contrastive_loss)(struct device *d, double *loss, double *hits, const real *x, const real *y, const float *row_lse, const float *col_lse,
                              const float *row_max, int64_t rows, int64_t cols, const float *log_scale);
-    void (*tree_sum)(struct device *d, double *values, int64_t count);                     /* values[0] = sum in a binary tree, count a power of two */
+    /* values [rows, cols]: row 0 becomes the sum of the rows in the binary tree of dist/tree.h; the others are scratch. */
+    void (*tree_sum)(struct device *d, double *values, int64_t rows, int64_t cols);
     void (*scale_gradient)(struct device *d, float *g, const double *sum, const float *log_scale); /* *g = *sum * scale */
 
     /* --- optimizer --- */

@@ -1,7 +1,9 @@
 /* Reading and writing JSON files. */
 #include "base/json.h"
 
+#include <inttypes.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,4 +77,11 @@ int json_write(const char *path, const json_t *value, struct error *error)
     int rc = fs_write(path, out.data, out.len, error);
     str_free(&out);
     return rc;
+}
+
+json_t *json_checksum(uint64_t sum)
+{
+    char hex[20];
+    snprintf(hex, sizeof hex, "%016" PRIx64, sum);
+    return json_string(hex);
 }

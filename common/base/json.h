@@ -3,6 +3,7 @@
 #define BASE_JSON_H
 
 #include <jansson.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -11,5 +12,8 @@ json_t *json_read(const char *path, struct error *error);
 
 /* Write `value` (borrowed), indented, one member a line, keys in their order, each number in the fewest digits that read back as it. */
 int json_write(const char *path, const json_t *value, struct error *error);
+
+/* A checksum as files keep it: 16 hex digits; a new reference. */
+json_t *json_checksum(uint64_t sum);
 
 #endif

@@ -39,6 +39,13 @@ struct rng rng_open(uint64_t seed, enum rng_purpose purpose, uint64_t a, uint64_
     return rng;
 }
 
+void rng_skip(struct rng *rng, uint64_t blocks)
+{
+    CHECK(!rng->left && !rng->counter[0] && !rng->counter[1], "values were drawn before");
+    rng->counter[0] = (uint32_t)blocks;
+    rng->counter[1] = (uint32_t)(blocks >> 32);
+}
+
 uint32_t rng_u32(struct rng *rng)
 {
     if (!rng->left) {

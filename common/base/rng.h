@@ -15,6 +15,8 @@ struct rng {
 };
 
 struct rng rng_open(uint64_t seed, enum rng_purpose purpose, uint64_t a, uint64_t b);
+/* Pass over 4 * blocks values of rng_u32, before any is drawn: so threads share one sequence. */
+void rng_skip(struct rng *rng, uint64_t blocks);
 uint32_t rng_u32(struct rng *rng);
 uint64_t rng_u64(struct rng *rng);
 double rng_uniform(struct rng *rng);                       /* [0, 1), 53 bits */

@@ -14,6 +14,15 @@
 #include "base/str.h"
 #include "log/log.h"
 
+#define STEP_PREFIX "step-"
+enum { STEP_DIGITS = 8 };
+
+static bool is_step(const char *name)
+{
+    size_t prefix = strlen(STEP_PREFIX);
+    return str_starts_with(name, STEP_PREFIX) && strlen(name) == prefix + STEP_DIGITS && strspn(name + prefix, "0123456789") == STEP_DIGITS;
+}
+
 int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, const char *run, int64_t step, struct error *error)
 {
     struct str name = {0};
@@ -64,11 +73,6 @@ static int point_latest(const struct checkpoint_writer *w, struct error *error)
     free(link);
     free(aside);
     return rc;
-}
-
-static bool is_step(const char *name)
-{
-    return str_starts_with(name, "step-") && strlen(name) == 13 && strspn(name + 5, "0123456789") == 8;
 }
 
 /* Keep the one just written and the keep - 1 before it.  Later ones are damaged, or this one would not have been written: they do not count. */
@@ -127,30 +131,47 @@ int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, in
     return rc;
 }
 
-/* Check the files a state lists that fall to this rank. */
+/* Is this file as the state says? */
+static int verify_file(const char *path, const json_t *sum, struct error *error)
+{
+    char hex[20];
+    struct fs_map map;
+    if (fs_map(path, &map, error) < 0) return -1;
+    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)XXH3_64bits(map.bytes, map.len));
+    fs_unmap(&map);
+    if (json_is_string(sum) && !strcmp(hex, json_string_value(sum))) return 0;
+    return error_set(error, ERROR_FAILED, "%s: checksum does not match: damaged or torn", path);
+}
+
+/* Check the step, and the files a state lists that fall to this rank. */
 static int verify(const struct world *world, const char *folder, const json_t *state, struct error *error)
 {
-    const char *name;
+    const char *name = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder, *key;
     json_t *sum;
-    int n = 0;
-    const json_t *files = json_object_get(state, "files");
+    int n = 0, rc = 0;
+    const json_t *files = json_object_get(state, "files"), *step = json_object_get(state, "step");
     if (!json_object_size(files)) return error_set(error, ERROR_FAILED, "%s: state.json lists no files", folder);
-    json_object_foreach((json_t *)(uintptr_t)files, name, sum)
+    if (!json_is_integer(step) || json_integer_value(step) < 0 || (is_step(name) && json_integer_value(step) != atoll(name + strlen(STEP_PREFIX))))
+        return error_set(error, ERROR_FAILED, "%s: state.json is of step %lld: edited or damaged", folder, (long long)json_integer_value(step));
+    json_object_foreach((json_t *)(uintptr_t)files, key, sum)
     {
-        if (n++ % world->size != world->rank) continue;
-        char *path = fs_join(folder, name), hex[20];
-        struct fs_map map;
-        int rc = fs_map(path, &map, error);
-        if (rc == 0) {
-            snprintf(hex, sizeof hex, "%016llx", (unsigned long long)XXH3_64bits(map.bytes, map.len));
-            fs_unmap(&map);
-            if (!json_is_string(sum) || strcmp(hex, json_string_value(sum)))
-                rc = error_set(error, ERROR_FAILED, "%s: checksum does not match: damaged or torn", path);
-        }
+        if (rc < 0 || n++ % world->size != world->rank) continue;
+        char *path = fs_join(folder, key);
+        rc = verify_file(path, sum, error);
         free(path);
-        if (rc < 0) return -1;
     }
-    return 0;
+    return rc;
+}
+
+/* (all) State of a whole checkpoint, a new reference; NULL with the reason. */
+static json_t *read_state(const struct world *world, const char *folder, struct error *why)
+{
+    char *file = fs_join(folder, "state.json");
+    json_t *state = json_read(file, why);
+    free(file);
+    if (world_agree(world, state ? verify(world, folder, state, why) : -1, why) == 0) return state;
+    json_decref(state);
+    return NULL;
 }
 
 /* The names of the step folders, newest first, as rank 0 sees them: on a shared file system others may see them later, and all ranks must try the
@@ -178,23 +199,56 @@ int checkpoint_find(const struct world *world, const char *run, char **folder, j
     char *root = fs_join(run, "checkpoints"), (*names)[16];
     int64_t count = step_names(world, root, &names, error);
     int found = count < 0 ? -1 : 0;
+    struct error first = {0};
     for (int64_t i = 0; i < count && !found; i++) {
         struct error why = {0};
-        char *path = fs_join(root, names[i]), *file = fs_join(path, "state.json");
-        json_t *read = json_read(file, &why);
-        free(file);
-        int sound = read ? verify(world, path, read, &why) : -1;
-        if (world_agree(world, sound, &why) == 0) {
-            *folder = path;
-            *state = read;
-            found = 1;
-            continue;
+        char *path = fs_join(root, names[i]);
+        *state = read_state(world, path, &why);
+        found = *state != NULL;
+        if (found) *folder = path;
+        else {
+            if (!world->rank) log_warn("checkpoint skipped: %s", why.text);
+            error_set(&first, ERROR_FAILED, "%s", why.text);
+            free(path);
         }
-        if (!world->rank) log_warn("checkpoint skipped: %s", why.text);
-        json_decref(read);
-        free(path);
     }
+    if (!found && count > 0)
+        found = error_set(error, ERROR_FAILED, "%s: none of %ld checkpoints is sound; the newest: %s; mend it, or start a new --name", root, (long)count, first.text);
     free(names);
     free(root);
     return found;
+}
+
+int checkpoint_open(const struct world *world, const char *path, char **folder, json_t **state, struct error *error)
+{
+    char *resolved = realpath(path, NULL);
+    int rc = resolved ? 0 : error_set(error, ERROR_USAGE, "--resume %s: neither \"latest\" nor a checkpoint's folder: %s", path, strerror(errno));
+    if (world_agree(world, rc, error) == 0 && (*state = read_state(world, resolved, error))) {
+        *folder = resolved;
+        return 1;
+    }
+    free(resolved);
+    return -1;
+}
+
+int checkpoint_supersede(const char *run, const char *folder, struct error *error)
+{
+    const char *own = strrchr(folder, '/') + 1;
+    char *root = fs_join(run, "checkpoints");
+    struct fs_list list;
+    int rc = fs_list(root, &list, error);
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        if (!is_step(list.names[i]) || strcmp(list.names[i], own) <= 0) continue;
+        char *from = fs_join(root, list.names[i]);
+        struct str to = {0};
+        str_printf(&to, "%s.superseded", from);
+        rc = fs_remove_tree(to.data, error);
+        if (rc == 0) rc = fs_rename(from, to.data, error);
+        if (rc == 0) log_info("%s: superseded by going on from %s", list.names[i], own);
+        str_free(&to);
+        free(from);
+    }
+    if (rc == 0) fs_list_free(&list);
+    free(root);
+    return rc;
 }

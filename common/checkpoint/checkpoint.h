@@ -30,7 +30,12 @@ int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, in
                       struct error *error);
 
 /* (all) The newest whole checkpoint below RUN: its folder (caller frees) and state (new reference).  Returns 1 when found, 0 when there is
- * none.  Files are verified by ranks in turn. */
+ * none; that all there are are damaged is an error.  Files are verified by ranks in turn. */
 int checkpoint_find(const struct world *world, const char *run, char **folder, json_t **state, struct error *error);
+/* (all) The checkpoint in `path`, its links resolved; likewise.  Returns 1. */
+int checkpoint_open(const struct world *world, const char *path, char **folder, json_t **state, struct error *error);
+
+/* Rank 0: going on from `folder`, one of RUN's, makes those of later steps another run's: they get the ending .superseded, and are not found any more. */
+int checkpoint_supersede(const char *run, const char *folder, struct error *error);
 
 #endif

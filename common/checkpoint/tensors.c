@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/json.h"
 #include "base/memory.h"
@@ -74,4 +75,16 @@ int tensors_open(struct safetensors *file, const char *path, struct error *error
         if (rc != 1) return rc;
     }
     return error_set(error, ERROR_FAILED, "%s: no model.safetensors, model.safetensors.index.json or consolidated.pth in this folder", path);
+}
+
+int tensors_identify(json_t *identity, const char *key, const char *path, struct error *error)
+{
+    struct safetensors file;
+    if (!path) return 0;
+    if (tensors_open(&file, path, error) < 0) return -1;
+    uint64_t sum = XXH3_64bits(file.map.bytes, file.map.len);
+    for (int64_t i = 0; i < file.more_count; i++) sum = XXH3_64bits_withSeed(file.more[i].bytes, file.more[i].len, sum);
+    json_object_set_new(identity, key, json_checksum(sum));
+    safetensors_close(&file);
+    return 0;
 }

@@ -10,4 +10,7 @@
 /* All of them as one list: safetensors_find, _read and _close work on it. */
 int tensors_open(struct safetensors *file, const char *path, struct error *error);
 
+/* identity[key] = checksum over the bytes of all files of the model at `path`; nothing where path is NULL. */
+int tensors_identify(json_t *identity, const char *key, const char *path, struct error *error);
+
 #endif

@@ -331,23 +331,33 @@ int bpe_parse(struct bpe **bpe, const char *path, const char *bytes, size_t len,
     return rc;
 }
 
-int bpe_open(struct bpe **bpe, const char *path, struct error *error)
+char *bpe_file(const char *path, const char **name, struct error *error)
 {
     static const char *const names[] = {"tokenizer.json", "tokenizer.model"};
-    if (fs_is_folder(path)) {
-        for (int i = 0; i < 2; i++) {
-            char *inside = fs_join(path, names[i]);
-            int rc = fs_exists(inside) ? bpe_open(bpe, inside, error) : 1;
-            free(inside);
-            if (rc != 1) return rc;
-        }
-        return error_set(error, ERROR_FAILED, "%s: no tokenizer.json or tokenizer.model in this folder", path);
+    if (!fs_is_folder(path)) {
+        *name = names[str_ends_with(path, ".model")];
+        return mem_strdup(path);
     }
-    char *bytes;
+    for (int i = 0; i < 2; i++) {
+        char *inside = fs_join(path, *name = names[i]);
+        if (fs_exists(inside)) return inside;
+        free(inside);
+    }
+    error_set(error, ERROR_FAILED, "%s: no tokenizer.json or tokenizer.model in this folder", path);
+    return NULL;
+}
+
+int bpe_open(struct bpe **bpe, const char *path, struct error *error)
+{
+    const char *name;
+    char *file = bpe_file(path, &name, error), *bytes;
     size_t len;
-    if (fs_read(path, &bytes, &len, error) < 0) return -1;
-    int rc = bpe_parse(bpe, path, bytes, len, error);
-    free(bytes);
+    int rc = file ? fs_read(file, &bytes, &len, error) : -1;
+    if (rc == 0) {
+        rc = bpe_parse(bpe, file, bytes, len, error);
+        free(bytes);
+    }
+    free(file);
     return rc;
 }
 

@@ -18,6 +18,8 @@ struct bpe;
 
 /* path: one of the files above, or a folder that holds one.  Used read-only afterwards, by any number of threads. */
 int bpe_open(struct bpe **bpe, const char *path, struct error *error);
+/* The file that is: its path (caller frees), and in *name what it is called in a model's folder; NULL with `error`. */
+char *bpe_file(const char *path, const char **name, struct error *error);
 /* The same from a file's bytes; `path` tells which of the two it is and names it in messages. */
 int bpe_parse(struct bpe **bpe, const char *path, const char *bytes, size_t len, struct error *error);
 void bpe_close(struct bpe *bpe);

@@ -1,50 +1,93 @@
-/* Reading of data sets and writing of shards. */
+/* The index of a data set, and its shards opened as they are read. */
 #include "data/dataset.h"
 
-#include <lmdb.h>
-#include <stdio.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/check.h"
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
 
-enum { PER_TRANSACTION = 512 };
-
-static void key_bytes(int64_t key, uint8_t out[8])
+/* The shard as a whole cannot be used: why, and what mends it. */
+static int broken(const struct dataset *d, const struct shard *s, const char *why, struct error *error)
 {
-    for (int i = 0; i < 8; i++) out[i] = (uint8_t)((uint64_t)key >> 8 * (7 - i));
+    int stem = (int)(strlen(s->file) - (str_ends_with(s->file, ".lmdb") ? strlen(".lmdb") : 0));
+    return error_set(error, ERROR_FAILED,
+                     "%s/%s: %s; copy it again, or remove it and %.*s.json and run the same pack again", d->folder,
+                     s->file, why, stem, s->file);
+}
+
+static int compare_size(const struct dataset *d, const struct shard *s, struct error *error)
+{
+    char *path = fs_join(d->folder, s->file), why[96];
+    int64_t bytes = fs_size(path);
+    free(path);
+    if (bytes == s->bytes) return 0;
+    snprintf(why, sizeof why, "%s (%" PRId64 " bytes, %" PRId64 " in dataset.json)",
+             bytes < 0 ? "is missing" : bytes < s->bytes ? "was truncated" : "has grown", bytes, s->bytes);
+    return broken(d, s, bytes < 0 ? "is missing" : why, error);
+}
+
+/* Mapped, of the right size; nothing more is known of it. */
+static int map_shard(const struct dataset *d, const struct shard *s, struct shard_reader *reader, struct error *error)
+{
+    if (compare_size(d, s, error) < 0) return -1;
+    char *path = fs_join(d->folder, s->file);
+    int rc = shard_open(reader, path, error);
+    free(path);
+    return rc;
+}
+
+static int compare_checksum(const struct dataset *d, const struct shard *s, const struct shard_reader *reader,
+                            struct error *error)
+{
+    if (shard_checksum(reader) == s->checksum) return 0;
+    return broken(d, s, "is damaged (its checksum is not the one in dataset.json)", error);
+}
+
+static int compare_count(const struct dataset *d, const struct shard *s, const struct shard_reader *reader,
+                         struct error *error)
+{
+    if (reader->records == s->samples) return 0;
+    return error_set(error, ERROR_FAILED, "%s/%s: holds %" PRId64 " records, dataset.json says %" PRId64, d->folder,
+                     s->file, reader->records, s->samples);
 }
 
 static int open_shard(const struct dataset *d, struct shard *s, struct error *error)
 {
-    char *path = fs_join(d->folder, s->file);
-    MDB_env *env = NULL;
-    MDB_txn *txn = NULL;
-    int rc = mdb_env_create(&env);
-    int64_t bytes = fs_size(path);
-    if (!rc) rc = mdb_env_set_mapsize(env, bytes > 0 ? (size_t)bytes : 1); /* else what the writer reserved: 1 TiB of address space */
-    if (!rc) rc = mdb_env_open(env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK | MDB_NOTLS, 0444);
-    if (!rc) rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
-    if (!rc) rc = mdb_dbi_open(txn, NULL, 0, &s->table);
-    MDB_stat stat = {0};
-    if (!rc) rc = mdb_stat(txn, s->table, &stat);
-    if (rc) error_set(error, ERROR_FAILED, "%s: cannot open shard: %s", path, mdb_strerror(rc));
-    else if ((int64_t)stat.ms_entries != s->samples)
-        rc = error_set(error, ERROR_FAILED, "%s: holds %zu records, dataset.json says %ld", path, stat.ms_entries, (long)s->samples);
-    free(path);
-    if (rc) {
-        if (txn) mdb_txn_abort(txn);
-        if (env) mdb_env_close(env);
+    struct shard_reader reader;
+    if (map_shard(d, s, &reader, error) < 0) return -1;
+    if ((!d->trusted && compare_checksum(d, s, &reader, error) < 0) || compare_count(d, s, &reader, error) < 0) {
+        shard_close(&reader);
         return -1;
     }
-    s->env = env;
-    s->txn = txn;
+    struct shard_reader *kept = mem_alloc(1, sizeof *kept);
+    *kept = reader;
+    atomic_store(&s->reader, kept);
     return 0;
+}
+
+/* Opened by the first thread that asks; the others wait for it. */
+static const struct shard_reader *reader_of(const struct dataset *d, struct shard *s, struct error *error)
+{
+    const struct shard_reader *reader = atomic_load(&s->reader);
+    if (reader) return reader;
+    pthread_mutex_lock(&s->opening);
+    if (!atomic_load(&s->reader) && !s->failed) {
+        struct error why = {0};
+        if (open_shard(d, s, &why) < 0) {
+            s->failed = mem_alloc(1, sizeof why);
+            *s->failed = why;
+        }
+    }
+    reader = atomic_load(&s->reader);
+    if (!reader) error_set(error, s->failed->code, "%s", s->failed->text);
+    pthread_mutex_unlock(&s->opening);
+    return reader;
 }
 
 static int parse(struct dataset *d, const char *path, const json_t *root, struct error *error)
@@ -56,15 +99,19 @@ static int parse(struct dataset *d, const char *path, const json_t *root, struct
     d->shards = mem_zalloc(json_array_size(shards) + 1, sizeof *d->shards);
     for (size_t i = 0; i < json_array_size(shards); i++) {
         const json_t *o = json_array_get(shards, i);
-        const char *file = json_string_value(json_object_get(o, "file")), *sum = json_string_value(json_object_get(o, "xxh3"));
+        const char *file = json_string_value(json_object_get(o, "file"));
+        const char *sum = json_string_value(json_object_get(o, "xxh3"));
+        const json_t *bytes = json_object_get(o, "bytes");
         int64_t samples = json_integer_value(json_object_get(o, "samples"));
-        if (!file || strchr(file, '/') || !sum || samples < 0)
-            return error_set(error, ERROR_FAILED, "%s: shard %zu has no file, samples or xxh3", path, i);
+        if (!file || strchr(file, '/') || !sum || samples < 0 || !json_is_integer(bytes))
+            return error_set(error, ERROR_FAILED, "%s: shard %zu has no file, samples, bytes or xxh3", path, i);
         struct shard *s = &d->shards[d->shard_count++];
         s->file = mem_strdup(file);
         s->samples = samples;
+        s->bytes = json_integer_value(bytes);
         s->first = d->samples;
         s->checksum = strtoull(sum, NULL, 16);
+        pthread_mutex_init(&s->opening, NULL);
         d->samples += samples;
     }
     d->videos = json_integer_value(json_object_get(root, "videos"));
@@ -80,35 +127,49 @@ static int parse(struct dataset *d, const char *path, const json_t *root, struct
     return 0;
 }
 
-int dataset_open(struct dataset *dataset, const char *folder, struct error *error)
+int dataset_list(struct dataset *dataset, const char *folder, struct error *error)
 {
     struct dataset d = {.folder = mem_strdup(folder)};
     char *path = fs_join(folder, "dataset.json");
     int rc = 0;
     if (!fs_exists(path))
-        rc = error_set(error, ERROR_FAILED, "%s: no data set here (no dataset.json); make one with pe-dataloader pack", folder);
+        rc = error_set(error, ERROR_FAILED, "%s: no data set here (no dataset.json); make one with pe-dataloader pack",
+                       folder);
     json_t *root = rc == 0 ? json_read(path, error) : NULL;
-    if (root) rc = parse(&d, path, root, error);
-    else rc = -1;
+    rc = root ? parse(&d, path, root, error) : -1;
     json_decref(root);
     free(path);
-    for (int64_t i = 0; rc == 0 && i < d.shard_count; i++)
-        if (d.shards[i].samples) rc = open_shard(&d, &d.shards[i], error);
-    if (rc < 0) {
-        dataset_close(&d);
-        return -1;
-    }
+    if (rc < 0) dataset_close(&d);
+    else *dataset = d;
+    return rc;
+}
+
+int dataset_open(struct dataset *dataset, const char *folder, struct error *error)
+{
+    struct dataset d;
+    if (dataset_list(&d, folder, error) < 0) return -1;
+    for (int64_t i = 0; i < d.shard_count; i++)
+        if (compare_size(&d, &d.shards[i], error) < 0) {
+            dataset_close(&d);
+            return -1;
+        }
     *dataset = d;
     return 0;
 }
 
+static void close_shard(struct shard *s)
+{
+    struct shard_reader *reader = atomic_load(&s->reader);
+    if (reader) shard_close(reader);
+    free(reader);
+    free(s->failed);
+    free(s->file);
+    pthread_mutex_destroy(&s->opening);
+}
+
 void dataset_close(struct dataset *d)
 {
-    for (int64_t i = 0; i < d->shard_count; i++) {
-        if (d->shards[i].txn) mdb_txn_abort(d->shards[i].txn);
-        if (d->shards[i].env) mdb_env_close(d->shards[i].env);
-        free(d->shards[i].file);
-    }
+    for (int64_t i = 0; i < d->shard_count; i++) close_shard(&d->shards[i]);
     for (int64_t i = 0; i < d->class_count; i++) free(d->classes[i]);
     free(d->classes);
     free(d->shards);
@@ -116,24 +177,38 @@ void dataset_close(struct dataset *d)
     *d = (struct dataset){0};
 }
 
-int dataset_read(const struct dataset *d, int64_t index, struct record *record, struct error *error)
+static struct shard *shard_of(const struct dataset *d, int64_t index)
 {
     CHECK(index >= 0 && index < d->samples, "sample %ld of %ld", (long)index, (long)d->samples);
     int64_t low = 0, high = d->shard_count - 1;
-    while (low < high) { /* the last shard that starts at or before index and is not empty */
+    while (low < high) { /* the last shard that starts at or before index, and so is not empty */
         int64_t middle = (low + high + 1) / 2;
         if (d->shards[middle].first <= index) low = middle;
         else high = middle - 1;
     }
-    const struct shard *s = &d->shards[low];
-    uint8_t bytes[8];
-    key_bytes(index - s->first, bytes);
-    MDB_val key = {8, bytes}, value;
-    int rc = mdb_get(s->txn, s->table, &key, &value);
-    if (rc) return error_set(error, ERROR_FAILED, "%s/%s: key %ld: %s", d->folder, s->file, (long)(index - s->first), mdb_strerror(rc));
-    if (record_decode(value.mv_data, value.mv_size, record, error) < 0)
-        return error_prefix(error, "%s/%s: key %ld", d->folder, s->file, (long)(index - s->first));
-    return 0;
+    return &d->shards[low];
+}
+
+static int read_record(const struct dataset *d, const struct shard *s, const struct shard_reader *reader, int64_t key,
+                       struct record *record, struct error *error)
+{
+    const uint8_t *bytes;
+    size_t len;
+    int rc = shard_find(reader, key, &bytes, &len, error);
+    if (rc == 0) rc = record_decode(bytes, len, record, error);
+    return rc < 0 ? error_prefix(error, "%s/%s: key %" PRId64, d->folder, s->file, key) : 0;
+}
+
+int dataset_read(const struct dataset *d, int64_t index, struct record *record, struct error *error)
+{
+    struct shard *s = shard_of(d, index);
+    const struct shard_reader *reader = reader_of(d, s, error);
+    return reader ? read_record(d, s, reader, index - s->first, record, error) : -1;
+}
+
+int dataset_reach(const struct dataset *d, int64_t index, struct error *error)
+{
+    return reader_of(d, shard_of(d, index), error) ? 0 : -1;
 }
 
 uint64_t dataset_identity(const struct dataset *d)
@@ -146,111 +221,26 @@ uint64_t dataset_identity(const struct dataset *d)
     return identity;
 }
 
-int64_t dataset_verify_shard(const struct dataset *d, int64_t n, void (*report)(void *, int64_t, const struct error *), void *context,
-                             struct error *error)
+int64_t dataset_verify_shard(const struct dataset *d, int64_t n, void (*report)(void *, const struct error *),
+                             void *context)
 {
     const struct shard *s = &d->shards[n];
+    struct shard_reader reader;
+    struct error whole = {0}, count = {0};
+    if (map_shard(d, s, &reader, &whole) < 0) {
+        report(context, &whole);
+        return 1;
+    }
     int64_t bad = 0;
+    if (compare_checksum(d, s, &reader, &whole) < 0) report(context, &whole), bad++;
+    if (compare_count(d, s, &reader, &count) < 0) report(context, &count), bad++;
     for (int64_t i = 0; i < s->samples; i++) {
         struct record record;
         struct error why = {0};
-        if (dataset_read(d, s->first + i, &record, &why) == 0) continue;
-        report(context, i, &why);
+        if (read_record(d, s, &reader, i, &record, &why) == 0) continue;
+        report(context, &why);
         bad++;
     }
-    char *path = fs_join(d->folder, s->file);
-    uint64_t sum;
-    int rc = file_checksum(path, &sum, error);
-    if (rc == 0 && sum != s->checksum && !bad) {
-        struct error why = {0};
-        error_set(&why, ERROR_FAILED, "%s: the file's checksum does not match: damaged outside its records", path);
-        report(context, -1, &why);
-        bad++;
-    }
-    free(path);
-    return rc < 0 ? -1 : bad;
-}
-
-static int lmdb_failed(const struct shard_writer *w, int rc, struct error *error)
-{
-    return error_set(error, ERROR_FAILED, "%s: cannot write: %s%s", w->aside, mdb_strerror(rc), rc == 5 ? " (disk full?)" : "");
-}
-
-static int begin(struct shard_writer *w, struct error *error)
-{
-    MDB_txn *txn;
-    int rc = mdb_txn_begin(w->env, NULL, 0, &txn);
-    if (!rc) rc = mdb_dbi_open(txn, NULL, MDB_CREATE, &w->table);
-    if (rc) return lmdb_failed(w, rc, error);
-    w->txn = txn;
-    w->pending = 0;
-    return 0;
-}
-
-int shard_create(struct shard_writer *w, const char *path, struct error *error)
-{
-    struct str aside = {0};
-    str_printf(&aside, "%s.tmp", path);
-    *w = (struct shard_writer){.path = mem_strdup(path), .aside = str_steal(&aside), .map_size = (size_t)1 << 40};
-    unlink(w->aside);
-    MDB_env *env = NULL;
-    int rc = mdb_env_create(&env);
-    if (!rc) rc = mdb_env_set_mapsize(env, w->map_size);
-    if (!rc) rc = mdb_env_open(env, w->aside, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOLOCK | MDB_NOTLS, 0666);
-    w->env = env;
-    if (rc) lmdb_failed(w, rc, error);
-    else rc = begin(w, error);
-    if (rc) shard_abandon(w);
-    return rc ? -1 : 0;
-}
-
-int shard_append(struct shard_writer *w, const void *bytes, size_t len, struct error *error)
-{
-    uint8_t name[8];
-    key_bytes(w->samples, name);
-    MDB_val key = {8, name}, value = {len, (void *)(uintptr_t)bytes};
-    int rc = mdb_put(w->txn, w->table, &key, &value, MDB_APPEND);
-    if (rc) return lmdb_failed(w, rc, error);
-    w->samples++;
-    if (++w->pending < PER_TRANSACTION) return 0;
-    rc = mdb_txn_commit(w->txn);
-    w->txn = NULL;
-    return rc ? lmdb_failed(w, rc, error) : begin(w, error);
-}
-
-void shard_abandon(struct shard_writer *w)
-{
-    if (w->txn) mdb_txn_abort(w->txn);
-    if (w->env) mdb_env_close(w->env);
-    if (w->aside) unlink(w->aside);
-    free(w->aside);
-    free(w->path);
-    *w = (struct shard_writer){0};
-}
-
-int shard_finish(struct shard_writer *w, int64_t *bytes, uint64_t *checksum, struct error *error)
-{
-    int rc = mdb_txn_commit(w->txn);
-    w->txn = NULL;
-    if (!rc) rc = mdb_env_sync(w->env, 1);
-    if (rc) lmdb_failed(w, rc, error);
-    mdb_env_close(w->env);
-    w->env = NULL;
-    if (!rc) rc = fs_sync(w->aside, error);
-    if (!rc) rc = file_checksum(w->aside, checksum, error);
-    if (!rc) {
-        *bytes = fs_size(w->aside);
-        rc = fs_rename(w->aside, w->path, error);
-    }
-    shard_abandon(w);
-    return rc ? -1 : 0;
-}
-
-int file_checksum(const char *path, uint64_t *checksum, struct error *error)
-{
-    struct fs_map map;
-    if (fs_map(path, &map, error) < 0) return -1;
-    *checksum = XXH3_64bits(map.bytes, map.len);
-    fs_unmap(&map);
-    return 0;
+    shard_close(&reader);
+    return bad;
 }

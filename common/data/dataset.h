@@ -1,24 +1,30 @@
-/* A data set: a folder of LMDB shards and dataset.json.
+/* A data set: a folder of shards and dataset.json.
  *
- *   dataset.json        { "format": "percept-dataset", "version": 1, "samples": N, "videos": of them | absent, "classes": [names] | absent,
- *                         "shards": [ {"file", "samples", "bytes", "xxh3"} ... ], "provenance": {...} }
- *   shard-00000.lmdb    one file, MDB_NOSUBDIR; key: big-endian u64 number within the shard; value: record.h
+ *   dataset.json       { "format": "percept-dataset", "version": 1, "samples": N, "videos": of them | absent,
+ *                        "classes": [names] | absent, "shards": [ {"file", "samples", "bytes", "xxh3"} ... ],
+ *                        "provenance": {...} }
+ *   shard-00000.lmdb   shard.h
  *
- * Shards are written once, under a temporary name, and never changed.  Readers open them MDB_RDONLY | MDB_NOLOCK: no lock file,
- * any number of processes, read-only file systems.  A record handed out points into the map and lives until dataset_close. */
+ * Opening compares the shards' sizes with dataset.json and opens none.  A shard is mapped when a record of it is first
+ * read, and stays so: address space is needed for what is read, descriptors are not, and each shard takes one of the
+ * system's maps (vm.max_map_count, 65530 as a rule).  Before its first record is handed out a shard's checksum is
+ * compared: that reads the file once.  A shard that fails stays failed, with the same error for each of its records. */
 #ifndef DATA_DATASET_H
 #define DATA_DATASET_H
 
-#include <jansson.h>
+#include <pthread.h>
+#include <stdbool.h>
 
 #include "data/record.h"
+#include "data/shard.h"
 
 struct shard {
     char *file;
-    int64_t samples, first; /* first: index of its first sample in the data set */
+    int64_t samples, first, bytes; /* first: index of its first sample in the data set */
     uint64_t checksum;
-    void *env, *txn; /* MDB_env, MDB_txn */
-    unsigned table;
+    struct shard_reader *_Atomic reader; /* NULL until it is first read */
+    struct error *failed;                /* why it could not be opened; with `reader`, written under the lock */
+    pthread_mutex_t opening;
 };
 
 struct dataset {
@@ -27,37 +33,28 @@ struct dataset {
     int64_t shard_count, samples, videos;
     char **classes; /* names by label, or NULL */
     int64_t class_count;
+    bool trusted;   /* set before reading: shards' checksums are not compared; those of the records always are */
 };
 
+/* Fails when a shard is missing or has another size.  With dataset_list that is left to be found out. */
 int dataset_open(struct dataset *dataset, const char *folder, struct error *error);
+int dataset_list(struct dataset *dataset, const char *folder, struct error *error);
 void dataset_close(struct dataset *dataset);
 
-/* The record at index [0, samples).  Safe from any number of threads.  Errors name shard and key. */
+/* The record at index [0, samples): it points into the map and lives until dataset_close.  Any thread.  Errors name
+ * shard and key. */
 int dataset_read(const struct dataset *dataset, int64_t index, struct record *record, struct error *error);
+/* Open the shard of that record, as dataset_read does.  Fails when the shard is damaged as a whole: no record of it is
+ * to be had, and going on with others would hide that.  Any thread. */
+int dataset_reach(const struct dataset *dataset, int64_t index, struct error *error);
 
-/* What tells it from other data sets: XXH3 of its shards' counts and checksums as dataset.json has them; where it lies does not matter. */
+/* What tells it from other data sets: XXH3 of its shards' counts and checksums as dataset.json has them; where it lies
+ * does not matter. */
 uint64_t dataset_identity(const struct dataset *dataset);
 
-/* Check all of a shard's records and its checksum; each damaged record is passed to `report`.  Returns how many were bad, or -1
- * when the shard cannot be read at all. */
+/* Compare a shard's size and checksum, then check its records.  Each thing that is damaged is passed to `report`: the
+ * shard itself and, when it has its whole size, each record.  Returns how many. */
 int64_t dataset_verify_shard(const struct dataset *dataset, int64_t shard,
-                             void (*report)(void *context, int64_t key, const struct error *why), void *context, struct error *error);
-
-/* Writing one shard. */
-struct shard_writer {
-    char *path, *aside;
-    void *env, *txn;
-    unsigned table;
-    int64_t samples, pending;
-    size_t map_size;
-};
-int shard_create(struct shard_writer *writer, const char *path, struct error *error);
-int shard_append(struct shard_writer *writer, const void *bytes, size_t len, struct error *error);
-/* fsync, rename, checksum of the file.  The writer is gone afterwards, whether or not it fails. */
-int shard_finish(struct shard_writer *writer, int64_t *bytes, uint64_t *checksum, struct error *error);
-void shard_abandon(struct shard_writer *writer);
-
-/* XXH3-64 of a file's bytes. */
-int file_checksum(const char *path, uint64_t *checksum, struct error *error);
+                             void (*report)(void *context, const struct error *why), void *context);
 
 #endif

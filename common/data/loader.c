@@ -1,7 +1,6 @@
 /* Rows of batches: samples to pixels and token ids. */
 #include "data/loader.h"
 
-#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,65 +12,6 @@
 #include "log/log.h"
 
 enum { REPLACEMENTS = 16, REPLACEMENTS_SAID = 10 }; /* tries at one sample; lines of the log */
-
-int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error)
-{
-    struct collection c = {.sets = mem_zalloc((size_t)count + 1, sizeof *c.sets), .shares = mem_zalloc((size_t)count + 1, sizeof *c.shares)};
-    for (int64_t i = 0; i < count; i++) {
-        if (dataset_open(&c.sets[i], folders[i], error) < 0) {
-            collection_close(&c);
-            return -1;
-        }
-        c.count++;
-        c.samples += c.shares[i] = c.sets[i].samples;
-        c.videos += c.sets[i].videos;
-    }
-    c.epoch = c.samples;
-    *collection = c;
-    return 0;
-}
-
-void collection_close(struct collection *c)
-{
-    for (int64_t i = 0; i < c->count; i++) dataset_close(&c->sets[i]);
-    free(c->sets);
-    free(c->shares);
-    *c = (struct collection){0};
-}
-
-int collection_weigh(struct collection *c, char *const *factors, int64_t count, struct error *error)
-{
-    if (count != c->count) return error_set(error, ERROR_USAGE, "%ld upsampling factors for %ld data sets", (long)count, (long)c->count);
-    c->epoch = 0;
-    for (int64_t i = 0; i < count; i++) {
-        char *end;
-        double factor = strtod(factors[i], &end);
-        if (*end || end == factors[i] || !(factor >= 0 && factor < 1e6)) return error_set(error, ERROR_USAGE, "upsampling factor \"%s\": not a number from 0 on", factors[i]);
-        c->epoch += c->shares[i] = c->sets[i].samples ? llround(factor * (double)c->sets[i].samples) : 0;
-    }
-    return c->epoch ? 0 : error_set(error, ERROR_USAGE, "the upsampling factors leave no samples");
-}
-
-int64_t collection_draw(const struct collection *c, uint64_t seed, uint64_t epoch, uint64_t place)
-{
-    if (c->epoch == c->samples && c->count == 1) return (int64_t)rng_permute(seed, epoch, place, (uint64_t)c->samples);
-    int64_t at = (int64_t)rng_permute(seed, epoch, place, (uint64_t)c->epoch), first = 0, set = 0;
-    while (at >= c->shares[set]) at -= c->shares[set], first += c->sets[set++].samples;
-    uint64_t size = (uint64_t)c->sets[set].samples;
-    return first + (int64_t)rng_permute(seed + (uint64_t)set + 1, epoch, (uint64_t)at % size, size);
-}
-
-int collection_read(const struct collection *c, int64_t sample, struct record *record, struct error *error)
-{
-    const struct dataset *d = c->sets;
-    while (sample >= d->samples) sample -= (d++)->samples;
-    return dataset_read(d, sample, record, error);
-}
-
-int64_t collection_pictures(const struct collection *c, const struct media_options *media)
-{
-    return c->videos ? media->frames : 1;
-}
 
 struct loader {
     struct loader_config config;
@@ -116,7 +56,7 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
     return c->tokenizer ? caption(c, &r, b, row, sample, error) : 0;
 }
 
-/* The sample, or in training one of its replacements. */
+/* The sample, or in training one of its replacements.  A shard that is damaged as a whole has none. */
 static int make(void *self, void *made, int64_t row, struct error *error)
 {
     struct loader *l = self;
@@ -124,7 +64,8 @@ static int make(void *self, void *made, int64_t row, struct error *error)
     int64_t sample = b->samples[row];
     struct error first = {0};
     if (make_row(&l->config, b, row, sample, &first) == 0) return 0;
-    for (int attempt = 1; l->config.augmentation && attempt <= REPLACEMENTS; attempt++) {
+    bool replace = l->config.augmentation && collection_reach(l->config.data, sample, NULL) == 0;
+    for (int attempt = 1; replace && attempt <= REPLACEMENTS; attempt++) {
         struct rng rng = rng_open(l->config.seed, RNG_ORDER, (uint64_t)sample, (uint64_t)attempt);
         int64_t other = (int64_t)rng_below(&rng, (uint64_t)l->config.data->samples);
         struct error again = {0};

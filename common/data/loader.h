@@ -8,23 +8,8 @@
 #include <stdbool.h>
 
 #include "backend/device.h"
-#include "data/dataset.h"
-#include "data/media.h"
+#include "data/collection.h"
 #include "data/tokenizer.h"
-
-/* Several data sets as one: sample numbers run through them in order. */
-struct collection {
-    struct dataset *sets;
-    int64_t count, samples, videos;
-    int64_t *shares, epoch; /* samples an epoch takes of each set, and in all */
-};
-int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error);
-/* An epoch takes factor x samples of each set (one factor a set): more than once, or a part that changes from epoch to epoch. */
-int collection_weigh(struct collection *collection, char *const *factors, int64_t count, struct error *error);
-/* Which sample is at this place of the epoch: a keyed permutation. */
-int64_t collection_draw(const struct collection *collection, uint64_t seed, uint64_t epoch, uint64_t place);
-void collection_close(struct collection *collection);
-int collection_read(const struct collection *collection, int64_t sample, struct record *record, struct error *error);
 
 struct batch {
     int64_t number, count;
@@ -67,8 +52,6 @@ void loader_close(struct loader *loader);
 /* The next batch in order (NULL after the last); it stays valid until `keep` more calls were made.  *waited grows by the seconds spent waiting.
  * Fails when a sample and all its replacements are unreadable. */
 struct batch *loader_next(struct loader *loader, double *waited, struct error *error);
-/* Pictures a sample has at most: 1 where the data has no video. */
-int64_t collection_pictures(const struct collection *collection, const struct media_options *media);
 int64_t loader_replaced(const struct loader *loader); /* samples replaced so far */
 
 #endif

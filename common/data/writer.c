@@ -29,14 +29,16 @@ static int compare(const char *folder, const char *path, const json_t *recipe, s
     json_decref(before);
     if (same) return 0;
     return error_set(error, ERROR_FAILED,
-                     "%s: holds a pack of other inputs or options (see pack.json); choose another --output or remove it", folder);
+                     "%s: holds a pack of other inputs or options (see pack.json); choose another --output or remove it",
+                     folder);
 }
 
 int writer_claim(const char *folder, const json_t *recipe, char *const *inputs, int64_t count, struct error *error)
 {
     for (int64_t i = 0; i < count; i++)
         if (fs_same(folder, inputs[i]))
-            return error_set(error, ERROR_USAGE, "%s: is the input %s itself; choose another --output", folder, inputs[i]);
+            return error_set(error, ERROR_USAGE, "%s: is the input %s itself; choose another --output", folder,
+                             inputs[i]);
     if (fs_make_folders(folder, error) < 0) return -1;
     char *path = fs_join(folder, "pack.json");
     bool taken = false;

@@ -1,10 +1,12 @@
 /* Dispatch of exchanges: straight between devices, or staged through the host. */
 #include "dist/comm.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "dist/share.h"
 #include "log/log.h"
 
 enum { STAGE_BYTES = 1 << 26 }; /* 64 MiB a piece */
@@ -75,74 +77,76 @@ void comm_broadcast(struct comm *c, void *data, size_t bytes, int root)
     }
 }
 
-void comm_gather(struct comm *c, void *all, size_t part_bytes)
+void comm_gather(struct comm *c, void *all, int64_t units, size_t unit)
 {
+    int size = c->world->size;
     if (alone(c)) return;
-    if (c->direct) {
-        c->device->collectives->gather(c->device, all, part_bytes);
-        return;
-    }
     if (on_host(c)) {
-        CHECK(part_bytes % sizeof(float) == 0, "%zu bytes", part_bytes);
-        world_gather_parts(c->world, all, (int64_t)(part_bytes / sizeof(float)) * c->world->size);
+        world_gather(c->world, all, units, unit);
         return;
     }
-    for (int r = 0; r < c->world->size; r++) comm_broadcast(c, (char *)all + (size_t)r * part_bytes, part_bytes, r);
+    size_t *starts = mem_alloc((size_t)size + 1, sizeof *starts);
+    for (int r = 0; r <= size; r++) starts[r] = (size_t)share_first(units, size, r) * unit;
+    if (c->direct) c->device->collectives->gather(c->device, all, starts);
+    else
+        for (int r = 0; r < size; r++) comm_broadcast(c, (char *)all + starts[r], starts[r + 1] - starts[r], r);
+    free(starts);
 }
 
-/* Bring data to host memory of its own, let MPI work on it, and bring it back where `keep`. */
-struct visit {
-    float *host;
-    size_t bytes;
-};
-
-static struct visit to_host(struct comm *c, const void *data, size_t bytes)
+/* Sums in host memory of their own, for MPI to work on. */
+static struct tree to_host(struct comm *c, const struct tree *sums, size_t bytes)
 {
-    struct visit v = {mem_map(bytes, 1), bytes};
-    c->device->kernels->download(c->device, v.host, data, bytes);
-    return v;
+    struct tree host = *sums;
+    for (int i = 0; i < host.count; i++) {
+        host.node[i].sum = mem_map(bytes, 1);
+        c->device->kernels->download(c->device, host.node[i].sum, sums->node[i].sum, bytes);
+    }
+    return host;
 }
 
-static void to_device(struct comm *c, void *data, struct visit v, bool keep)
+/* Floats [first, first + count) of the first sum back to the device. */
+static void to_device(struct comm *c, const struct tree *sums, struct tree *host, size_t bytes, int64_t first, int64_t count)
 {
-    if (keep) c->device->kernels->upload(c->device, data, v.host, v.bytes);
-    c->device->kernels->wait(c->device);
-    mem_unmap(v.host, v.bytes, 1);
+    const struct kernels *k = c->device->kernels;
+    k->upload(c->device, sums->node[0].sum + first, host->node[0].sum + first, (size_t)count * sizeof(float));
+    k->wait(c->device);
+    for (int i = 0; i < host->count; i++) mem_unmap(host->node[i].sum, bytes, 1);
 }
 
-void comm_reduce(struct comm *c, float *data, int64_t count, int root)
+void comm_reduce(struct comm *c, const struct tree *sums, int64_t count, int root)
 {
+    size_t bytes = (size_t)count * sizeof(float);
     if (alone(c)) return;
-    if (c->direct) c->device->collectives->reduce(c->device, data, count, root);
-    else if (on_host(c)) world_reduce(c->world, data, count, root);
+    if (c->direct) c->device->collectives->reduce(c->device, sums->node[0].sum, count, root);
+    else if (on_host(c)) world_reduce(c->world, sums, count, root);
     else {
-        struct visit v = to_host(c, data, (size_t)count * sizeof *data);
-        world_reduce(c->world, v.host, count, root);
-        to_device(c, data, v, c->world->rank == root);
+        struct tree host = to_host(c, sums, bytes);
+        world_reduce(c->world, &host, count, root);
+        to_device(c, sums, &host, bytes, 0, c->world->rank == root ? count : 0);
     }
 }
 
-void comm_reduce_scatter(struct comm *c, float *data, int64_t count)
+void comm_reduce_scatter(struct comm *c, const struct tree *sums, int64_t units, int64_t unit)
 {
+    size_t bytes = (size_t)(units * unit) * sizeof(float);
+    int size = c->world->size, rank = c->world->rank;
     if (alone(c)) return;
     if (c->direct)
-        for (int r = 0; r < c->world->size; r++) c->device->collectives->reduce(c->device, data + r * (count / c->world->size), count / c->world->size, r);
-    else if (on_host(c)) world_reduce_scatter(c->world, data, count);
+        for (int r = 0; r < size; r++) {
+            int64_t first = share_first(units, size, r) * unit;
+            c->device->collectives->reduce(c->device, sums->node[0].sum + first, share_first(units, size, r + 1) * unit - first, r);
+        }
+    else if (on_host(c)) world_reduce_scatter(c->world, sums, units, unit);
     else {
-        struct visit v = to_host(c, data, (size_t)count * sizeof *data);
-        world_reduce_scatter(c->world, v.host, count);
-        to_device(c, data, v, true);
+        struct tree host = to_host(c, sums, bytes);
+        int64_t first = share_first(units, size, rank) * unit;
+        world_reduce_scatter(c->world, &host, units, unit);
+        to_device(c, sums, &host, bytes, first, share_first(units, size, rank + 1) * unit - first);
     }
 }
 
-void comm_sum_doubles(struct comm *c, double *data, int64_t count)
+void comm_sum(struct comm *c, double *values, int64_t rows, int64_t cols)
 {
-    if (alone(c)) return;
-    if (c->direct) c->device->collectives->sum_doubles(c->device, data, count);
-    else if (on_host(c)) world_sum_doubles(c->world, data, count);
-    else {
-        struct visit v = to_host(c, data, (size_t)count * sizeof *data);
-        world_sum_doubles(c->world, (double *)(void *)v.host, count);
-        to_device(c, data, v, true);
-    }
+    comm_gather(c, values, rows, (size_t)cols * sizeof *values);
+    c->device->kernels->tree_sum(c->device, values, rows, cols);
 }

@@ -1,6 +1,6 @@
-/* Exchange of device memory between the ranks.
+/* Exchange of device memory between the ranks of a world.
  *
- * Two ways.  exact: through host memory and MPI, sums in the fixed binary tree over ranks (dist/world.h), the same bits on any number of
+ * Two ways.  exact: through host memory and MPI, sums in the fixed binary tree over slices (dist/tree.h), the same bits on any number of
  * ranks.  nccl: from GPU to GPU; the order of sums is NCCL's.  On a CPU, and with one rank, both are the same. */
 #ifndef DIST_COMM_H
 #define DIST_COMM_H
@@ -21,11 +21,12 @@ struct comm {
 int comm_open(struct comm *comm, const struct world *world, struct device *device, const char *reduction, struct error *error);
 void comm_close(struct comm *comm);
 
-/* (all) Like the calls of the same name in dist/world.h, on device memory. */
+/* (all) Like the calls of the same name in dist/world.h, on device memory.  What is shared out is so by dist/share.h; directly, sums hold one node. */
 void comm_broadcast(struct comm *comm, void *data, size_t bytes, int root);
-void comm_gather(struct comm *comm, void *all, size_t part_bytes); /* part r of all [size * part_bytes] is rank r's */
-void comm_reduce(struct comm *comm, float *data, int64_t count, int root);
-void comm_reduce_scatter(struct comm *comm, float *data, int64_t count);
-void comm_sum_doubles(struct comm *comm, double *data, int64_t count);
+void comm_gather(struct comm *comm, void *data, int64_t units, size_t unit);
+void comm_reduce(struct comm *comm, const struct tree *sums, int64_t count, int root);
+void comm_reduce_scatter(struct comm *comm, const struct tree *sums, int64_t units, int64_t unit);
+/* (all) Each rank has its share of the rows of values [rows, cols], one for each slice: row 0 becomes the sum of all, everywhere; the rest is scratch. */
+void comm_sum(struct comm *comm, double *values, int64_t rows, int64_t cols);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+#include "log/log.h"
+
 #define AT(field) offsetof(struct machine_config, field)
 const struct option machine_options[] = {
     {OPTION_GROUP, "machine", 0, NULL, 0, 0, NULL, NULL},
@@ -14,14 +16,23 @@ const struct option machine_options[] = {
 
 int machine_threads(const struct world *world, int64_t threads)
 {
-    int share = omp_get_num_procs() / world->node_ranks;
-    return threads ? (int)threads : share > 0 ? share : 1;
+    return threads ? (int)threads : world->cores.mine;
+}
+
+void machine_advise(const struct world *world, int64_t threads)
+{
+    const struct cores *c = &world->cores;
+    if (world->rank || 2 * c->used > c->offered || (threads && threads <= c->mine)) return;
+    log_warn("the ranks on this host use %d of its %d cores: mpirun binds each rank to one; start it with --bind-to none, "
+             "or with --map-by slot:PE=%d", c->used, c->offered, c->offered / world->node_ranks);
 }
 
 int machine_open(struct device *device, const struct world *world, const struct machine_config *c, struct error *error)
 {
-    return device_open(device, c->device, c->precision, c->cpu_level, machine_threads(world, c->threads), world->node_rank,
-                       error);
+    int threads = machine_threads(world, c->threads);
+    machine_advise(world, c->threads);
+    omp_set_num_threads(threads);
+    return device_open(device, c->device, c->precision, c->cpu_level, threads, world->node_rank, error);
 }
 
 int machine_open_host(struct device *device, const struct world *world, const struct machine_config *c, struct error *error)

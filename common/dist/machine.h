@@ -12,8 +12,12 @@ struct machine_config {
 };
 extern const struct option machine_options[];
 
-/* The threads that --threads 0 stands for: this rank's share of its host's cores. */
+/* Threads of this rank: as many as an option says, with 0 its share of the machine's cores (dist/cores.h). */
 int machine_threads(const struct world *world, int64_t threads);
+/* Rank 0 warns when mpirun, as it does by default, has bound the ranks to a small part of the machine. */
+void machine_advise(const struct world *world, int64_t threads);
+
+/* The device of the options; advises, and sets the threads of OpenMP regions that name none. */
 int machine_open(struct device *device, const struct world *world, const struct machine_config *config, struct error *error);
 /* The CPU in fp32, for figures over host arrays beside a GPU. */
 int machine_open_host(struct device *device, const struct world *world, const struct machine_config *config, struct error *error);

@@ -11,8 +11,14 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/stop.h"
+#include "dist/launch.h"
+#include "dist/share.h"
 
 enum { PIECE = 1 << 18 }; /* floats a message carries */
+
+struct group {
+    MPI_Comm comm;
+};
 
 static void fail(int code, const char *call, int line)
 {
@@ -36,28 +42,54 @@ static void abort_job(int status)
     MPI_Abort(MPI_COMM_WORLD, status);
 }
 
-struct world world_join(int *argc, char ***argv)
+/* This process in a communicator. */
+static struct world enter(MPI_Comm comm)
 {
-    struct world world = {0};
-    stop_catch();
-    /* Started alone: do not fork a daemon (0.03 s instead of 0.33 s). */
-    if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK")) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
-    int provided;
-    MPI_TRY(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
-    MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
-    MPI_TRY(MPI_Comm_rank(MPI_COMM_WORLD, &world.rank));
-    MPI_TRY(MPI_Comm_size(MPI_COMM_WORLD, &world.size));
-    world.node_ranks = 1;
+    struct world world = {.node_ranks = 1, .group = mem_alloc(1, sizeof *world.group)};
+    world.group->comm = comm;
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    MPI_TRY(MPI_Comm_rank(comm, &world.rank));
+    MPI_TRY(MPI_Comm_size(comm, &world.size));
     if (world.size > 1) {
         MPI_Comm node;
-        MPI_TRY(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &node));
+        MPI_TRY(MPI_Comm_split_type(comm, MPI_COMM_TYPE_SHARED, world.rank, MPI_INFO_NULL, &node));
         MPI_TRY(MPI_Comm_size(node, &world.node_ranks));
         MPI_TRY(MPI_Comm_rank(node, &world.node_rank));
         MPI_TRY(MPI_Comm_free(&node));
     }
     gethostname(world.host, sizeof world.host - 1);
-    check_on_abort(abort_job);
     return world;
+}
+
+struct world world_join(int *argc, char ***argv)
+{
+    stop_catch();
+    /* Started alone: do not fork a daemon (0.03 s instead of 0.33 s). */
+    if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK")) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    int provided;
+    MPI_TRY(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
+    check_on_abort(abort_job);
+    struct world world = enter(MPI_COMM_WORLD);
+    if (launch_torn(world.size)) MPI_Finalize(), exit(ERROR_USAGE);
+    world.cores = cores_of(&world);
+    return world;
+}
+
+struct world world_split(const struct world *world, int colour)
+{
+    MPI_Comm comm;
+    if (!world->group) return *world;
+    MPI_TRY(MPI_Comm_split(world->group->comm, colour, world->rank, &comm));
+    struct world part = enter(comm);
+    part.cores = world->cores;
+    return part;
+}
+
+void world_free(struct world *world)
+{
+    if (world->group) MPI_TRY(MPI_Comm_free(&world->group->comm));
+    free(world->group);
+    *world = (struct world){0};
 }
 
 _Noreturn void world_abort(const struct world *world, const char *why)
@@ -83,6 +115,7 @@ int world_leave(struct world *world, const struct error *error)
     }
     fflush(NULL);
     free(all);
+    free(world->group);
     check_on_abort(NULL);
     MPI_Finalize();
     return (int)status;
@@ -101,7 +134,7 @@ int world_agree(const struct world *world, int rc, struct error *error)
 
 void world_barrier(const struct world *world)
 {
-    if (world->size > 1) MPI_TRY(MPI_Barrier(MPI_COMM_WORLD));
+    if (world->size > 1) MPI_TRY(MPI_Barrier(world->group->comm));
 }
 
 enum { NUMBER_TAG = 7 };
@@ -109,7 +142,7 @@ enum { NUMBER_TAG = 7 };
 void world_send_number(const struct world *world, int to, int64_t value)
 {
     CHECK(to != world->rank && to < world->size, "a number for rank %d", to);
-    MPI_TRY(MPI_Send(&value, 1, MPI_INT64_T, to, NUMBER_TAG, MPI_COMM_WORLD)); /* eight bytes are sent at once */
+    MPI_TRY(MPI_Send(&value, 1, MPI_INT64_T, to, NUMBER_TAG, world->group->comm)); /* eight bytes are sent at once */
 }
 
 bool world_receive_number(const struct world *world, int *from, int64_t *value)
@@ -117,10 +150,10 @@ bool world_receive_number(const struct world *world, int *from, int64_t *value)
     int there = 0;
     MPI_Status status;
     if (world->size == 1) return false;
-    MPI_TRY(MPI_Iprobe(MPI_ANY_SOURCE, NUMBER_TAG, MPI_COMM_WORLD, &there, &status));
+    MPI_TRY(MPI_Iprobe(MPI_ANY_SOURCE, NUMBER_TAG, world->group->comm, &there, &status));
     if (!there) return false;
     *from = status.MPI_SOURCE;
-    MPI_TRY(MPI_Recv(value, 1, MPI_INT64_T, *from, NUMBER_TAG, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
+    MPI_TRY(MPI_Recv(value, 1, MPI_INT64_T, *from, NUMBER_TAG, world->group->comm, MPI_STATUS_IGNORE));
     return true;
 }
 
@@ -129,7 +162,7 @@ void world_broadcast(const struct world *world, void *data, size_t bytes, int ro
     if (world->size == 1) return;
     for (char *at = data; bytes;) {
         size_t n = bytes < 4 * PIECE ? bytes : 4 * PIECE;
-        MPI_TRY(MPI_Bcast(at, (int)n, MPI_BYTE, root, MPI_COMM_WORLD));
+        MPI_TRY(MPI_Bcast(at, (int)n, MPI_BYTE, root, world->group->comm));
         at += n;
         bytes -= n;
     }
@@ -142,113 +175,153 @@ void world_gather_all(const struct world *world, const void *mine, size_t bytes,
         memcpy(all, mine, bytes);
         return;
     }
-    MPI_TRY(MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, MPI_COMM_WORLD));
+    MPI_TRY(MPI_Allgather(mine, (int)bytes, MPI_BYTE, all, (int)bytes, MPI_BYTE, world->group->comm));
 }
 
 int64_t world_max(const struct world *world, int64_t value)
 {
     int64_t top = value;
-    if (world->size > 1) MPI_TRY(MPI_Allreduce(&value, &top, 1, MPI_INT64_T, MPI_MAX, MPI_COMM_WORLD));
+    if (world->size > 1) MPI_TRY(MPI_Allreduce(&value, &top, 1, MPI_INT64_T, MPI_MAX, world->group->comm));
     return top;
 }
 
 int64_t world_sum(const struct world *world, int64_t value)
 {
     int64_t sum = value;
-    if (world->size > 1) MPI_TRY(MPI_Allreduce(&value, &sum, 1, MPI_INT64_T, MPI_SUM, MPI_COMM_WORLD));
+    if (world->size > 1) MPI_TRY(MPI_Allreduce(&value, &sum, 1, MPI_INT64_T, MPI_SUM, world->group->comm));
     return sum;
 }
 
-/* Send `out`, receive `count` floats into `in`, at the same time. */
-static void exchange(int partner, const float *out, float *in, int64_t send, int64_t receive)
+/* Send to one rank and receive from another at the same time; both know how much. */
+static void exchange(const struct world *world, int to, const char *out, int64_t send, int from, char *in, int64_t receive)
 {
-    for (int64_t at = 0; at < send || at < receive; at += PIECE) {
-        int64_t s = send - at < 0 ? 0 : send - at < PIECE ? send - at : PIECE;
-        int64_t r = receive - at < 0 ? 0 : receive - at < PIECE ? receive - at : PIECE;
-        MPI_TRY(MPI_Sendrecv(out + at, (int)s, MPI_FLOAT, partner, 0, in + at, (int)r, MPI_FLOAT, partner, 0, MPI_COMM_WORLD,
-                             MPI_STATUS_IGNORE));
+    enum { BYTES = PIECE * sizeof(float), TAG = 0 };
+    for (int64_t at = 0; at < send || at < receive; at += BYTES) {
+        int64_t s = send - at < 0 ? 0 : send - at < BYTES ? send - at : BYTES;
+        int64_t r = receive - at < 0 ? 0 : receive - at < BYTES ? receive - at : BYTES;
+        MPI_TRY(MPI_Sendrecv(out + at, (int)s, MPI_BYTE, s ? to : MPI_PROC_NULL, TAG, in + at, (int)r, MPI_BYTE,
+                             r ? from : MPI_PROC_NULL, TAG, world->group->comm, MPI_STATUS_IGNORE));
     }
 }
 
-/* Receive a piece at a time and add it: a + b = b + a, so both partners of a pair form the same sum. */
-static void exchange_and_add(int partner, const float *out, float *sum, int64_t count)
+/* Large parts go round in a ring, so that each passes once from host to host. */
+static void gather_ring(const struct world *world, char *data, int64_t units, int64_t unit)
 {
-    float *piece = mem_alloc(PIECE, sizeof *piece);
-    for (int64_t at = 0; at < count; at += PIECE) {
-        int64_t n = count - at < PIECE ? count - at : PIECE;
-        exchange(partner, out + at, piece, n, n);
-        for (int64_t i = 0; i < n; i++) sum[at + i] += piece[i];
+    int size = world->size, rank = world->rank;
+    for (int k = 0; k + 1 < size; k++) {
+        int out = (rank + k) % size, in = (rank + k + 1) % size;
+        int64_t o = share_first(units, size, out) * unit, i = share_first(units, size, in) * unit;
+        exchange(world, (rank + size - 1) % size, data + o, share_first(units, size, out + 1) * unit - o,
+                 (rank + 1) % size, data + i, share_first(units, size, in + 1) * unit - i);
     }
-    free(piece);
 }
 
-static void check_power(const struct world *world)
+/* MPI gathers small ones in fewer steps. */
+static void gather_small(const struct world *world, void *data, int64_t units, int unit)
 {
-    CHECK((world->size & (world->size - 1)) == 0, "%d ranks are no power of two", world->size);
+    int *counts = mem_alloc((size_t)world->size, 2 * sizeof *counts), *starts = counts + world->size;
+    MPI_Datatype type;
+    MPI_TRY(MPI_Type_contiguous(unit, MPI_BYTE, &type));
+    MPI_TRY(MPI_Type_commit(&type));
+    for (int r = 0; r < world->size; r++) {
+        starts[r] = (int)share_first(units, world->size, r);
+        counts[r] = (int)share_first(units, world->size, r + 1) - starts[r];
+    }
+    MPI_TRY(MPI_Allgatherv(MPI_IN_PLACE, 0, type, data, counts, starts, type, world->group->comm));
+    MPI_TRY(MPI_Type_free(&type));
+    free(counts);
 }
 
-void world_reduce_scatter(const struct world *world, float *data, int64_t count)
+void world_gather(const struct world *world, void *data, int64_t units, size_t unit)
 {
-    check_power(world);
-    CHECK(count % world->size == 0, "%ld floats over %d ranks", (long)count, world->size);
-    /* Level by level the tree pairs ranks at distance 1, 2, 4 ...; each level halves what a rank is responsible for.  Which half
-     * is chosen so that rank r ends with part r: the bits of r, lowest first, pick interleaved sets of parts, so parts are
-     * handled by their index modulo 2^level. */
-    int64_t part = count / world->size;
-    for (int distance = 1; distance < world->size; distance *= 2) {
-        int partner = world->rank ^ distance, mask = 2 * distance - 1;
-        for (int p = 0; p < world->size; p++) {
-            /* parts still ours at this level agree with rank in the bits below distance */
-            if ((p & (distance - 1)) != (world->rank & (distance - 1))) continue;
-            if ((p & mask) == (world->rank & mask)) {
-                /* the partner sends us its copy of p while we send it our copy of p ^ distance */
-                exchange_and_add(partner, data + (p ^ distance) * part, data + p * part, part);
+    enum { SMALL = 1 << 16 }; /* bytes of a rank */
+    if (world->size == 1) return;
+    if (units * (int64_t)unit <= (int64_t)world->size * SMALL && units < INT32_MAX) {
+        gather_small(world, data, units, (int)unit);
+    } else {
+        gather_ring(world, data, units, (int64_t)unit);
+    }
+}
+
+/* A reduction under way. */
+struct reduction {
+    const struct world *world;
+    const struct tree *sums;
+    int64_t from, count; /* of the part at hand the floats that travel now */
+    MPI_Request *sent;
+    int sent_count;
+    float *piece;        /* [PIECE] what was received */
+};
+
+static int owner_of(const struct reduction *r, int64_t leaf)
+{
+    return (int)share_owner(r->sums->leaves, r->world->size, leaf);
+}
+
+enum { SUM_TAG = 1 };
+
+/* The two sums of a node meet, as far as this rank has to do with it. */
+static void meet(struct reduction *r, int64_t into, int64_t from, bool sending)
+{
+    int keeper = owner_of(r, into), giver = owner_of(r, from), rank = r->world->rank;
+    MPI_Comm comm = r->world->group->comm;
+    if (sending && giver == rank && keeper != rank) {
+        MPI_Request *sent = &r->sent[r->sent_count++];
+        MPI_TRY(MPI_Isend(tree_at(r->sums, from) + r->from, (int)r->count, MPI_FLOAT, keeper, SUM_TAG, comm, sent));
+    }
+    if (sending || keeper != rank) return;
+    const float *theirs = giver == rank ? tree_at(r->sums, from) + r->from : r->piece;
+    float *sum = tree_at(r->sums, into) + r->from;
+    if (giver != rank)
+        MPI_TRY(MPI_Recv(r->piece, (int)r->count, MPI_FLOAT, giver, SUM_TAG, comm, MPI_STATUS_IGNORE));
+    for (int64_t i = 0; i < r->count; i++) sum[i] += theirs[i];
+}
+
+/* The nodes of a height that lie on this rank and others, for the part that shall end with rank `part`. */
+static void meet_at(struct reduction *r, int height, int part, bool sending)
+{
+    int64_t leaves = r->sums->leaves, size = (int64_t)1 << height, into, from;
+    int64_t leaf = share_first(leaves, r->world->size, part), mine = share_first(leaves, r->world->size, r->world->rank);
+    int64_t end = share_first(leaves, r->world->size, r->world->rank + 1);
+    for (int64_t first = mine / size * size; first < end; first += size) {
+        bool whole = first >= mine && (first + size <= end || end == leaves); /* summed here already */
+        if (!whole && tree_meet(leaves, first, height, leaf, &into, &from)) meet(r, into, from, sending);
+    }
+}
+
+/* Of vectors of `units` times `unit` floats a part for each of the ranks [first, end).  Height by height all that is to
+ * be sent is on its way before anyone waits. */
+static void reduce(const struct world *world, const struct tree *sums, int first, int end, int64_t units, int64_t unit)
+{
+    int parts = end - first, height = tree_height(sums->leaves);
+    int64_t longest = (units + parts - 1) / parts * unit;
+    CHECK(sums->leaves >= world->size && sums->count, "%d sums of %ld leaves over %d ranks", sums->count,
+          (long)sums->leaves, world->size);
+    if (world->size == 1) return;
+    struct reduction r = {.world = world, .sums = sums};
+    r.sent = mem_alloc((size_t)(parts * sums->count), sizeof *r.sent);
+    r.piece = mem_alloc(PIECE, sizeof *r.piece);
+    for (int64_t at = 0; at < longest; at += PIECE) {
+        for (int turn = 0; turn < 2 * height; turn++)
+            for (int part = 0; part < parts; part++) {
+                int64_t stop = share_first(units, parts, part + 1) * unit;
+                r.from = share_first(units, parts, part) * unit + at;
+                r.count = stop - r.from < PIECE ? stop - r.from : PIECE;
+                if (r.count > 0) meet_at(&r, turn / 2 + 1, first + part, turn % 2 == 0);
             }
-        }
+        MPI_TRY(MPI_Waitall(r.sent_count, r.sent, MPI_STATUSES_IGNORE));
+        r.sent_count = 0;
     }
+    free(r.sent);
+    free(r.piece);
 }
 
-void world_gather_parts(const struct world *world, float *data, int64_t count)
+void world_reduce_scatter(const struct world *world, const struct tree *sums, int64_t units, int64_t unit)
 {
-    check_power(world);
-    int64_t part = count / world->size;
-    for (int distance = world->size / 2; distance >= 1; distance /= 2) {
-        int partner = world->rank ^ distance, mask = 2 * distance - 1;
-        for (int p = 0; p < world->size; p++)
-            if ((p & mask) == (world->rank & mask)) exchange(partner, data + p * part, data + (p ^ distance) * part, part, part);
-    }
+    reduce(world, sums, 0, world->size, units, unit);
 }
 
-void world_reduce(const struct world *world, float *data, int64_t count, int root)
+void world_reduce(const struct world *world, const struct tree *sums, int64_t count, int root)
 {
-    check_power(world);
-    /* Every pair's sum is kept by the member whose bit equals root's. */
-    float *piece = world->size > 1 ? mem_alloc(PIECE, sizeof *piece) : NULL;
-    for (int distance = 1; distance < world->size; distance *= 2) {
-        if ((world->rank & (distance - 1)) != (root & (distance - 1))) continue;
-        int partner = world->rank ^ distance;
-        bool keep = (world->rank & distance) == (root & distance);
-        for (int64_t at = 0; at < count; at += PIECE) {
-            int n = (int)(count - at < PIECE ? count - at : PIECE);
-            if (!keep) {
-                MPI_TRY(MPI_Send(data + at, n, MPI_FLOAT, partner, 1, MPI_COMM_WORLD));
-                continue;
-            }
-            MPI_TRY(MPI_Recv(piece, n, MPI_FLOAT, partner, 1, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
-            for (int i = 0; i < n; i++) data[at + i] += piece[i];
-        }
-    }
-    free(piece);
-}
-
-void world_sum_doubles(const struct world *world, double *data, int64_t count)
-{
-    check_power(world);
-    double *other = world->size > 1 ? mem_alloc((size_t)count, sizeof *other) : NULL;
-    for (int distance = 1; distance < world->size; distance *= 2) {
-        MPI_TRY(MPI_Sendrecv(data, (int)count, MPI_DOUBLE, world->rank ^ distance, 2, other, (int)count, MPI_DOUBLE,
-                             world->rank ^ distance, 2, MPI_COMM_WORLD, MPI_STATUS_IGNORE));
-        for (int64_t i = 0; i < count; i++) data[i] += other[i];
-    }
-    free(other);
+    reduce(world, sums, root, root + 1, count, 1);
 }

@@ -25,6 +25,13 @@ int log_file(const char *path, struct error *error)
     return log_copy ? 0 : error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
 }
 
+void log_end(const char *text)
+{
+    char stamp[20];
+    clock_stamp(stamp);
+    if (log_copy) fprintf(log_copy, "%s | ERROR | %s\n", stamp, text);
+}
+
 void log_close(void)
 {
     if (log_copy) fclose(log_copy);

@@ -11,6 +11,8 @@
 void log_open(int rank);
 /* Also append to this file (rank 0). */
 int log_file(const char *path, struct error *error);
+/* The error that ends the program, into the file alone: on stderr world_leave says it. */
+void log_end(const char *text);
 void log_close(void);
 
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -15,11 +15,12 @@ struct metrics {
     FILE *lines, *events;
 };
 
-/* Append to folder/metrics.jsonl, and to a new event file in folder/tensorboard/. */
-int metrics_open(struct metrics *metrics, const char *folder, struct error *error);
+/* Append to folder/metrics.jsonl, and to a new event file in folder/tensorboard/.  Rows of steps after `step` are cut off the one, and disowned in
+ * the other (SessionLog START): a run that goes on from `step` will write them again. */
+int metrics_open(struct metrics *metrics, const char *folder, int64_t step, struct error *error);
 void metrics_close(struct metrics *metrics);
 
-/* Write `row` (reference taken): strings are left out of the event file; number keys become scalars prefix/key. */
-void metrics_write(struct metrics *metrics, const char *prefix, int64_t step, json_t *row);
+/* Write a row { "step", "split", "time" (seconds since 1970), members of `row` (reference taken) }; its numbers become scalars split/key. */
+void metrics_write(struct metrics *metrics, const char *split, int64_t step, json_t *row);
 
 #endif

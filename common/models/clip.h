@@ -23,12 +23,6 @@ void clip_place(struct clip *clip, struct device *device, bool training);
 void clip_close(struct clip *clip);
 void clip_init(struct clip *clip, uint64_t seed);
 
-/* Pictures on the device, and which of them are frames of one sample (vision_pool). */
-struct pictures {
-    const uint8_t *pixels; /* [count, size, size, 3] */
-    int64_t count, size, samples;
-    const int32_t *starts; /* [samples + 1], NULL: each is a sample */
-};
 struct tensor *clip_image(struct tape *t, struct clip *clip, struct pictures pictures);
 
 #endif

@@ -38,7 +38,7 @@ int moments_save(const struct optimizer *o, const struct checkpoint_writer *w, j
 {
     const struct world *world = o->comm->world;
     struct device *d = o->comm->device;
-    if (!o->sharded && world->rank) return 0;
+    if ((!o->sharded && world->rank) || o->first == o->end) return 0;
     char name[64], first[24];
     snprintf(name, sizeof name, "optimizer-%05d-of-%05d.safetensors", world->rank, o->sharded ? world->size : 1);
     snprintf(first, sizeof first, "%" PRId64, o->first);
@@ -73,8 +73,13 @@ static int read_part(struct device *d, const struct safetensors *file, const str
     return rc;
 }
 
-/* Copy what file i of n holds of this rank's part of the moments. */
-static int load_part(struct optimizer *o, const char *path, struct error *error)
+/* Floats [first, end) of the store. */
+struct range {
+    int64_t first, end;
+};
+
+/* Copy what a file holds of this rank's part of the moments; *got is what that was. */
+static int load_part(struct optimizer *o, const char *path, struct range *got, struct error *error)
 {
     struct device *d = o->comm->device;
     struct safetensors file;
@@ -83,27 +88,45 @@ static int load_part(struct optimizer *o, const char *path, struct error *error)
     const char *start = safetensors_metadata(&file, "first");
     int rc = m && v && start && m->count == v->count ? 0 : error_set(error, ERROR_FAILED, "%s: no optimizer state", path);
     if (rc == 0) {
-        int64_t first = strtoll(start, NULL, 10), from = first > o->first ? first : o->first, to = first + m->count < o->end ? first + m->count : o->end;
-        if (from < to) {
-            rc = read_part(d, &file, m, from - first, to - first, o->m + (from - o->first), error);
-            if (rc == 0) rc = read_part(d, &file, v, from - first, to - first, o->v + (from - o->first), error);
+        int64_t first = strtoll(start, NULL, 10), end = first + m->count;
+        *got = (struct range){first > o->first ? first : o->first, end < o->end ? end : o->end};
+        if (got->first < got->end) {
+            rc = read_part(d, &file, m, got->first - first, got->end - first, o->m + (got->first - o->first), error);
+            if (rc == 0) rc = read_part(d, &file, v, got->first - first, got->end - first, o->v + (got->first - o->first), error);
         }
     }
     safetensors_close(&file);
     return rc;
 }
 
+/* The first float of [first, end) that none of the ranges has; end: there is none. */
+static int64_t gap(const struct range *had, int count, int64_t first, int64_t end)
+{
+    for (bool further = true; further && first < end;) {
+        further = false;
+        for (int i = 0; i < count; i++)
+            if (had[i].first <= first && had[i].end > first) first = had[i].end, further = true;
+    }
+    return first;
+}
+
 int moments_load(struct optimizer *o, const char *folder, const json_t *files, struct error *error)
 {
+    struct range *had = mem_zalloc(json_object_size(files), sizeof *had);
     const char *name;
     json_t *sum;
-    int rc = 0;
+    int rc = 0, count = 0;
     json_object_foreach((json_t *)files, name, sum)
     {
         if (rc < 0 || !str_starts_with(name, "optimizer-")) continue;
         char *path = fs_join(folder, name);
-        rc = load_part(o, path, error);
+        rc = load_part(o, path, &had[count++], error);
         free(path);
     }
+    int64_t missing = gap(had, count, o->first, o->end);
+    if (rc == 0 && missing < o->end)
+        rc = error_set(error, ERROR_FAILED, "%s: its %d files of optimizer state do not hold moment %" PRId64 " of %" PRId64 "; start a new run from its model.safetensors",
+                       folder, count, missing, o->parameters->total);
+    free(had);
     return rc;
 }

@@ -42,13 +42,18 @@ void vision_register(struct vision *v, struct parameters *p, const struct vision
     v->proj = parameters_add(p, "visual.proj", 2, (int64_t[]){w, output});
 }
 
+/* starts, probes and patch_starts, then patches: one block. */
+static size_t offsets_bytes(const struct vision *v)
+{
+    return (size_t)(3 * (v->images + 1) + v->images * (v->tokens - v->config.class_token)) * sizeof *v->starts;
+}
+
 static void release(struct vision *v, struct device *device)
 {
     const struct kernels *k = device->kernels;
     k->unmap(device, v->rope.cosine, v->rope_bytes);
     k->unmap(device, v->rope.sine, v->rope_bytes);
-    k->unmap(device, v->starts, (size_t)(v->images + 1) * sizeof *v->starts);
-    k->unmap(device, v->probes, (size_t)(v->images + 1) * sizeof *v->probes);
+    k->unmap(device, v->starts, offsets_bytes(v));
 }
 
 void vision_free(struct vision *v, struct device *device)
@@ -65,8 +70,8 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
         struct parameter *it = p->list[i];
         const char *name = it->name;
         if (__builtin_strncmp(name, "visual.", 7)) continue;
-        if (!__builtin_strcmp(name, "visual.class_embedding") || !__builtin_strcmp(name, "visual.positional_embedding") ||
-            !__builtin_strcmp(name, "visual.proj"))
+        if (!__builtin_strcmp(name, "visual.class_embedding") ||
+            !__builtin_strcmp(name, "visual.positional_embedding") || !__builtin_strcmp(name, "visual.proj"))
             init_normal(it, seed, scale);
         else if (str_ends_with(name, ".gamma"))
             for (int64_t k = 0; k < it->tensor.cols; k++) it->values[k] = (float)v->config.layer_scale;
@@ -75,13 +80,14 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
     }
 }
 
-/* Angles of a grid x grid image: the first half of a head turns with the column, the second with the row, pairs adjacent;
- * indices start at 1 when a class token (angle 0) leads. */
+/* Angles of a grid x grid image: the first half of a head turns with the column, the second with the row, pairs
+ * adjacent; indices start at 1 when a class token (angle 0) leads. */
 static void rope_prepare(struct vision *v, struct device *device, int64_t grid)
 {
     if (v->rope_grid == grid) return;
     const struct kernels *k = device->kernels;
-    int64_t pairs = v->config.width / v->config.heads / 2, per_axis = pairs / 2, first = v->config.class_token, tokens = grid * grid + first;
+    int64_t pairs = v->config.width / v->config.heads / 2, per_axis = pairs / 2;
+    int64_t first = v->config.class_token, tokens = grid * grid + first;
     size_t bytes = (size_t)(tokens * pairs) * sizeof(float);
     float *cosine = mem_alloc(bytes, 1), *sine = mem_alloc(bytes, 1);
     for (int64_t t = 0; t < tokens; t++)
@@ -109,19 +115,23 @@ static void offsets_prepare(struct vision *v, struct device *device, int64_t ima
 {
     if (v->images >= images && v->tokens == tokens) return;
     const struct kernels *k = device->kernels;
-    if (images < v->images) images = v->images;
-    size_t bytes = (size_t)(images + 1) * sizeof *v->starts, old = (size_t)(v->images + 1) * sizeof *v->starts;
-    int32_t *starts = mem_alloc(2 * bytes, 1), *probes = starts + images + 1;
-    for (int64_t i = 0; i <= images; i++) starts[i] = (int32_t)(i * tokens), probes[i] = (int32_t)i;
     k->wait(device);
-    k->unmap(device, v->starts, old);
-    k->unmap(device, v->probes, old);
-    v->starts = k->map(device, bytes);
-    v->probes = k->map(device, bytes);
-    v->images = images;
+    k->unmap(device, v->starts, offsets_bytes(v));
+    if (images > v->images) v->images = images;
     v->tokens = tokens;
+    images = v->images;
+    size_t bytes = offsets_bytes(v);
+    int64_t lead = v->config.class_token, patches = tokens - lead;
+    int32_t *starts = mem_alloc(bytes, 1), *probes = starts + images + 1;
+    int32_t *patch_starts = probes + images + 1, *rows = patch_starts + images + 1;
+    for (int64_t i = 0; i <= images; i++)
+        starts[i] = (int32_t)(i * tokens), probes[i] = (int32_t)i, patch_starts[i] = (int32_t)(i * patches);
+    for (int64_t i = 0; i < images * patches; i++) rows[i] = (int32_t)(i / patches * tokens + lead + i % patches);
+    v->starts = k->map(device, bytes);
+    v->probes = v->starts + (probes - starts);
+    v->patch_starts = v->starts + (patch_starts - starts);
+    v->patches = v->starts + (rows - starts);
     k->upload(device, v->starts, starts, bytes);
-    k->upload(device, v->probes, probes, bytes);
     k->wait(device);
     free(starts);
 }
@@ -129,47 +139,94 @@ static void offsets_prepare(struct vision *v, struct device *device, int64_t ima
 struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
                              const uint8_t *hidden, int64_t layers)
 {
+    return vision_tapped(t, v, pixels, images, size, hidden, layers, NULL);
+}
+
+struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
+                             const uint8_t *hidden, int64_t layers, const struct taps *taps)
+{
     const struct vision_config *c = &v->config;
     int64_t grid = size / c->patch_size, native = c->image_size / c->patch_size;
-    CHECK(size % c->patch_size == 0 && layers >= 0 && layers <= c->layers, "size %ld, layers %ld", (long)size, (long)layers);
+    CHECK(size % c->patch_size == 0 && layers >= 0 && layers <= c->layers, "size %ld, layers %ld", (long)size,
+          (long)layers);
     if (c->rope) rope_prepare(v, t->device, grid);
     offsets_prepare(v, t->device, images, grid * grid + c->class_token);
 
     tape_open_segment(t);
-    struct tensor *patches = op_linear(t, op_patches(t, pixels, images, size, c->patch_size), (struct linear){.weight = v->conv});
+    struct tensor *patches =
+        op_linear(t, op_patches(t, pixels, images, size, c->patch_size), (struct linear){.weight = v->conv});
     struct tensor *x = op_tokens(t, patches, v->class_token, v->positions, native, hidden, images);
     x = tape_close_segment(t, NULL, op_norm(t, x, v->ln_pre_weight, v->ln_pre_bias));
     struct sequences whole = {images, v->starts, v->starts, v->tokens, v->tokens, true};
-    for (int64_t i = 0; i < layers; i++) x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL, v->keep ? v->keep + i * 2 * images : NULL);
+    tape_tap(t, taps, 0, x);
+    for (int64_t i = 0; i < layers; i++) {
+        const float *keep = v->keep ? v->keep + i * 2 * images : NULL;
+        x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL, keep);
+        tape_tap(t, taps, i + 1, x);
+    }
     return x;
 }
 
 static struct tensor *pool_attention(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
 {
-    struct tensor *kv = op_linear(t, tokens, (struct linear){.weight = v->pool.kv_weight, .bias = v->pool.kv_bias,
-                                                             .norm_scale = v->ln_post_weight, .norm_shift = v->ln_post_bias});
+    struct tensor *kv = op_linear(t, tokens,
+                                  (struct linear){.weight = v->pool.kv_weight,
+                                                  .bias = v->pool.kv_bias,
+                                                  .norm_scale = v->ln_post_weight,
+                                                  .norm_shift = v->ln_post_bias});
     struct tensor *probes = op_repeat(t, v->pool.probe, images);
     struct tensor *q = op_linear(t, probes, (struct linear){.weight = v->pool.q_weight, .bias = v->pool.q_bias});
     struct sequences s = {images, v->probes, v->starts, 1, v->tokens, true};
     struct tensor *y = op_attention(t, q, kv, v->config.pool_heads, s, false);
     y = op_linear(t, y, (struct linear){.weight = v->pool.out_weight, .bias = v->pool.out_bias});
-    struct tensor *hidden = op_linear(t, y, (struct linear){.weight = v->pool.fc_weight, .bias = v->pool.fc_bias,
-                                                            .norm_scale = v->pool.ln_weight, .norm_shift = v->pool.ln_bias,
-                                                            .gelu_output = true});
-    return op_linear(t, hidden, (struct linear){.weight = v->pool.proj_weight, .bias = v->pool.proj_bias, .residual = y,
-                                                .gelu_input = true});
+    struct tensor *hidden = op_linear(t, y,
+                                      (struct linear){.weight = v->pool.fc_weight,
+                                                      .bias = v->pool.fc_bias,
+                                                      .norm_scale = v->pool.ln_weight,
+                                                      .norm_shift = v->pool.ln_bias,
+                                                      .gelu_output = true});
+    return op_linear(
+        t, hidden,
+        (struct linear){.weight = v->pool.proj_weight, .bias = v->pool.proj_bias, .residual = y, .gelu_input = true});
 }
 
-struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images, const int32_t *starts, int64_t clips)
+static struct tensor *pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
 {
-    CHECK(tokens->rows == images * v->tokens, "%ld token rows of %ld images of %ld", (long)tokens->rows, (long)images, (long)v->tokens);
+    CHECK(v->config.pool != POOL_NONE, "a tower without pooling");
+    CHECK(tokens->rows == images * v->tokens, "%ld token rows of %ld images of %ld", (long)tokens->rows, (long)images,
+          (long)v->tokens);
+    if (v->config.pool == POOL_ATTENTION) return pool_attention(t, v, tokens, images);
+    return op_norm(t, op_gather(t, tokens, v->starts, images), v->ln_post_weight, v->ln_post_bias);
+}
+
+struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images,
+                           const int32_t *starts, int64_t clips)
+{
     tape_open_segment(t);
-    struct tensor *pooled;
-    if (v->config.pool == POOL_ATTENTION) pooled = pool_attention(t, v, tokens, images);
-    else pooled = op_norm(t, op_gather(t, tokens, v->starts, images), v->ln_post_weight, v->ln_post_bias);
-    struct tensor *features = op_project(t, pooled, v->proj);
+    struct tensor *features = op_project(t, pool(t, v, tokens, images), v->proj);
     if (starts) features = op_mean(t, features, starts, clips);
     return tape_close_segment(t, tokens, op_normalize(t, features));
+}
+
+struct tensor *vision_class(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    CHECK(v->config.class_token, "a tower without class token");
+    tape_open_segment(t);
+    return tape_close_segment(t, tokens, op_gather(t, tokens, v->starts, images));
+}
+
+struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    int64_t patches = v->tokens - v->config.class_token;
+    tape_open_segment(t);
+    struct tensor *rows = v->config.class_token ? op_gather(t, tokens, v->patches, images * patches) : tokens;
+    return tape_close_segment(t, tokens, op_mean(t, rows, v->patch_starts, images));
+}
+
+struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    tape_open_segment(t);
+    return tape_close_segment(t, tokens, pool(t, v, tokens, images));
 }
 
 double vision_macs(const struct vision *v, int64_t size)

@@ -23,9 +23,19 @@ struct vision {
     struct rotary_table rope; /* for rope_grid, on the device; bytes of each table */
     int64_t rope_grid;
     size_t rope_bytes;
-    int32_t *starts, *probes; /* row offsets of images, [images + 1] each, for `images`, on the device */
+    /* On the device, for `images`: row offsets of images and of their probes, [images + 1] each; the same without class
+     * tokens, and which rows [images * patches] are none. */
+    int32_t *starts, *probes, *patch_starts, *patches;
     int64_t images, tokens;
-    const float *keep;        /* [layers, 2, images] DropPath of the next pass, on the device until its backward pass is over; NULL: none */
+    /* [layers, 2, images] DropPath of the next pass, on the device until its backward pass is over; NULL: none */
+    const float *keep;
+};
+
+/* Pictures on the device, and which of them are frames of one sample (vision_pool). */
+struct pictures {
+    const uint8_t *pixels; /* [count, size, size, 3] */
+    int64_t count, size, samples;
+    const int32_t *starts; /* [samples + 1], NULL: each is a sample */
 };
 
 /* Register parameters under "visual." in PE's order. */
@@ -34,14 +44,25 @@ void vision_free(struct vision *v, struct device *device); /* device: the one it
 /* PE's initialisation; the draws depend on (seed, parameter name) alone. */
 void vision_init(struct vision *v, struct parameters *p, uint64_t seed);
 
-/* pixels (on the device) uint8 [images, size, size, 3] -> tokens [images * tokens, width] after block `layers` (1-based count; the whole tower:
- * config.layers), without ln_post.  hidden [images * patches] marks patches whose content is withheld, or NULL.
- * size must be a multiple of patch_size. */
+/* pixels (on the device) uint8 [images, size, size, 3] -> tokens [images * tokens, width] after block `layers` (1-based
+ * count; the whole tower: config.layers), without ln_post.  hidden [images * patches] marks patches whose content is
+ * withheld, or NULL.  size must be a multiple of patch_size. */
 struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
                              const uint8_t *hidden, int64_t layers);
-/* tokens -> features, rows of unit length: [images, output], or of clips [clips, output], where starts [clips + 1] (on the device) says
- * which images are the frames of each; the features of its frames are averaged before they get unit length. */
-struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images, const int32_t *starts, int64_t clips);
+/* The same, and taps get the tokens of the layers they want on the way; layer 0: after ln_pre. */
+struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
+                             const uint8_t *hidden, int64_t layers, const struct taps *taps);
+/* tokens -> features, rows of unit length: [images, output], or of clips [clips, output], where starts [clips + 1] (on
+ * the device) says which images are the frames of each; the features of its frames are averaged before they get unit
+ * length. */
+struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images,
+                           const int32_t *starts, int64_t clips);
+
+/* What stands for an image among the tokens of a layer, [images, width] each: its class token (only with
+ * config.class_token); the mean of its patches; what vision_pool projects (not with POOL_NONE). */
+struct tensor *vision_class(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 
 /* Multiply-adds of embedding one image of this size. */
 double vision_macs(const struct vision *v, int64_t size);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "dist/share.h"
 
 static size_t feature_bytes(const struct contrastive *c, const struct similarity *m, int64_t rows)
 {
@@ -24,8 +25,8 @@ static void each_of(struct contrastive *c, struct similarity *m, buffer_visit *v
     visit(d, (void **)&m->row_max, (size_t)c->local * sizeof(float));
     visit(d, (void **)&m->row_sum, (size_t)c->local * sizeof(float));
     visit(d, (void **)&m->row_lse, (size_t)c->local * sizeof(float));
-    visit(d, (void **)&m->col_max, (size_t)(c->slices * global) * sizeof(float));
-    visit(d, (void **)&m->col_sum, (size_t)(c->slices * global) * sizeof(float));
+    visit(d, (void **)&m->col_max, (size_t)global * sizeof(float));
+    visit(d, (void **)&m->col_sum, (size_t)global * sizeof(float));
     visit(d, (void **)&m->col_lse, (size_t)global * sizeof(float));
 }
 
@@ -35,9 +36,8 @@ static void each_buffer(struct contrastive *c, buffer_visit *visit)
     bool narrow = d->kernels->real_bytes != sizeof(float);
     each_of(c, &c->own, visit);
     visit(d, &c->strip_gradient, narrow ? (size_t)(c->rows * c->block) * d->kernels->real_bytes : 0);
-    visit(d, (void **)&c->tree, (size_t)(c->levels * c->block * c->own.dim) * sizeof(float));
-    visit(d, (void **)&c->parts, (size_t)(CONTRASTIVE_TOTALS * c->mine) * sizeof(double));
-    visit(d, (void **)&c->totals, CONTRASTIVE_TOTALS * sizeof(double));
+    visit(d, (void **)&c->texts, (size_t)(c->buffers * c->block * c->own.dim) * sizeof(float));
+    visit(d, (void **)&c->totals, (size_t)(c->slices * CONTRASTIVE_TOTALS) * sizeof(double));
 }
 
 static void take(struct device *d, void **block, size_t bytes)
@@ -50,19 +50,30 @@ static void give_back(struct device *d, void **block, size_t bytes)
     d->kernels->unmap(d, *block, bytes);
 }
 
-void contrastive_open(struct contrastive *c, struct device *device, struct comm *comm, int64_t local, int64_t dim, int slices)
+/* Slices joined until they are as large as the device would have them, where ranks have the same number of whole ones. */
+static int64_t join_slices(const struct comm *comm, int64_t slice, int64_t slices)
 {
-    int size = comm->world->size;
-    int64_t global = local * size;
-    while (!comm->exact && slices > size && global / slices < device->kernels->slice_columns) slices /= 2;
-    int mine = slices / size;
-    CHECK(mine >= 1 && mine * size == slices && (slices & (slices - 1)) == 0 && local % mine == 0,
-          "%ld samples a rank in %d slices over %d ranks", (long)local, slices, size);
-    *c = (struct contrastive){.device = device, .comm = comm, .local = local, .own.dim = dim, .block = local / mine, .slices = slices, .weight = 1,
-                              .mine = mine, .first = comm->world->rank * mine, .rows = device->kernels->strip_rows, .levels = 2};
-    while (1 << (c->levels - 2) < mine) c->levels++;
+    int64_t size = comm->world->size, most = slices % size ? 1 : slices / size, join = 1;
+    while (!comm->exact && join < most && (join * slice < comm->device->kernels->slice_columns || most % join)) join++;
+    return join;
+}
+
+void contrastive_open(struct contrastive *c, struct device *device, struct comm *comm, int64_t slice, int64_t dim, int64_t slices)
+{
+    int64_t size = comm->world->size, rank = comm->world->rank, join = join_slices(comm, slice, slices);
+    *c = (struct contrastive){.device = device, .comm = comm, .own.dim = dim, .block = slice * join, .slices = slices / join, .weight = 1,
+                              .rows = device->kernels->strip_rows};
+    c->first = share_first(c->slices, size, rank);
+    c->mine = share_first(c->slices, size, rank + 1) - c->first;
+    c->local = c->mine * c->block;
+    CHECK(c->mine > 0, "%ld slices over %ld ranks", (long)slices, (long)size);
+    /* directly what this rank has must be one sum */
+    c->leaf = comm->exact ? c->first : 0;
+    c->sums.leaves = comm->exact ? c->slices : c->mine;
+    c->buffers = tree_buffers(c->sums.leaves, c->leaf, c->leaf + c->mine);
     if (c->rows > c->block) c->rows = c->block;
     each_buffer(c, take);
+    for (int i = 0; i < c->buffers; i++) tree_lend(&c->sums, c->texts + i * c->block * dim);
     if (!c->strip_gradient) c->strip_gradient = c->own.strip;
 }
 
@@ -98,16 +109,27 @@ static const void *row_of(const struct contrastive *c, const struct similarity *
     return (const char *)features + feature_bytes(c, m, row);
 }
 
-/* Text slice j to all ranks; returns where it lies. */
-static const void *visit(struct contrastive *c, struct similarity *m, const void *texts, int j)
+static int owner_of(const struct contrastive *c, int64_t slice)
 {
-    int owner = j / c->mine;
-    const void *own = row_of(c, m, texts, (j - owner * c->mine) * c->block);
+    return (int)share_owner(c->slices, c->comm->world->size, slice);
+}
+
+/* Text slice j to all ranks; returns where it lies. */
+static const void *visit(struct contrastive *c, struct similarity *m, const void *texts, int64_t j)
+{
+    int owner = owner_of(c, j);
+    const void *own = owner == c->comm->world->rank ? row_of(c, m, texts, (j - c->first) * c->block) : NULL;
     if (c->comm->world->size == 1) return own;
     size_t bytes = feature_bytes(c, m, c->block);
-    if (owner == c->comm->world->rank) c->device->kernels->copy(c->device, m->visitor, own, bytes);
+    if (own) c->device->kernels->copy(c->device, m->visitor, own, bytes);
     comm_broadcast(c->comm, m->visitor, bytes, owner);
     return m->visitor;
+}
+
+/* The totals of this rank's slice a. */
+static double *totals_of(const struct contrastive *c, int64_t a)
+{
+    return c->totals + (c->first + a) * CONTRASTIVE_TOTALS;
 }
 
 static void logits(struct contrastive *c, struct similarity *m, const void *images, const void *texts, int64_t row, int64_t rows)
@@ -125,87 +147,85 @@ static int64_t strip_rows(const struct contrastive *c, int64_t row, int64_t end)
 static void statistics(struct contrastive *c, struct similarity *m, const void *images, const void *texts)
 {
     const struct kernels *k = c->device->kernels;
-    int64_t block = c->block, global = block * c->slices;
-    /* Column statistics of each local slice of rows, later joined with the other ranks' in slice order. */
-    float *my_max = m->col_max + c->first * global, *my_sum = m->col_sum + c->first * global;
-    k->fill(c->device, my_max, -INFINITY, c->mine * global);
-    k->fill(c->device, my_sum, 0, c->mine * global);
+    int64_t block = c->block;
     k->fill(c->device, m->row_max, -INFINITY, c->local);
     k->fill(c->device, m->row_sum, 0, c->local);
-    for (int j = 0; j < c->slices; j++) {
+    for (int64_t j = 0; j < c->slices; j++) {
         const void *visitor = visit(c, m, texts, j);
-        for (int a = 0; a < c->mine; a++)
+        /* column statistics of each slice of rows, joined in the order of slices */
+        k->fill(c->device, m->col_max + c->first * block, -INFINITY, c->mine * block);
+        k->fill(c->device, m->col_sum + c->first * block, 0, c->mine * block);
+        for (int64_t a = 0; a < c->mine; a++)
             for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) {
-                int64_t rows = strip_rows(c, r, (a + 1) * block);
+                int64_t rows = strip_rows(c, r, (a + 1) * block), at = (c->first + a) * block;
                 logits(c, m, images, visitor, r, rows);
-                k->softmax_stats(c->device, m->row_max + r, m->row_sum + r, my_max + a * global + j * block, my_sum + a * global + j * block,
-                                 m->strip, block, rows, block, m->log_scale);
+                k->softmax_stats(c->device, m->row_max + r, m->row_sum + r, m->col_max + at, m->col_sum + at, m->strip, block, rows, block, m->log_scale);
             }
+        comm_gather(c->comm, m->col_max, c->slices, (size_t)block * sizeof(float));
+        comm_gather(c->comm, m->col_sum, c->slices, (size_t)block * sizeof(float));
+        k->merge_stats(c->device, m->col_lse + j * block, m->col_max, m->col_sum, c->slices, block);
     }
-    comm_gather(c->comm, m->col_max, (size_t)(c->mine * global) * sizeof(float));
-    comm_gather(c->comm, m->col_sum, (size_t)(c->mine * global) * sizeof(float));
-    k->merge_stats(c->device, m->col_lse, m->col_max, m->col_sum, c->slices, global);
     k->merge_stats(c->device, m->row_lse, m->row_max, m->row_sum, 1, c->local);
-}
-
-/* Pairwise sum of buffers as they arrive: the binary tree over slices, with one buffer a level. */
-static void tree_add(struct contrastive *c, int index)
-{
-    /* level k + 1 holds a finished sum of 2^k slices when bit k of index is set; level 0 is the newcomer */
-    int64_t count = c->block * c->own.dim;
-    int slot = 0;
-    for (; index >> slot & 1; slot++) c->device->kernels->add(c->device, c->tree, c->tree + (slot + 1) * count, count);
-    c->device->kernels->copy(c->device, c->tree + (slot + 1) * count, c->tree, (size_t)count * sizeof(float));
 }
 
 /* The texts of slice j, the student's and the teacher's. */
 struct visitors {
-    int j;
+    int64_t j;
     const void *texts, *teacher_texts;
 };
 
 /* Slopes of the losses by the logits of one strip, into strip_gradient. */
-static void strip_slopes(struct contrastive *c, const void *images, const struct visitors *v, int a, int64_t r)
+static void strip_slopes(struct contrastive *c, const void *images, const struct visitors *v, int64_t a, int64_t r)
 {
     const struct kernels *k = c->device->kernels;
     int64_t block = c->block, rows = strip_rows(c, r, (a + 1) * block), diagonal = c->first + a == v->j ? r - a * block : -(block + c->rows);
-    double *to_scale = c->parts + CONTRASTIVE_SCALE * c->mine + a, share = 1 / (2. * (double)(block * c->slices));
+    double *totals = totals_of(c, a), share = 1 / (2. * (double)(block * c->slices));
     struct similarity *own = &c->own, *teacher = &c->teacher;
     logits(c, own, images, v->texts, r, rows);
     if (c->weight > 0 || !teacher->dim)
-        k->contrastive_gradient(c->device, c->strip_gradient, to_scale, own->strip, block, own->row_lse + r, own->col_lse + v->j * block, rows, block, diagonal,
+        k->contrastive_gradient(c->device, c->strip_gradient, totals + CONTRASTIVE_SCALE, own->strip, block, own->row_lse + r, own->col_lse + v->j * block, rows, block, diagonal,
                                 own->log_scale, (float)(c->weight * share));
     if (!teacher->dim) return;
     logits(c, teacher, c->teacher_images, v->teacher_texts, r, rows);
-    k->distill_gradient(c->device, c->strip_gradient, to_scale, c->parts + CONTRASTIVE_DIVERGENCE * c->mine + a, own->strip, teacher->strip, block, own->row_lse + r,
-                        own->col_lse + v->j * block, teacher->row_lse + r, teacher->col_lse + v->j * block, rows, block, own->log_scale, teacher->log_scale,
+    k->distill_gradient(c->device, c->strip_gradient, totals + CONTRASTIVE_SCALE, totals + CONTRASTIVE_DIVERGENCE, own->strip, teacher->strip, block,
+                        own->row_lse + r, own->col_lse + v->j * block, teacher->row_lse + r, teacher->col_lse + v->j * block, rows, block, own->log_scale, teacher->log_scale,
                         (float)(c->distill_weight * share), c->weight > 0);
 }
 
-/* Gradients of one strip: by its images into d_images, by the visiting texts into the newcomer of the tree. */
-static void strip_gradients(struct contrastive *c, const void *images, const struct visitors *v, float *d_images, int a, int64_t r)
+/* Gradients of one strip: by its images into d_images, by the visiting texts into d_texts. */
+static void strip_gradients(struct contrastive *c, const void *images, const struct visitors *v, float *d_images, float *d_texts, int64_t a, int64_t r)
 {
     const struct kernels *k = c->device->kernels;
     int64_t block = c->block, dim = c->own.dim, rows = strip_rows(c, r, (a + 1) * block);
     strip_slopes(c, images, v, a, r);
     k->matmul(c->device, d_images + r * dim, true, dim, c->strip_gradient, block, false, v->texts, dim, true, rows, dim, block, v->j > 0);
-    k->matmul(c->device, c->tree, true, dim, c->strip_gradient, block, true, row_of(c, &c->own, images, r), dim, true, block, dim, rows, r > a * block);
+    k->matmul(c->device, d_texts, true, dim, c->strip_gradient, block, true, row_of(c, &c->own, images, r), dim, true, block, dim, rows, r > a * block);
+}
+
+/* Gradient of text slice j: each slice of images adds to it, in the tree over slices. */
+static void gradient_of(struct contrastive *c, const void *images, const struct visitors *v, float *d_images)
+{
+    int64_t block = c->block, count = block * c->own.dim;
+    float *into;
+    const float *from;
+    tree_clear(&c->sums);
+    for (int64_t a = c->mine - 1; a >= 0; a--) {
+        float *d_texts = tree_take(&c->sums);
+        for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) strip_gradients(c, images, v, d_images, d_texts, a, r);
+        tree_put(&c->sums, c->leaf + a, d_texts);
+        while (tree_join(&c->sums, &into, &from)) c->device->kernels->add(c->device, into, from, count);
+    }
 }
 
 static void gradients(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts)
 {
-    const struct kernels *k = c->device->kernels;
-    int64_t block = c->block, count = block * c->own.dim;
-    float *sum = c->tree + (c->levels - 1) * count;
-    for (int j = 0; j < c->slices; j++) {
+    int64_t count = c->block * c->own.dim;
+    for (int64_t j = 0; j < c->slices; j++) {
         struct visitors v = {j, visit(c, &c->own, texts, j), c->teacher.dim ? visit(c, &c->teacher, c->teacher_texts, j) : NULL};
-        for (int a = 0; a < c->mine; a++) {
-            for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) strip_gradients(c, images, &v, d_images, a, r);
-            tree_add(c, a);
-        }
-        int owner = j / c->mine;
-        comm_reduce(c->comm, sum, count, owner);
-        if (owner == c->comm->world->rank) k->copy(c->device, d_texts + (j - c->first) * count, sum, (size_t)count * sizeof *sum);
+        gradient_of(c, images, &v, d_images);
+        comm_reduce(c->comm, &c->sums, count, owner_of(c, j));
+        if (owner_of(c, j) == c->comm->world->rank)
+            c->device->kernels->copy(c->device, d_texts + (j - c->first) * count, c->sums.node[0].sum, (size_t)count * sizeof *d_texts);
     }
 }
 
@@ -216,20 +236,15 @@ void contrastive_run(struct contrastive *c, const void *images, const void *text
     m->log_scale = log_scale;
     statistics(c, m, images, texts);
     if (c->teacher.dim && d_images) statistics(c, &c->teacher, c->teacher_images, c->teacher_texts);
-    k->fill(c->device, (float *)(void *)c->parts, 0, 2 * CONTRASTIVE_TOTALS * c->mine); /* zero bits are 0. */
-    for (int a = 0; a < c->mine; a++) {
+    k->fill(c->device, (float *)(void *)totals_of(c, 0), 0, 2 * CONTRASTIVE_TOTALS * c->mine); /* zero bits are 0. */
+    for (int64_t a = 0; a < c->mine; a++) {
         int64_t row = a * c->block;
-        k->contrastive_loss(c->device, c->parts + CONTRASTIVE_LOSS * c->mine + a, c->parts + CONTRASTIVE_HITS * c->mine + a, row_of(c, m, images, row),
-                            row_of(c, m, texts, row), m->row_lse + row, m->col_lse + (c->first + a) * c->block, m->row_max + row, c->block, m->dim,
-                            log_scale);
+        double *totals = totals_of(c, a);
+        k->contrastive_loss(c->device, totals + CONTRASTIVE_LOSS, totals + CONTRASTIVE_HITS, row_of(c, m, images, row), row_of(c, m, texts, row),
+                            m->row_lse + row, m->col_lse + (c->first + a) * c->block, m->row_max + row, c->block, m->dim, log_scale);
     }
     if (d_images) gradients(c, images, texts, d_images, d_texts);
-    /* the same tree as everything else: pairs of slices, then ranks */
-    for (int i = 0; i < CONTRASTIVE_TOTALS; i++) {
-        k->tree_sum(c->device, c->parts + i * c->mine, c->mine);
-        k->copy(c->device, c->totals + i, c->parts + i * c->mine, sizeof *c->totals);
-    }
-    comm_sum_doubles(c->comm, c->totals, CONTRASTIVE_TOTALS);
+    comm_sum(c->comm, c->totals, c->slices, CONTRASTIVE_TOTALS);
 }
 
 struct contrastive_result contrastive_result(const struct contrastive *c, const double totals[CONTRASTIVE_TOTALS])

@@ -9,21 +9,33 @@
 #include "base/rng.h"
 #include "base/str.h"
 
-static struct rng open_for(const struct parameter *p, uint64_t seed)
+enum { PIECE = 1 << 14 }; /* elements that are drawn one after the other */
+
+/* The draws for an element lie at its place in the parameter's own sequence, whichever thread comes to it. */
+static void draw(struct parameter *p, uint64_t seed, bool normal, double size)
 {
-    return rng_open(seed, RNG_INIT, XXH3_64bits(p->name, strlen(p->name)), 0);
+    int64_t count = tensor_count(&p->tensor), pieces = (count + PIECE - 1) / PIECE;
+    const struct rng opened = rng_open(seed, RNG_INIT, XXH3_64bits(p->name, strlen(p->name)), 0);
+#pragma omp parallel for schedule(static) if (pieces > 1)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+        int64_t first = piece * PIECE, end = first + PIECE < count ? first + PIECE : count;
+        struct rng rng = opened;
+        rng_skip(&rng, (uint64_t)(normal ? first : first / 2)); /* a block: one normal, or two uniform */
+        if (normal)
+            for (int64_t i = first; i < end; i++) p->values[i] = (float)(size * rng_normal(&rng));
+        else
+            for (int64_t i = first; i < end; i++) p->values[i] = (float)rng_range(&rng, -size, size);
+    }
 }
 
 void init_normal(struct parameter *p, uint64_t seed, double deviation)
 {
-    struct rng rng = open_for(p, seed);
-    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->values[i] = (float)(deviation * rng_normal(&rng));
+    draw(p, seed, true, deviation);
 }
 
 void init_uniform(struct parameter *p, uint64_t seed, double bound)
 {
-    struct rng rng = open_for(p, seed);
-    for (int64_t i = 0; i < tensor_count(&p->tensor); i++) p->values[i] = (float)rng_range(&rng, -bound, bound);
+    draw(p, seed, false, bound);
 }
 
 static void fill(struct parameter *p, float value)

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "dist/share.h"
 
 static const struct kernels *kernels_of(const struct accumulator *a)
 {
@@ -14,40 +15,42 @@ static const struct kernels *kernels_of(const struct accumulator *a)
 
 void accumulator_open(struct accumulator *a, struct comm *comm, struct parameters *p, int64_t slices)
 {
-    *a = (struct accumulator){.comm = comm, .parameters = p, .buffers = 1, .plain = !comm->exact};
-    a->buffer[0] = p->gradients;
+    const struct world *w = comm->world;
+    *a = (struct accumulator){.comm = comm, .parameters = p, .sums.leaves = slices, .plain = !comm->exact};
+    a->first = share_first(slices, w->size, w->rank);
+    a->slice = a->end = share_first(slices, w->size, w->rank + 1);
     if (comm->direct) a->sent = mem_zalloc((size_t)p->count, sizeof *a->sent);
-    if (a->plain) return;
-    while ((int64_t)1 << (a->buffers - 1) < slices) a->buffer[a->buffers++] = kernels_of(a)->map(p->device, (size_t)p->total * sizeof(float));
-    CHECK((int64_t)1 << (a->buffers - 1) == slices, "%ld slices are no power of two", (long)slices);
+    a->count = a->plain ? 1 : tree_buffers(slices, a->first, a->end);
+    for (int i = a->count - 1; i >= 0; i--) {
+        a->buffers[i] = i ? kernels_of(a)->map(p->device, (size_t)p->total * sizeof(float)) : p->gradients;
+        tree_lend(&a->sums, a->buffers[i]);
+    }
 }
 
 void accumulator_close(struct accumulator *a)
 {
-    for (int i = 1; i < a->buffers; i++) kernels_of(a)->unmap(a->parameters->device, a->buffer[i], (size_t)a->parameters->total * sizeof(float));
+    for (int i = 1; i < a->count; i++) kernels_of(a)->unmap(a->parameters->device, a->buffers[i], (size_t)a->parameters->total * sizeof(float));
     free(a->sent);
     *a = (struct accumulator){0};
 }
 
 void accumulator_begin(struct accumulator *a)
 {
-    CHECK(a->waiting < a->buffers || a->plain, "%d sums wait in %d buffers", a->waiting, a->buffers);
-    if (!a->plain || !a->waiting) parameters_aim(a->parameters, a->buffer[a->plain ? 0 : a->waiting]);
+    CHECK(a->slice > a->first, "slice %ld of [%ld, %ld)", (long)a->slice - 1, (long)a->first, (long)a->end);
+    bool fresh = a->slice == a->end;
+    if (fresh) tree_clear(&a->sums); /* what the step before left to read */
+    if (fresh || !a->plain) parameters_aim(a->parameters, a->aimed = tree_take(&a->sums));
+    a->slice--;
 }
 
 void accumulator_end(struct accumulator *a)
 {
-    if (a->plain) {
-        a->waiting = 1;
-        return;
-    }
-    parameters_settle(a->parameters);
-    a->level[a->waiting++] = 0;
-    while (a->waiting > 1 && a->level[a->waiting - 1] == a->level[a->waiting - 2]) {
-        a->waiting--;
-        kernels_of(a)->add(a->parameters->device, a->buffer[a->waiting - 1], a->buffer[a->waiting], a->parameters->total);
-        a->level[a->waiting - 1]++;
-    }
+    float *into;
+    const float *from;
+    if (a->plain && a->slice > a->first) return;
+    if (!a->plain) parameters_settle(a->parameters);
+    tree_put(&a->sums, a->slice, a->aimed);
+    while (tree_join(&a->sums, &into, &from)) kernels_of(a)->add(a->parameters->device, into, from, a->parameters->total);
 }
 
 static bool is_final(const struct parameter *p)
@@ -61,10 +64,11 @@ static bool is_final(const struct parameter *p)
 static void send(struct accumulator *a, int64_t from, int64_t to)
 {
     struct device *d = a->parameters->device;
-    int64_t part = a->parameters->total / a->comm->world->size;
+    int64_t blocks = a->parameters->total / SQUARE_BLOCK, size = a->comm->world->size;
     while (from < to) {
-        int64_t owner = from / part, end = (owner + 1) * part < to ? (owner + 1) * part : to;
-        d->collectives->reduce_beside(d, a->buffer[0] + from, end - from, (int)owner);
+        int64_t owner = share_owner(blocks, size, from / SQUARE_BLOCK), end = share_first(blocks, size, owner + 1) * SQUARE_BLOCK;
+        if (end > to) end = to;
+        d->collectives->reduce_beside(d, a->buffers[0] + from, end - from, (int)owner);
         from = end;
     }
 }
@@ -83,20 +87,20 @@ void accumulator_send(void *accumulator)
 
 void accumulator_forget(struct accumulator *a)
 {
-    a->waiting = 0;
+    a->slice = a->end;
+    tree_clear(&a->sums);
     if (a->sent) memset(a->sent, 0, (size_t)a->parameters->count * sizeof *a->sent);
 }
 
-float *accumulator_sum(struct accumulator *a, bool *reduced)
+const struct tree *accumulator_sum(struct accumulator *a, bool *reduced)
 {
-    CHECK(a->waiting == 1, "%d sums are left", a->waiting);
-    a->waiting = 0;
+    CHECK(a->slice == a->first, "slices [%ld, %ld) are left", (long)a->first, (long)a->slice);
     *reduced = a->sent != NULL;
-    if (!a->plain) return a->buffer[0];
-    parameters_settle(a->parameters);
-    if (!a->sent) return a->buffer[0];
+    a->slice = a->end;
+    if (a->plain) parameters_settle(a->parameters);
+    if (!a->sent) return &a->sums;
     accumulator_send(a);
-    accumulator_forget(a);
+    memset(a->sent, 0, (size_t)a->parameters->count * sizeof *a->sent);
     a->parameters->device->collectives->join(a->parameters->device);
-    return a->buffer[0];
+    return &a->sums;
 }

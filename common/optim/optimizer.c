@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "dist/share.h"
 
 static void *bring(struct device *d, const void *host, size_t bytes)
 {
@@ -67,13 +68,11 @@ static void give_back(struct device *d, void **block, size_t bytes)
 
 void optimizer_open(struct optimizer *o, struct comm *comm, struct parameters *p)
 {
-    const struct world *world = comm->world;
-    CHECK(p->total % ((int64_t)world->size * SQUARE_BLOCK) == 0, "%ld floats over %d ranks", (long)p->total, world->size);
     o->comm = comm;
     o->parameters = p;
-    int64_t part = o->sharded ? p->total / world->size : p->total;
-    o->first = o->sharded ? world->rank * part : 0;
-    o->end = o->first + part;
+    int64_t blocks = p->total / SQUARE_BLOCK;
+    o->first = o->sharded ? share_first(blocks, comm->world->size, comm->world->rank) * SQUARE_BLOCK : 0;
+    o->end = o->sharded ? share_first(blocks, comm->world->size, comm->world->rank + 1) * SQUARE_BLOCK : p->total;
     each_buffer(o, take);
     describe(o);
 }
@@ -91,7 +90,7 @@ void optimizer_close(struct optimizer *o)
 static void sum_parameters(struct optimizer *o, double *sums, double *blocks)
 {
     const struct parameters *p = o->parameters;
-    if (o->sharded) comm_gather(o->comm, blocks, (size_t)((o->end - o->first) / SQUARE_BLOCK) * sizeof *blocks);
+    if (o->sharded) comm_gather(o->comm, blocks, p->total / SQUARE_BLOCK, sizeof *blocks);
     p->device->kernels->parameter_sums(p->device, sums, blocks, o->first_block, p->count);
 }
 
@@ -109,13 +108,15 @@ static struct update update_of(struct optimizer *o, float *gradients, double rat
                            .correct2 = (float)(1 - pow(o->beta2, (double)step))};
 }
 
-void optimizer_step(struct optimizer *o, float *gradients, bool reduced, double rate, int64_t step)
+void optimizer_step(struct optimizer *o, const struct tree *sums, bool reduced, double rate, int64_t step)
 {
     struct parameters *p = o->parameters;
     struct device *d = p->device;
     const struct kernels *k = d->kernels;
-    if (!reduced) comm_reduce_scatter(o->comm, gradients, p->total);
-    if (!o->sharded) comm_gather(o->comm, gradients, (size_t)(p->total / o->comm->world->size) * sizeof *gradients);
+    int64_t blocks = p->total / SQUARE_BLOCK;
+    float *gradients = sums->node[0].sum;
+    if (!reduced) comm_reduce_scatter(o->comm, sums, blocks, SQUARE_BLOCK);
+    if (!o->sharded) comm_gather(o->comm, gradients, blocks, SQUARE_BLOCK * sizeof *gradients);
     k->square_sums(d, o->blocks + o->first / SQUARE_BLOCK, gradients + o->first, o->end - o->first);
     sum_parameters(o, o->sums, o->blocks);
     k->clip_factor(d, o->norm, o->factor, o->sums, p->count, o->clip);
@@ -127,6 +128,6 @@ void optimizer_step(struct optimizer *o, float *gradients, bool reduced, double 
         k->lamb_apply(d, &u);
     } else k->adam(d, &u);
     if (!o->sharded || o->comm->world->size == 1) return;
-    comm_gather(o->comm, p->master, (size_t)(p->total / o->comm->world->size) * sizeof *p->master);
+    comm_gather(o->comm, p->master, blocks, SQUARE_BLOCK * sizeof *p->master);
     if (u.compute) k->round(d, p->compute, p->master, p->total);
 }

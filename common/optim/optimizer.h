@@ -4,7 +4,7 @@
  * norm; u = m^ / (sqrt(v^) + eps) + decay p; p -= lr * |p| / |u| * u per tensor, the ratio 1 where a norm is 0 or no decay applies.
  * Decay applies to matrices only: not to vectors (norms, biases, class token) nor the logit scale.
  *
- * Rank r owns floats [r * total / size, (r + 1) * total / size), a whole number of blocks.  Norms are summed from blocks of 4096 in one
+ * Rank r owns its share (dist/share.h) of the blocks of SQUARE_BLOCK floats.  Norms are summed from blocks of 4096 in one
  * fixed order, so the update is bit-identical for any number of ranks, sharded or not.  All tensors are updated at once, and nothing
  * waits for the device: norms and the clipping factor stay on it. */
 #ifndef OPTIM_OPTIMIZER_H
@@ -37,8 +37,8 @@ struct optimizer {
 void optimizer_open(struct optimizer *o, struct comm *comm, struct parameters *parameters);
 void optimizer_close(struct optimizer *o);
 
-/* (all) gradients [total]: this rank's sum, or, when reduced, that of all ranks in this rank's part; consumed.  step counts from 1.  Leaves
- * norm and factor. */
-void optimizer_step(struct optimizer *o, float *gradients, bool reduced, double rate, int64_t step);
+/* (all) gradients: the sums over this rank's slices, [total] each, or, when reduced, that of all ranks in this rank's part of the first; consumed.  step counts
+ * from 1.  Leaves norm and factor. */
+void optimizer_step(struct optimizer *o, const struct tree *gradients, bool reduced, double rate, int64_t step);
 
 #endif

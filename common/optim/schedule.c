@@ -12,12 +12,11 @@ double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, in
     return floor + (peak - floor) * 0.5 * (1 + cos(3.14159265358979323846 * at));
 }
 
-int resolutions_parse(struct resolutions *out, const char *text, int64_t size, int64_t patch, int64_t steps, struct error *error)
+int resolutions_parse(struct resolutions *out, const char *text, int64_t size, int64_t patch, struct error *error)
 {
     struct resolutions r = {.count = 0};
-    double shares[RESOLUTION_STAGES], total = 0;
     if (!text || !*text) {
-        *out = (struct resolutions){.count = 1, .size = {size}, .end = {steps}};
+        *out = (struct resolutions){.count = 1, .size = {size}, .end = {1}, .total = 1};
         return 0;
     }
     for (const char *at = text; *at;) {
@@ -30,22 +29,16 @@ int resolutions_parse(struct resolutions *out, const char *text, int64_t size, i
         if (pixels < patch || pixels % patch)
             return error_set(error, ERROR_USAGE, "--resolution-schedule %s: %ld is no multiple of the patch size %ld", text, pixels, (long)patch);
         r.size[r.count] = pixels;
-        shares[r.count++] = share;
-        total += share;
+        r.end[r.count++] = r.total += share;
         at = *end ? end + 1 : end;
-    }
-    double sum = 0;
-    for (int i = 0; i < r.count; i++) {
-        sum += shares[i];
-        r.end[i] = i == r.count - 1 ? steps : (int64_t)llround((double)steps * sum / total);
     }
     *out = r;
     return 0;
 }
 
-int64_t resolution_at(const struct resolutions *r, int64_t step)
+int64_t resolution_at(const struct resolutions *r, int64_t step, int64_t steps)
 {
     int i = 0;
-    while (i < r->count - 1 && step >= r->end[i]) i++;
+    while (i < r->count - 1 && step >= llround((double)steps * r->end[i] / r->total)) i++;
     return r->size[i];
 }

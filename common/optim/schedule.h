@@ -13,10 +13,12 @@ double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, in
 enum { RESOLUTION_STAGES = 16 };
 struct resolutions {
     int count;
-    int64_t size[RESOLUTION_STAGES], end[RESOLUTION_STAGES]; /* the stage lasts until step end */
+    int64_t size[RESOLUTION_STAGES];
+    double end[RESOLUTION_STAGES], total; /* shares of the steps until the stage is over, and all of them */
 };
 /* text NULL or "": `size` all along.  Sizes must be multiples of patch and shares positive. */
-int resolutions_parse(struct resolutions *resolutions, const char *text, int64_t size, int64_t patch, int64_t steps, struct error *error);
-int64_t resolution_at(const struct resolutions *resolutions, int64_t step);
+int resolutions_parse(struct resolutions *resolutions, const char *text, int64_t size, int64_t patch, struct error *error);
+/* Of a step, counted from 0, of `steps`. */
+int64_t resolution_at(const struct resolutions *resolutions, int64_t step, int64_t steps);
 
 #endif

@@ -3,7 +3,7 @@
 #ifndef SERVE_FEED_H
 #define SERVE_FEED_H
 
-#include "data/loader.h"
+#include "data/collection.h"
 
 /* One item, made ready. */
 struct fed {

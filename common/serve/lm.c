@@ -229,7 +229,10 @@ char *lm_text(const struct lm *lm, const struct generated *g)
 
 json_t *lm_identity(const struct lm *lm)
 {
-    char tokenizer[20];
-    snprintf(tokenizer, sizeof tokenizer, "%016llx", (unsigned long long)bpe_checksum(lm->bpe));
-    return json_pack("{s:s, s:s}", "weights", lm->hash, "tokenizer", tokenizer);
+    return json_pack("{s:s, s:o}", "weights", lm->hash, "tokenizer", json_checksum(bpe_checksum(lm->bpe)));
+}
+
+json_t *lm_text_identity(const char *text)
+{
+    return json_checksum(XXH3_64bits(text, strlen(text)));
 }

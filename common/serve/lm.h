@@ -53,5 +53,7 @@ const void *lm_see(struct lm *lm, const uint8_t *pixels, int64_t pictures);
 char *lm_text(const struct lm *lm, const struct generated *generated);
 /* What rows made with it depend on beside the options of OPTION_IDENTITY: weights and tokenizer; new reference. */
 json_t *lm_identity(const struct lm *lm);
+/* And of a prompt, its checksum. */
+json_t *lm_text_identity(const char *text);
 
 #endif

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
@@ -311,33 +310,4 @@ void rows_free_list(json_t **list, int64_t count)
 {
     for (int64_t i = 0; list && i < count; i++) json_decref(list[i]);
     free(list);
-}
-
-static json_t *hex(uint64_t sum)
-{
-    char text[20];
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)sum);
-    return json_string(text);
-}
-
-json_t *rows_data_identity(const struct collection *data)
-{
-    json_t *sets = json_array();
-    for (int64_t i = 0; i < data->count; i++) {
-        const struct dataset *set = &data->sets[i];
-        json_array_append_new(
-            sets, json_pack("{s:I, s:o}", "samples", (json_int_t)set->samples, "identity", hex(dataset_identity(set))));
-    }
-    return sets;
-}
-
-json_t *rows_file_identity(const char *path, struct error *error)
-{
-    uint64_t sum;
-    return file_checksum(path, &sum, error) < 0 ? NULL : hex(sum);
-}
-
-json_t *rows_text_identity(const char *text)
-{
-    return hex(XXH3_64bits(text, strlen(text)));
 }

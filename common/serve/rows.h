@@ -14,7 +14,6 @@
 #include <stdio.h>
 
 #include "base/json.h"
-#include "data/loader.h"
 #include "dist/world.h"
 
 struct rows {
@@ -46,11 +45,5 @@ int rows_merge(struct rows *rows, void (*visit)(void *context, json_t *row), voi
  * line without its end is read; one that is not JSON, or is of no item, is an error that names it. */
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error);
 void rows_free_list(json_t **list, int64_t count);
-
-/* For a recipe: what these data sets hold, by the checksums of their shards; the checksum of a file, or of a text.  New
- * references. */
-json_t *rows_data_identity(const struct collection *data);
-json_t *rows_file_identity(const char *path, struct error *error); /* NULL with error */
-json_t *rows_text_identity(const char *text);
 
 #endif

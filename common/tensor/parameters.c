@@ -49,8 +49,6 @@ struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64
 
 void parameters_allocate(struct parameters *p)
 {
-    int64_t unit = PARAMETERS_MAX_PARTS * SQUARE_BLOCK;
-    p->total = (p->total + unit - 1) / unit * unit;
     p->values = mem_map((size_t)p->total, sizeof(float));
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
@@ -131,6 +129,12 @@ void parameters_free(struct parameters *p)
     free(p->list);
     mem_unmap(p->values, (size_t)p->total, sizeof(float));
     *p = (struct parameters){0};
+}
+
+void parameter_freeze(struct parameter *it, bool frozen)
+{
+    it->tensor.needs_grad = !frozen;
+    for (int v = 0; v < it->view_count; v++) it->views[v].needs_grad = !frozen;
 }
 
 struct parameter *parameters_find(const struct parameters *p, const char *name)

@@ -5,7 +5,7 @@
  * as float, which the optimizer updates, and as the device's `real`, which products read.  On the CPU all three are one.  Each parameter starts at a multiple of SQUARE_BLOCK floats and the
  * gaps hold zeros, so that any cut of the buffer at block boundaries (ZeRO-1) leaves sums per parameter well defined.
  *
- *   values |== a ==|0|== b =====|0|== c ==|000...|  total, a multiple of PARAMETERS_MAX_PARTS blocks
+ *   values |== a ==|0|== b =====|0|== c ==|0|  total
  */
 #ifndef TENSOR_PARAMETERS_H
 #define TENSOR_PARAMETERS_H
@@ -13,8 +13,6 @@
 #include "backend/device.h"
 #include "base/error.h"
 #include "tensor/tensor.h"
-
-enum { PARAMETERS_MAX_PARTS = 256 }; /* ranks the buffer can be cut for */
 
 struct parameter {
     struct tensor tensor; /* matrix: rows = first dimension, cols = product of the others; a vector or scalar is one row */
@@ -56,6 +54,9 @@ void parameters_place(struct parameters *p, struct device *device, bool training
 void parameters_push(struct parameters *p);
 void parameters_pull(struct parameters *p);
 void parameters_free(struct parameters *p);
+
+/* A frozen parameter takes no gradient and is not updated. */
+void parameter_freeze(struct parameter *parameter, bool frozen);
 
 struct parameter *parameters_find(const struct parameters *p, const char *name); /* NULL when unknown */
 int64_t parameters_elements(const struct parameters *p);                         /* without the gaps */

@@ -98,14 +98,14 @@ static void rates(struct device *d)
 
 struct lamb {
     struct optimizer optimizer;
-    float *gradients;
+    struct tree gradients;
     int64_t step;
 };
 
 static void lamb_once(void *context)
 {
     struct lamb *l = context;
-    optimizer_step(&l->optimizer, l->gradients, false, 1e-3, ++l->step);
+    optimizer_step(&l->optimizer, &l->gradients, false, 1e-3, ++l->step);
 }
 
 static void lamb(struct device *d, int64_t count)
@@ -123,7 +123,7 @@ static void lamb(struct device *d, int64_t count)
     parameters_allocate(&p);
     parameters_place(&p, d, true);
     p.master = noise(d, p.total, true);
-    struct lamb l = {.optimizer = {.kind = OPTIMIZER_LAMB, .beta1 = .9, .beta2 = .95, .eps = 1e-6, .decay = .05, .clip = 1}, .gradients = noise(d, p.total, true)};
+    struct lamb l = {.optimizer = {.kind = OPTIMIZER_LAMB, .beta1 = .9, .beta2 = .95, .eps = 1e-6, .decay = .05, .clip = 1}, .gradients = {.leaves = 1, .count = 1, .node = {{0, 1, noise(d, p.total, true)}}}};
     optimizer_open(&l.optimizer, &comm, &p);
     double seconds = median(d, lamb_once, &l);
     /* norm reads g; direction reads p m v g, writes m v g; apply reads p g, writes p and the copy for products */
@@ -152,7 +152,7 @@ static void loss(struct device *d, int64_t n, int64_t dim)
     l.log_scale = d->kernels->map(d, sizeof(float));
     comm_open(&comm, &world, d, "auto", &error);
     size_t before = d->mapped;
-    contrastive_open(&l.c, d, &comm, n, dim, 256);
+    contrastive_open(&l.c, d, &comm, n / 256, dim, 256);
     double seconds = median(d, loss_once, &l);
     printf("%.4f %.3f\n", seconds, (double)(d->mapped - before) / (1 << 30));
 }

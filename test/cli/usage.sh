@@ -59,7 +59,7 @@ logged() { grep -q 'Train Epoch: 0 \[' "$tmp/logs/adam/out.log" && grep -q '"gra
 check run_folder logged
 learns() { # colours and shapes: the loss must fall well below chance within 60 steps
     pe-trainer $run --name learn --steps 60 --warmup 10 --lr 5e-3 --log-every-n-steps 60 --aug none > /dev/null 2>&1
-    awk -F'"last_loss":' '{ split($2, v, ","); if (v[1] > 2.2) { print "loss " v[1]; exit 1 } }' "$tmp/logs/learn/metrics.jsonl"
+    tail -1 "$tmp/logs/learn/metrics.jsonl" | awk -F'"last_loss":' '{ split($2, v, ","); if (v[1] > 2.2) { print "loss " v[1]; exit 1 } }'
 }
 check training_learns learns
 weights="--weights $tmp/logs/learn/checkpoints/latest --model PE-Core-Test8-32 --threads 1"

@@ -18,6 +18,9 @@ check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cu
     core_parity_bf16_recomputed
 check cuda_decoder program golden/llama llama_parity_scaled_rope_tied llama_parity_in_parts_untied llama_meta_pth generation_same_in_any_batch
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
+# on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
+groups() { EMULATED_GPUS=3 ranks 3 "$BUILD/test/mpi/world" && program unit/dist tree_sum; }
+check cuda_groups_and_tree groups
 check cuda_contrastive program property/contrastive contrastive_equals_full_matrix_at_14 contrastive_equals_full_matrix_at_100 contrastive_equals_full_matrix_at_1 \
     distillation_equals_full_matrix distillation_beside_contrastive
 
@@ -44,8 +47,11 @@ planned() {
         awk -v own=$own '{ v[NR] = $1 } END { print v[1], v[2]; exit !(NR == 2 && v[2] - own < 1.05 * v[1] && v[2] > 0.95 * v[1]) }'
 }
 check cuda_uses_the_memory_it_planned planned
-exact() { train 1 one --reduction exact && train 2 two --reduction exact --grad-checkpointing && same "$(weights one)" "$(weights two)"; }
-check cuda_exact_on_1_and_2_ranks exact
+exact() {
+    train 1 one --reduction exact && train 2 two --reduction exact --grad-checkpointing && same "$(weights one)" "$(weights two)" &&
+        train 3 three --reduction exact && same "$(weights one)" "$(weights three)"
+}
+check cuda_exact_on_1_2_and_3_ranks exact
 check cuda_exact_follows_cpu follows two 1e-3
 stopped() { status 75 train 1 again --stop-after 2 && train 1 again --resume latest && same "$(weights fp32)" "$(weights again)"; }
 check cuda_resume_is_bit_identical stopped
@@ -92,7 +98,9 @@ fi
 if [ "$emulated" ]; then
     nccl() { EMULATED_GPUS=2 train 2 nccl --reduction nccl --mask-weight 0 && follows nccl 1e-3; }
     check nccl_on_2_ranks_learns_the_same nccl
-    check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
+    uneven() { EMULATED_GPUS=3 train 3 uneven --reduction nccl && follows uneven 1e-3; }
+check nccl_on_3_ranks_in_uneven_shares uneven
+check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
     check ranks_sharing_a_gpu_cannot_use_nccl says "one rank a GPU" train 2 shared --reduction nccl
     other() { says "made on another kind of GPU" env EMULATED_NAME=other pe-trainer $common --name fp32 --device cuda --resume latest; }
     check choices_of_another_gpu_are_not_taken other

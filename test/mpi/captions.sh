@@ -13,6 +13,7 @@ weights() { echo "$tmp/logs/$1/checkpoints/step-00000020/model.safetensors"; }
 pe-captioner train $common --name base > "$tmp/base.log" 2>&1 || cat "$tmp/base.log"
 trained() { local name=$1 n=$2; shift 2; ranks "$n" pe-captioner train $common --name "$name" "$@" && same "$(weights base)" "$(weights "$name")"; }
 check plm_on_2_ranks trained two 2
+check plm_on_3_ranks_in_uneven_shares trained three 3
 check plm_on_4_ranks_recomputed trained four 4 --grad-checkpointing --zero 0
 resumed() { ranks 4 pe-captioner train $common --name parts --stop-after 7; [ $? -eq 75 ] && trained parts 2 --resume latest; }
 check plm_stopped_on_4_goes_on_on_2 resumed

@@ -37,4 +37,9 @@ pe-dataloader pack --input "$tmp/zebras" --output "$tmp/zebra-data" > /dev/null 
 for n in 1 2; do
     check "validation_of_nan_on_$n" refused $n "text 1 a zebra" pe-trainer $train --pretrained "$tmp/word.safetensors" --val-data "$tmp/zebra-data" --name "nan$n"
 done
+
+# Takers that share a pass, on pictures and on videos among them.
+"$BUILD"/test/make_clips "$tmp/clips" 6 && pe-dataloader pack --input "$tmp/clips" --output "$tmp/frames" --frames 3 > /dev/null 2>&1
+for n in 2 3; do check "passes_over_files_on_$n" ranks $n "$BUILD"/test/mpi/features; done
+for n in 1 2 3; do check "passes_over_videos_on_$n" env FEATURES_DATA="$tmp/frames" timeout 120 mpirun --bind-to none -n $n "$BUILD"/test/mpi/features; done
 finish

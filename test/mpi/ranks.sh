@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The same result on 1, 2 and 4 ranks, and whatever the memory options are: packs byte by byte, weights bit by bit, figures digit by digit.
+# The same result on any number of ranks, and whatever the memory options are: packs byte by byte, weights bit by bit, figures digit by digit.
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
 
@@ -20,6 +20,10 @@ trained() { # NAME RANKS OPTION...: 20 steps, then the weights must be those of 
 }
 check weights_on_2_ranks trained two 2
 check weights_on_4_ranks trained four 4
+check weights_on_3_ranks trained three 3
+check weights_on_5_ranks trained five 5 --zero 0
+check weights_on_6_ranks trained six 6 --grad-cache
+check weights_on_8_ranks trained eight 8
 check weights_with_grad_cache trained cache 1 --grad-cache
 check weights_with_recomputation trained recompute 1 --grad-checkpointing
 check weights_without_zero trained replicated 2 --zero 0
@@ -27,6 +31,20 @@ check weights_with_all_of_it trained all 4 --grad-cache --grad-checkpointing --z
 check weights_with_3_threads trained threads 1 --threads 3 --workers 3
 pe-trainer $common --name other --seed 1 > /dev/null 2>&1
 check weights_of_another_seed_differ status 1 same "$(weights base)" "$(weights other)"
+
+# Slices that are no power of two, in shares that are not even.
+odd="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 18 --slices 9 --steps 4 --warmup 2 --lr 3e-3 --threads 1 --mask-weight 0.5
+    --resolution-schedule 16:1 --save-frequency 0 --logs $tmp/logs"
+four() { echo "$tmp/logs/$1/checkpoints/step-00000004/model.safetensors"; }
+pe-trainer $odd --name nine1 > "$tmp/nine.log" 2>&1 || cat "$tmp/nine.log"
+nine() { local n=$1; shift; ranks "$n" pe-trainer $odd --name "nine$n" "$@" && same "$(four nine1)" "$(four "nine$n")"; }
+check nine_slices_on_2_ranks nine 2 --zero 0
+check nine_slices_on_3_ranks nine 3
+check nine_slices_on_4_ranks nine 4 --grad-cache
+check nine_slices_on_5_ranks nine 5
+check nine_slices_on_8_ranks nine 8 --zero 0 --grad-cache
+moved() { status 75 ranks 4 pe-trainer $odd --name moved --stop-after 2 && ranks 3 pe-trainer $odd --name moved --resume latest && same "$(four nine1)" "$(four moved)"; }
+check stopped_on_4_ranks_resumed_on_3 moved
 
 # Distillation: the teacher has another resolution and context; its similarities are what the student comes to have.
 teacher="--distill-model PE-Core-Tiny8-64 --distill-pretrained $tmp/logs/teacher/checkpoints/latest --distill-image-size 32 --aug none"
@@ -47,6 +65,7 @@ check retrieval_on_4_ranks figures 4 32
 pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/e1.npy" > /dev/null 2>&1
 embedded() { ranks "$1" pe-evaluator embed $model --images "$tmp/pictures" --batch-size 5 --output "$tmp/e.npy" && same "$tmp/e1.npy" "$tmp/e.npy"; }
 check embeddings_on_4_ranks embedded 4
-check three_ranks_are_refused_by_name says "must be a power of two" ranks 3 pe-trainer $common --name three
-check refusal_has_status_2_on_all_ranks status 2 ranks 3 pe-trainer $common --name three
+check more_ranks_than_slices_are_refused_by_name says "9 ranks share 8 slices: use at most 8 ranks" ranks 9 pe-trainer $common --name nine
+check refusal_has_status_2_on_all_ranks status 2 ranks 9 pe-trainer $common --name nine
+check indivisible_batches_are_told_the_nearest says "does not divide into 7 slices; 14 does" ranks 3 pe-trainer $common --slices 7 --name none
 finish

@@ -81,10 +81,11 @@ static void against_full(double scale, double weight, double distill, double tea
     void *x = test_to_device(&device, images, N * DIM, false), *y = test_to_device(&device, texts, N * DIM, false);
     void *tx = test_to_device(&device, teacher_images, N * TEACHER, false), *ty = test_to_device(&device, teacher_texts, N * TEACHER, false);
     float *dx = test_to_device(&device, images, N * DIM, true), *dy = test_to_device(&device, texts, N * DIM, true), *ln = test_to_device(&device, &log_scale, 1, true);
-    for (int slices = 1; slices <= 16; slices *= 4) {
+    for (int i = 0; i < 5; i++) {
+        int slices = (int[]){1, 4, 5, 10, 16}[i];
         struct contrastive c;
         double totals[CONTRASTIVE_TOTALS];
-        contrastive_open(&c, &device, &comm, N, DIM, slices);
+        contrastive_open(&c, &device, &comm, N / slices, DIM, slices);
         if (distill > 0) contrastive_teach(&c, TEACHER, weight, distill, teacher_scale);
         c.teacher_images = tx;
         c.teacher_texts = ty;

@@ -216,9 +216,9 @@ static void schedules(void)
     struct error e = {0};
     EXPECT(schedule_rate(1, 0, 0, 10, 100) == .1 && schedule_rate(1, 0, 9, 10, 100) == 1, "warm-up");
     EXPECT(fabs(schedule_rate(1, .1, 100, 10, 100) - .1) < 1e-12 && fabs(schedule_rate(1, 0, 55, 10, 100) - .5) < 1e-12, "cosine");
-    EXPECT(resolutions_parse(&r, "16:1,32:3", 32, 8, 100, &e) == 0 && resolution_at(&r, 24) == 16 && resolution_at(&r, 25) == 32 && resolution_at(&r, 99) == 32, "%s", e.text);
-    EXPECT(resolutions_parse(&r, "", 64, 8, 10, &e) == 0 && resolution_at(&r, 5) == 64, "constant");
-    EXPECT(resolutions_parse(&r, "20:1", 32, 8, 100, &e) < 0 && strstr(e.text, "patch size 8"), "%s", e.text);
+    EXPECT(resolutions_parse(&r, "16:1,32:3", 32, 8, &e) == 0 && resolution_at(&r, 24, 100) == 16 && resolution_at(&r, 25, 100) == 32 && resolution_at(&r, 99, 100) == 32, "%s", e.text);
+    EXPECT(resolutions_parse(&r, "", 64, 8, &e) == 0 && resolution_at(&r, 5, 10) == 64, "constant");
+    EXPECT(resolutions_parse(&r, "20:1", 32, 8, &e) < 0 && strstr(e.text, "patch size 8"), "%s", e.text);
 }
 
 int main(int argc, char **argv)

@@ -1,11 +1,15 @@
 /* Parameter counts of the published shapes, and weights in all three namings. */
+#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/fs.h"
+#include "base/rng.h"
 #include "checkpoint/safetensors.h"
 #include "models/weights.h"
+#include "nn/init.h"
 #include "test/harness.h"
 
 static void counts(void)
@@ -26,6 +30,27 @@ static void counts(void)
     struct model_config config;
     struct error error = {0};
     EXPECT(model_config_load(&config, "PE-Core-B16-244", &error) < 0 && strstr(error.text, "maybe PE-Core-B16-224?"), "%s", error.text);
+}
+
+/* Initial values are draws one after the other from the parameter's own sequence, on any number of threads. */
+static void draws(void)
+{
+    static const int64_t shape[] = {7, 7001};
+    const int64_t count = shape[0] * shape[1];
+    struct parameters p = {0};
+    parameters_add(&p, "a.weight", 2, shape);
+    parameters_allocate(&p);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct rng normal = rng_open(5, RNG_INIT, XXH3_64bits("a.weight", 8), 0), uniform = normal;
+        int64_t other = 0;
+        omp_set_num_threads(threads);
+        init_normal(p.list[0], 5, .02);
+        for (int64_t i = 0; i < count; i++) other += p.values[i] != (float)(.02 * rng_normal(&normal));
+        init_uniform(p.list[0], 5, .3);
+        for (int64_t i = 0; i < count; i++) other += p.values[i] != (float)rng_range(&uniform, -.3, .3);
+        EXPECT(!other, "%ld values differ on %d threads", (long)other, threads);
+    }
+    parameters_free(&p);
 }
 
 static struct clip load(const char *path, bool vision_only, struct error *error)
@@ -101,6 +126,10 @@ static void wrong_model(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"parameter_counts", counts}, {"weights_in_three_namings", namings}, {"open_clip_round_trip", round_trip},
-                                                 {"weights_of_another_model", wrong_model}, {0}});
+    return test_main(argc, argv, (struct test[]){{"parameter_counts", counts},
+                                                 {"draws_on_any_number_of_threads", draws},
+                                                 {"weights_in_three_namings", namings},
+                                                 {"open_clip_round_trip", round_trip},
+                                                 {"weights_of_another_model", wrong_model},
+                                                 {0}});
 }

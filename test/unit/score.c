@@ -9,8 +9,8 @@
 
 #include "base/fs.h"
 #include "base/rng.h"
-#include "models/embed.h"
-#include "nn/metrics.h"
+#include "models/clip.h"
+#include "serve/zeroshot.h"
 #include "test/harness.h"
 
 enum { IMAGES = 301, TEXTS = 2 * IMAGES, CLASSES = 7, DIM = 24 };
@@ -46,13 +46,16 @@ static void constant_encoders(void)
         draw(images, IMAGES, which & 1, 1);
         draw(texts, TEXTS, which & 2, which == 3 ? 1 : 2); /* 3: pictures and texts all alike */
         draw(classes, CLASSES, which & 2, which == 3 ? 1 : 2);
-        struct retrieval r = metrics_retrieval(&device, &world, images, IMAGES, texts, owner, TEXTS, DIM);
-        struct classification c = metrics_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
+        struct retrieval_scores r = score_retrieval(&device, &world, images, IMAGES, texts, owner, TEXTS, DIM);
+        struct classification_scores c =
+            score_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
         for (int k = 0; k < RECALL_LEVELS; k++)
-            EXPECT(r.image[k] <= 1. * recall_at[k] / IMAGES && r.text[k] <= 1. * recall_at[k] / IMAGES, "constant %d: recall@%d %g, %g", which, recall_at[k],
-                   r.image[k], r.text[k]);
-        EXPECT(c.acc1 <= 1. / CLASSES + 1. / IMAGES && c.acc5 <= 5. / CLASSES + 5. / IMAGES, "constant %d: acc1 %g, acc5 %g", which, c.acc1, c.acc5);
-        EXPECT(fabs(c.mean_per_class_recall - 1. / CLASSES) < 1e-12, "constant %d: mean per class %g", which, c.mean_per_class_recall);
+            EXPECT(r.image[k] <= 1. * recall_at[k] / IMAGES && r.text[k] <= 1. * recall_at[k] / IMAGES,
+                   "constant %d: recall@%d %g, %g", which, recall_at[k], r.image[k], r.text[k]);
+        EXPECT(c.acc1 <= 1. / CLASSES + 1. / IMAGES && c.acc5 <= 5. / CLASSES + 5. / IMAGES,
+               "constant %d: acc1 %g, acc5 %g", which, c.acc1, c.acc5);
+        EXPECT(fabs(c.mean_per_class_recall - 1. / CLASSES) < 1e-12, "constant %d: mean per class %g", which,
+               c.mean_per_class_recall);
     }
     device_close(&device);
 }
@@ -68,7 +71,7 @@ static void numbers_only(void)
     pid_t child = fork();
     if (!child) {
         fclose(stderr);
-        metrics_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
+        score_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
         _exit(0);
     }
     int status = 0;
@@ -97,8 +100,15 @@ static void tower_open(struct tower *t)
     clip_place(&t->clip, &t->device, false);
     tape_init(&t->tape, &t->device);
     t->tokenizer = tokenizer_open();
-    t->embedder = (struct embedder){.world = &world, .device = &t->device, .clip = &t->clip, .tape = &t->tape, .tokenizer = t->tokenizer, .batch = 3,
-                                    .media = {.limits = {.max_pixels = 1000000}}, .threads = 2};
+    t->embedder = (struct embedder){.world = &world,
+                                    .device = &t->device,
+                                    .tape = &t->tape,
+                                    .tokenizer = t->tokenizer,
+                                    .batch = 3,
+                                    .encoder = encoder_of_vision(&t->clip.vision, config.vision.layers),
+                                    .text = &t->clip.text,
+                                    .media = {.limits = {.max_pixels = 1000000}},
+                                    .threads = 2};
 }
 
 static void tower_close(struct tower *t)
@@ -109,6 +119,17 @@ static void tower_close(struct tower *t)
     device_close(&t->device);
 }
 
+static int embed_files(const struct embedder *e, char *const *paths, int64_t count, struct error *error)
+{
+    struct feature_table table;
+    feature_table_open(&table, &e->encoder, count, (struct want){e->encoder.layers, FEATURE_EMBEDDING});
+    struct taker taker = feature_table_taker(&table);
+    struct picture_source source = {.paths = paths, .count = count};
+    int rc = features_pass(e, &source, &taker, 1, error);
+    feature_table_close(&table);
+    return rc;
+}
+
 static void features_without_direction(void)
 {
     struct tower t;
@@ -117,29 +138,74 @@ static void features_without_direction(void)
     float *features = mem_alloc((size_t)(5 * 1024), sizeof *features);
     tower_open(&t);
     EXPECT(t.clip.config.embed_dim <= 1024, "%ld", (long)t.clip.config.embed_dim);
-    EXPECT(test_shell(NULL, "%s/test/make_pictures %s/pictures 5", getenv("BUILD") ? getenv("BUILD") : "build/release", test_folder()) == 0, "no pictures");
+    EXPECT(test_shell(NULL, "%s/test/make_pictures %s/pictures 5", getenv("BUILD") ? getenv("BUILD") : "build/release",
+                      test_folder()) == 0,
+           "no pictures");
     for (int i = 0; i < 5; i++) paths[i] = fs_join(test_folder(), "pictures/0000.jpg");
-    EXPECT(embed_texts(&t.embedder, words, 5, features, &error) == 0 && embed_files(&t.embedder, paths, 5, features, &error) == 0, "%s", error.text);
+    EXPECT(texts_embed(&t.embedder, words, 5, features, &error) == 0 && embed_files(&t.embedder, paths, 5, &error) == 0,
+           "%s", error.text);
 
     struct parameter *tokens = parameters_find(&t.clip.parameters, "token_embedding.weight");
     int32_t ids[128];
     tokenizer_encode(t.tokenizer, "bird", ids, t.clip.config.text.context_length);
     tokens->values[ids[1] * tokens->tensor.cols] = NAN;
     parameters_push(&t.clip.parameters);
-    EXPECT(embed_texts(&t.embedder, words, 5, features, &error) < 0 && strstr(error.text, "text 3 a bird: its feature is not finite, as 1 of 5 are"), "%s", error.text);
+    EXPECT(texts_embed(&t.embedder, words, 5, features, &error) < 0 &&
+               strstr(error.text, "text 3 a bird: its feature is not finite"),
+           "%s", error.text);
 
     struct parameter *proj = parameters_find(&t.clip.parameters, "visual.proj");
     memset(proj->values, 0, (size_t)tensor_count(&proj->tensor) * sizeof *proj->values);
     parameters_push(&t.clip.parameters);
     error = (struct error){0};
-    EXPECT(embed_files(&t.embedder, paths, 5, features, &error) < 0 && strstr(error.text, "0000.jpg: its feature is zero, as 5 of 5 are"), "%s", error.text);
+    EXPECT(embed_files(&t.embedder, paths, 5, &error) < 0 && strstr(error.text, "0000.jpg: its feature is zero"), "%s",
+           error.text);
     for (int i = 0; i < 5; i++) free(paths[i]);
     free(features);
     tower_close(&t);
 }
 
+/* A table of features as if a pass had filled it: labels of the sample number modulo 4, -1 for each third. */
+static int classify(struct tower *t, int64_t class_count, struct classification_scores *scores, struct error *error)
+{
+    char *names[] = {"cat", "dog", "bird", "horse"}, *templates[] = {"{c}"};
+    struct zeroshot z;
+    EXPECT(zeroshot_open(&z, &t->embedder, names, class_count, templates, 1, 12, FEATURE_EMBEDDING, error) == 0, "%s",
+           error->text);
+    struct taker taker = zeroshot_taker(&z);
+    for (int64_t i = 0; i < 12; i++) {
+        struct feature_rows row = {
+            .sample = i, .label = i % 3 ? (int32_t)(i % 4) : -1, .rows = 1, .cols = z.table.cols};
+        row.data = z.classes; /* every sample looks like a cat */
+        EXPECT(taker.take(taker.self, 0, &row, error) == 0, "%s", error->text);
+    }
+    int rc = zeroshot_score(&z, &world, &t->device, scores, error);
+    zeroshot_close(&z);
+    return rc;
+}
+
+static void labels_are_counted(void)
+{
+    struct tower t;
+    struct error error = {0};
+    struct classification_scores scores = {0};
+    tower_open(&t);
+    EXPECT(classify(&t, 4, &scores, &error) == 0, "%s", error.text);
+    EXPECT(scores.samples == 8 && scores.unlabelled == 4 && scores.acc1 == 0.25, "%ld, %ld without, acc1 %g",
+           (long)scores.samples, (long)scores.unlabelled, scores.acc1);
+    EXPECT(classify(&t, 3, &scores, &error) < 0 &&
+               strstr(error.text, "sample 7 has label 3, there are 3 class names") &&
+               strstr(error.text, "2 of 12 samples"),
+           "%s", error.text);
+    tower_close(&t);
+}
+
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"constant_encoders_score_chance", constant_encoders}, {"no_figure_of_nan", numbers_only},
-                                                 {"features_without_direction_are_errors", features_without_direction}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"constant_encoders_score_chance", constant_encoders},
+                                     {"no_figure_of_nan", numbers_only},
+                                     {"features_without_direction_are_errors", features_without_direction},
+                                     {"labels_are_counted", labels_are_counted},
+                                     {0}});
 }

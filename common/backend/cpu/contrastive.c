@@ -153,11 +153,12 @@ static void contrastive_loss(struct device *d, double *loss, double *hits, const
     }
 }
 
-static void tree_sum(struct device *d, double *values, int64_t count)
+static void tree_sum(struct device *d, double *values, int64_t rows, int64_t cols)
 {
     (void)d;
-    for (int64_t width = 1; width < count; width *= 2)
-        for (int64_t n = 0; n + width < count; n += 2 * width) values[n] += values[n + width];
+    for (int64_t width = 1; width < rows; width *= 2)
+        for (int64_t n = 0; n + width < rows; n += 2 * width)
+            for (int64_t i = 0; i < cols; i++) values[n * cols + i] += values[(n + width) * cols + i];
 }
 
 static void scale_gradient(struct device *d, float *g, const double *sum, const float *log_scale)

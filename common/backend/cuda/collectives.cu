@@ -1,4 +1,4 @@
-/* NCCL: one communicator for the ranks of the job, a GPU each. */
+/* NCCL: one communicator for the ranks of a world, a GPU each. */
 #include "backend/cuda/cuda.h"
 
 #include <nccl.h>
@@ -29,15 +29,21 @@ static void reduce(struct device *d, float *data, int64_t count, int root)
     reduce_on(d, data, count, root, state_of(d)->stream);
 }
 
-static void gather(struct device *d, void *all, size_t bytes)
+/* Parts of one size go in one call; others as broadcasts that NCCL runs together. */
+static void gather(struct device *d, void *all, const size_t *starts)
 {
-    const char *mine = (const char *)all + (size_t)state_of(d)->rank * bytes;
-    if (!d->planning) NCCL_TRY(ncclAllGather(mine, all, bytes, ncclUint8, group_of(d), state_of(d)->stream));
-}
-
-static void sum_doubles(struct device *d, double *data, int64_t count)
-{
-    if (!d->planning) NCCL_TRY(ncclAllReduce(data, data, (size_t)count, ncclFloat64, ncclSum, group_of(d), state_of(d)->stream));
+    struct cuda_state *s = state_of(d);
+    char *base = (char *)all;
+    bool even = true;
+    if (d->planning) return;
+    for (int r = 0; r < s->ranks; r++) even = even && starts[r + 1] - starts[r] == starts[1];
+    if (even) {
+        NCCL_TRY(ncclAllGather(base + starts[s->rank], all, starts[1], ncclUint8, group_of(d), s->stream));
+        return;
+    }
+    NCCL_TRY(ncclGroupStart());
+    for (int r = 0; r < s->ranks; r++) broadcast(d, base + starts[r], starts[r + 1] - starts[r], r);
+    NCCL_TRY(ncclGroupEnd());
 }
 
 /* All ranks call these in the same order as the others: one communicator serves both streams. */
@@ -58,7 +64,7 @@ static void join(struct device *d)
     CUDA_TRY(cudaStreamWaitEvent(s->stream, s->joined, 0));
 }
 
-const struct collectives cuda_collectives = {broadcast, reduce, gather, sum_doubles, reduce_beside, join};
+const struct collectives cuda_collectives = {broadcast, reduce, gather, reduce_beside, join};
 
 int cuda_group_id(struct device *d, unsigned char *id, struct error *error)
 {
@@ -81,6 +87,7 @@ int cuda_group_join(struct device *d, const unsigned char *id, int rank, int siz
     if (code != ncclSuccess) return error_set(error, ERROR_FAILED, "NCCL joins no group of %d: %s", size, ncclGetErrorString(code));
     s->group = group;
     s->rank = rank;
+    s->ranks = size;
     d->collectives = &cuda_collectives;
     return 0;
 }

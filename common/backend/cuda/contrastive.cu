@@ -141,15 +141,18 @@ static void contrastive_loss(struct device *d, double *loss, double *hits, const
     LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, hits, each + rows, rows, false);
 }
 
-static __global__ void tree_sum_kernel(double *values, int64_t count)
+/* A thread a column. */
+static __global__ void tree_sum_kernel(double *values, int64_t rows, int64_t cols)
 {
-    for (int64_t width = 1; width < count; width *= 2)
-        for (int64_t n = 0; n + width < count; n += 2 * width) values[n] += values[n + width];
+    int64_t i = blockIdx.x * (int64_t)THREADS + threadIdx.x;
+    if (i >= cols) return;
+    for (int64_t width = 1; width < rows; width *= 2)
+        for (int64_t n = 0; n + width < rows; n += 2 * width) values[n * cols + i] += values[(n + width) * cols + i];
 }
 
-static void tree_sum(struct device *d, double *values, int64_t count)
+static void tree_sum(struct device *d, double *values, int64_t rows, int64_t cols)
 {
-    LAUNCH(d, tree_sum_kernel, 1, 1, 0, values, count);
+    LAUNCH(d, tree_sum_kernel, divide_up(cols, THREADS), THREADS, 0, values, rows, cols);
 }
 
 static __global__ void scale_gradient_kernel(float *g, const double *sum, const float *log_scale)

@@ -57,7 +57,7 @@ struct cuda_state {
     void *scratch;                 /* partial sums of a kernel for the next one */
     size_t scratch_bytes, granularity;
     void *group;                   /* NCCL's communicator */
-    int rank, processors;          /* rank: in the group; processors: multiprocessors of the GPU */
+    int rank, ranks, processors;   /* rank: in the group of ranks; processors: multiprocessors of the GPU */
 };
 
 enum { WORKSPACE_BYTES = 64 << 20 };

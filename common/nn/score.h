@@ -1,0 +1,38 @@
+/* Scores over features in host memory, as clip_benchmark defines them, on a CPU device; computed in blocks of rows,
+ * shared over the ranks, the same on any number.
+ *
+ * Of equal scores the item of the lower index is ahead, as in a stable sort: an encoder whose features are all the same
+ * always names the same class or picture, and so scores what chance does.  Features must be finite (checked), at least
+ * one query and one item. */
+#ifndef NN_SCORE_H
+#define NN_SCORE_H
+
+#include "backend/device.h"
+#include "dist/world.h"
+
+enum { RECALL_LEVELS = 3 };
+extern const int recall_at[RECALL_LEVELS]; /* 1, 5, 10 */
+
+struct retrieval_scores {
+    double image[RECALL_LEVELS]; /* text -> image recall@K */
+    double text[RECALL_LEVELS];  /* image -> text recall@K: any of the image's texts counts */
+    double image_mean_rank, text_mean_rank, image_median_rank, text_median_rank; /* from 1 */
+};
+
+/* (all) texts [text_count, dim] belong to image owner[i] of images [image_count, dim]; all rows unit length, the same
+ * on all ranks. */
+struct retrieval_scores score_retrieval(struct device *device, const struct world *world, const float *images,
+                                        int64_t image_count, const float *texts, const int32_t *owner,
+                                        int64_t text_count, int64_t dim);
+
+struct classification_scores {
+    double acc1, acc5, mean_per_class_recall;
+    int64_t samples;    /* those with a label */
+    int64_t unlabelled; /* label < 0: left out */
+};
+/* (all) labels [image_count] below class_count; classes [class_count, dim]. */
+struct classification_scores score_classification(struct device *device, const struct world *world, const float *images,
+                                                  const int32_t *labels, int64_t image_count, const float *classes,
+                                                  int64_t class_count, int64_t dim);
+
+#endif

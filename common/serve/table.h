@@ -1,0 +1,17 @@
+/* A table of features: one feature of every sample, on every rank. */
+#ifndef SERVE_TABLE_H
+#define SERVE_TABLE_H
+
+#include "serve/features.h"
+
+struct feature_table {
+    struct want want;
+    float *rows;     /* [count, cols] */
+    int32_t *labels; /* [count] */
+    int64_t count, cols;
+};
+void feature_table_open(struct feature_table *table, const struct encoder *encoder, int64_t count, struct want want);
+void feature_table_close(struct feature_table *table);
+struct taker feature_table_taker(struct feature_table *table); /* the table must stay where it is */
+
+#endif

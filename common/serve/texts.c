@@ -1,0 +1,92 @@
+/* Batches of texts dealt out to ranks in turn, features broadcast back. */
+#include "serve/texts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "dist/stopping.h"
+#include "serve/sound.h"
+
+static int64_t batch_rows(const struct embedder *e, int64_t batch, int64_t count)
+{
+    int64_t left = count - batch * e->batch;
+    return left < e->batch ? left : e->batch;
+}
+
+/* Every rank gets all features, or the same error. */
+static int deliver(const struct embedder *e, char *const *texts, int64_t count, float *features, struct error *error)
+{
+    int64_t dim = e->text->output, batches = (count + e->batch - 1) / e->batch;
+    for (int64_t b = 0; e->world->size > 1 && b < batches; b++)
+        world_broadcast(e->world, features + b * e->batch * dim,
+                        (size_t)(batch_rows(e, b, count) * dim) * sizeof *features, (int)(b % e->world->size));
+    for (int64_t i = 0; i < count; i++) {
+        if (sound_row(features + i * dim, dim)) continue;
+        char what[256];
+        snprintf(what, sizeof what, "text %ld %s", (long)i, texts[i]);
+        return sound_error(features + i * dim, dim, what, error);
+    }
+    return 0;
+}
+
+int texts_embed(const struct embedder *e, char *const *texts, int64_t count, float *features, struct error *error)
+{
+    int64_t context = e->text->config.context_length, dim = e->text->output,
+            batches = (count + e->batch - 1) / e->batch;
+    struct arena host, arena;
+    device_host_arena_open(e->device, &host,
+                           text_pack_bytes(e->batch, context) + (size_t)(e->batch * context) * sizeof(int32_t) + 4096);
+    device_arena_open(e->device, &arena, (size_t)1 << 32);
+    struct stopping stopping = stopping_begin(e->world);
+    for (int64_t b = e->world->rank; b < batches && !(e->stops && stopping_now(&stopping)); b += e->world->size) {
+        int64_t n = batch_rows(e, b, count), first = b * e->batch;
+        arena_release(&host, 0);
+        arena_release(&arena, 0);
+        int32_t *ids = arena_take(&host, (size_t)(n * context), sizeof *ids);
+        for (int64_t i = 0; i < n; i++) tokenizer_encode(e->tokenizer, texts[first + i], ids + i * context, context);
+        struct text_batch words = text_pack(&host, e->device, &arena, ids, n, context);
+        tape_reset(e->tape);
+        e->tape->recording = false;
+        struct tensor *f = text_forward(e->tape, e->text, &words);
+        e->device->kernels->download(e->device, features + first * dim, f->data, (size_t)(n * dim) * sizeof *features);
+    }
+    arena_close(&host);
+    arena_close(&arena);
+    if (stopping_end(&stopping, 0, STOPPED, error) < 0) return -1;
+    return deliver(e, texts, count, features, error);
+}
+
+int texts_read(const char *path, bool skip_empty, char ***texts, int64_t *count, struct error *error)
+{
+    char *text, **out = NULL;
+    size_t len;
+    int64_t n = 0, room = 0;
+    if (fs_read(path, &text, &len, error) < 0) return -1;
+    for (size_t at = 0; at < len;) {
+        const char *end = memchr(text + at, '\n', len - at);
+        size_t size = end ? (size_t)(end - text) - at : len - at, next = at + size + 1;
+        if (size && text[at + size - 1] == '\r') size--;
+        if (size || !skip_empty) {
+            if (n == room) out = mem_realloc(out, (size_t)(room = 2 * room + 1024), sizeof *out);
+            out[n] = mem_zalloc(size + 1, 1);
+            memcpy(out[n++], text + at, size);
+        }
+        at = next;
+    }
+    free(text);
+    if (!n) {
+        free(out);
+        return error_set(error, ERROR_FAILED, "%s: no lines", path);
+    }
+    *texts = out;
+    *count = n;
+    return 0;
+}
+
+void texts_free(char **texts, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) free(texts[i]);
+    free(texts);
+}

@@ -1,0 +1,32 @@
+/* What is measured: one file in tasks/ each, and one line in task_list.c.
+ *
+ *   open      its data and what it holds them against; it adds takers to inputs of the session (input_add)
+ *             one pass over each input then feeds the takers of all tasks
+ *   report    the figures
+ *
+ * Tasks that name the same data share its pass. */
+#ifndef EVALUATOR_TASK_H
+#define EVALUATOR_TASK_H
+
+#include "evaluator/session.h"
+
+struct task {
+    const char *name, *summary;   /* the verb, and its line in --help */
+    const struct option *options; /* fields of its own struct, beside session_options */
+    size_t bytes;                 /* of that struct, zeroed, then filled from the options */
+    enum session_use (*use)(const void *self);
+    int (*open)(void *self, struct session *session, struct error *error);   /* (all) */
+    int (*report)(void *self, struct session *session, struct error *error); /* (all) */
+    void (*close)(void *self); /* also when open failed; options are not its own */
+};
+
+extern const struct task *const task_list[]; /* ends with NULL */
+
+/* (all) Open `count` tasks, pass the pictures, report. */
+int tasks_run(const struct task *const *tasks, void *const *selves, int count, struct session *session,
+              struct error *error);
+
+/* For tasks that read texts: use. */
+enum session_use task_reads_texts(const void *self);
+
+#endif

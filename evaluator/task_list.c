@@ -1,0 +1,31 @@
+/* The tasks, and how they run. */
+#include "evaluator/task.h"
+
+extern const struct task task_embed, task_zeroshot, task_retrieval;
+
+const struct task *const task_list[] = {
+    &task_embed,
+    &task_zeroshot,
+    &task_retrieval,
+    NULL,
+};
+
+int tasks_run(const struct task *const *tasks, void *const *selves, int count, struct session *session,
+              struct error *error)
+{
+    int rc = 0, opened = 0;
+    while (rc == 0 && opened < count) {
+        rc = world_agree(session->world, tasks[opened]->open(selves[opened], session, error), error);
+        opened++;
+    }
+    if (rc == 0) rc = session_pass(session, error);
+    for (int i = 0; i < count && rc == 0; i++) rc = tasks[i]->report(selves[i], session, error);
+    for (int i = 0; i < opened; i++) tasks[i]->close(selves[i]);
+    return rc;
+}
+
+enum session_use task_reads_texts(const void *self)
+{
+    (void)self;
+    return USE_TEXTS;
+}

@@ -1,0 +1,110 @@
+/* pe-evaluator embed: pictures of a folder or lines of a text file -> float32 [n, dim] in NumPy's .npy format.
+ *
+ *   | 93 "NUMPY" 1 0 | u16 header length | {'descr': '<f4', 'fortran_order': False, 'shape': (n, dim), } padded,
+ * newline | data | */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+#include "data/image.h"
+#include "evaluator/task.h"
+#include "serve/table.h"
+#include "serve/texts.h"
+
+struct self {
+    char *images, *texts; /* options */
+    char **items;         /* [count] paths or lines */
+    int64_t count;
+    struct feature_table table; /* of images */
+};
+
+#define AT(field) offsetof(struct self, field)
+static const struct option options[] = {
+    {OPTION_STRING, "images", AT(images), NULL, 0, 0, NULL,
+     "folder of .jpg .jpeg .png .webp, embedded in byte order of their names, or"},
+    {OPTION_STRING, "texts", AT(texts), NULL, 0, 0, NULL, "file with one text a line"},
+    {0}};
+
+static int write_npy(const char *path, const float *data, int64_t rows, int64_t cols, struct error *error)
+{
+    struct str file = {0}, header = {0};
+    str_printf(&header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%ld, %ld), }", (long)rows, (long)cols);
+    while ((10 + header.len + 1) % 64) str_putc(&header, ' ');
+    str_putc(&header, '\n');
+    str_append(&file, "\x93NUMPY\x01\x00", 8);
+    str_putc(&file, (char)(header.len & 255));
+    str_putc(&file, (char)(header.len >> 8));
+    str_append(&file, header.data, header.len);
+    str_append(&file, data, (size_t)(rows * cols) * sizeof *data);
+    int rc = fs_write(path, file.data, file.len, error);
+    str_free(&file);
+    str_free(&header);
+    return rc;
+}
+
+static int list_pictures(const char *folder, char ***paths, int64_t *count, struct error *error)
+{
+    struct fs_list list;
+    if (fs_list(folder, &list, error) < 0) return -1;
+    char **out = mem_alloc(list.count + 1, sizeof *out);
+    int64_t n = 0;
+    for (size_t i = 0; i < list.count; i++)
+        if (image_is_name(list.names[i])) out[n++] = fs_join(folder, list.names[i]);
+    fs_list_free(&list);
+    *paths = out;
+    *count = n;
+    return n ? 0 : error_set(error, ERROR_FAILED, "%s: no pictures (.jpg .jpeg .png .webp)", folder);
+}
+
+static enum session_use use(const void *self)
+{
+    return ((const struct self *)self)->images ? USE_PICTURES : USE_TEXTS;
+}
+
+static int open_embed(void *self, struct session *s, struct error *error)
+{
+    struct self *x = self;
+    if (!x->images == !x->texts) return error_set(error, ERROR_USAGE, "give either --images or --texts");
+    if (x->texts) return texts_read(x->texts, false, &x->items, &x->count, error);
+    if (list_pictures(x->images, &x->items, &x->count, error) < 0) return -1;
+    const struct encoder *encoder = &s->embedder.encoder;
+    feature_table_open(&x->table, encoder, x->count, (struct want){encoder->layers, FEATURE_EMBEDDING});
+    input_add(session_files(s, x->items, x->count), feature_table_taker(&x->table));
+    return 0;
+}
+
+static int write_rows(const struct session *s, const float *rows, int64_t count, int64_t dim, struct error *error)
+{
+    return world_agree(s->world, s->world->rank ? 0 : write_npy(s->config->output, rows, count, dim, error), error);
+}
+
+static int report(void *self, struct session *s, struct error *error)
+{
+    struct self *x = self;
+    if (x->images) return write_rows(s, x->table.rows, x->count, x->table.cols, error);
+    int64_t dim = s->embedder.text->output;
+    float *features = mem_map((size_t)(x->count * dim), sizeof *features);
+    int rc = texts_embed(&s->embedder, x->items, x->count, features, error);
+    if (rc == 0) rc = write_rows(s, features, x->count, dim, error);
+    mem_unmap(features, (size_t)(x->count * dim), sizeof *features);
+    return rc;
+}
+
+static void close_embed(void *self)
+{
+    struct self *x = self;
+    texts_free(x->items, x->count);
+    feature_table_close(&x->table);
+}
+
+const struct task task_embed = {
+    .name = "embed",
+    .summary = "features of pictures or texts as .npy, rows of unit length",
+    .options = options,
+    .bytes = sizeof(struct self),
+    .use = use,
+    .open = open_embed,
+    .report = report,
+    .close = close_embed,
+};

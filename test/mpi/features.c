@@ -1,0 +1,219 @@
+/* Passes of features on ranks: takers that share a pass get what each gets alone, whatever the ranks and the batch
+ * size; and one that fails, or a file that cannot be read, ends the pass on all ranks.  FEATURES_DATA names a data set
+ * (of videos, say); without it there are picture files only. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "models/clip.h"
+#include "serve/features.h"
+#include "test/harness.h"
+
+enum { PICTURES = 23, WANTS = 3, LAYERS = 4 };
+
+static struct world world, alone = {.size = 1, .node_ranks = 1};
+static char *paths[PICTURES];
+
+struct tower {
+    struct device device;
+    struct clip clip;
+    struct tape tape;
+    struct collection data;
+};
+
+static void tower_open(struct tower *t)
+{
+    struct error error = {0};
+    struct model_config config;
+    *t = (struct tower){0};
+    EXPECT(device_open(&t->device, "cpu", "fp32", NULL, 1, 0, &error) == 0 &&
+               model_config_load(&config, "PE-Core-Test8-32", &error) == 0,
+           "%s", error.text);
+    config.vision.layers = LAYERS;
+    clip_open(&t->clip, &config);
+    clip_init(&t->clip, 3);
+    clip_place(&t->clip, &t->device, false);
+    tape_init(&t->tape, &t->device);
+    char *folder = getenv("FEATURES_DATA");
+    if (folder) EXPECT(collection_open(&t->data, &folder, 1, &error) == 0, "%s", error.text);
+}
+
+static void tower_close(struct tower *t)
+{
+    collection_close(&t->data);
+    tape_free(&t->tape);
+    clip_close(&t->clip);
+    device_close(&t->device);
+}
+
+static struct embedder embedder(struct tower *t, const struct world *w, int64_t batch)
+{
+    return (struct embedder){.world = w,
+                             .device = &t->device,
+                             .tape = &t->tape,
+                             .encoder = encoder_of_vision(&t->clip.vision, LAYERS),
+                             .batch = batch,
+                             .media = {.frames = 3, .limits = {.seconds = 60, .max_pixels = 1000000}},
+                             .threads = 2};
+}
+
+static struct picture_source source(const struct tower *t)
+{
+    if (t->data.samples) return (struct picture_source){.data = &t->data, .count = t->data.samples};
+    return (struct picture_source){.paths = paths, .count = PICTURES};
+}
+
+/* What a taker was given: per want and sample. */
+struct kept {
+    int64_t samples, last[WANTS], seen;
+    struct {
+        float *data;
+        int64_t count;
+        int32_t label;
+    } * rows[WANTS];
+    int64_t fail_at; /* sample at which take fails; -1: never */
+};
+
+static void kept_open(struct kept *k, int64_t samples)
+{
+    *k = (struct kept){.samples = samples, .fail_at = -1};
+    for (int w = 0; w < WANTS; w++) k->rows[w] = mem_zalloc((size_t)samples, sizeof *k->rows[w]), k->last[w] = -1;
+}
+
+static void kept_close(struct kept *k)
+{
+    for (int w = 0; w < WANTS; w++) {
+        for (int64_t i = 0; i < k->samples; i++) free(k->rows[w][i].data);
+        free(k->rows[w]);
+    }
+}
+
+static int keep(void *self, int want, const struct feature_rows *r, struct error *error)
+{
+    struct kept *k = self;
+    EXPECT(r->sample > k->last[want], "sample %ld after %ld", (long)r->sample, (long)k->last[want]);
+    k->last[want] = r->sample;
+    k->seen++;
+    if (r->sample == k->fail_at) return error_set(error, ERROR_FAILED, "sample %ld is not wanted", (long)r->sample);
+    k->rows[want][r->sample].count = r->rows * r->cols;
+    k->rows[want][r->sample].label = r->label;
+    k->rows[want][r->sample].data = mem_alloc((size_t)(r->rows * r->cols), sizeof(float));
+    memcpy(k->rows[want][r->sample].data, r->data, (size_t)(r->rows * r->cols) * sizeof(float));
+    return 0;
+}
+
+static const struct want dense[WANTS] = {{3, FEATURE_TOKENS}, {0, FEATURE_CLASS}, {1, FEATURE_MEAN}};
+static const struct want pooled[WANTS] = {{LAYERS, FEATURE_EMBEDDING}, {1, FEATURE_MEAN}, {LAYERS, FEATURE_FRAMES}};
+
+static struct taker taker(struct kept *k, bool everywhere)
+{
+    return (struct taker){
+        .wants = everywhere ? pooled : dense, .count = WANTS, .everywhere = everywhere, .take = keep, .self = k};
+}
+
+/* Every sample that was seen has the rows it has alone; how many samples were. */
+static int64_t compare(const struct kept *got, const struct kept *want, const char *what)
+{
+    int64_t seen = 0;
+    for (int w = 0; w < WANTS; w++)
+        for (int64_t i = 0; i < got->samples; i++) {
+            if (!got->rows[w][i].data) continue;
+            int64_t count = want->rows[w][i].count;
+            EXPECT(got->rows[w][i].count == count && got->rows[w][i].label == want->rows[w][i].label &&
+                       !memcmp(got->rows[w][i].data, want->rows[w][i].data, (size_t)count * sizeof(float)),
+                   "%s: want %d of sample %ld", what, w, (long)i);
+            seen += w == 0;
+        }
+    return seen;
+}
+
+static void takers_share_a_pass(void)
+{
+    static const int64_t batches[] = {1, 7, 64};
+    struct tower t;
+    struct error error = {0};
+    tower_open(&t);
+    struct picture_source s = source(&t);
+    struct kept apart[2];
+    for (int i = 0; i < 2; i++) { /* each in a pass of its own, in a world of one */
+        struct embedder e = embedder(&t, &alone, 5);
+        kept_open(&apart[i], s.count);
+        struct taker one = taker(&apart[i], i == 1);
+        EXPECT(features_pass(&e, &s, &one, 1, &error) == 0, "%s", error.text);
+    }
+    for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
+        struct embedder e = embedder(&t, &world, batches[b]);
+        struct kept together[2];
+        for (int i = 0; i < 2; i++) kept_open(&together[i], s.count);
+        struct taker both[] = {taker(&together[0], false), taker(&together[1], true)};
+        EXPECT(features_pass(&e, &s, both, 2, &error) == 0, "%s", error.text);
+        int64_t mine = compare(&together[0], &apart[0], "dense"), all = compare(&together[1], &apart[1], "pooled");
+        EXPECT(world_sum(&world, mine) == s.count, "batch %ld: %ld samples on all ranks", (long)batches[b], (long)mine);
+        EXPECT(all == s.count, "batch %ld: %ld of %ld samples here", (long)batches[b], (long)all, (long)s.count);
+        for (int i = 0; i < 2; i++) kept_close(&together[i]);
+    }
+    for (int i = 0; i < 2; i++) kept_close(&apart[i]);
+    tower_close(&t);
+}
+
+static void failures_end_all_ranks(void)
+{
+    struct tower t;
+    tower_open(&t);
+    struct picture_source s = source(&t);
+    for (int64_t at = 0; at < s.count; at += s.count - 1)
+        for (int64_t batch = 1; batch < 64; batch += 6) { /* in the first round and in the last, alone and not */
+            struct error error = {0};
+            struct embedder e = embedder(&t, &world, batch);
+            struct kept k;
+            char want[64];
+            kept_open(&k, s.count);
+            k.fail_at = at;
+            struct taker one = taker(&k, false);
+            snprintf(want, sizeof want, "sample %ld is not wanted", (long)at);
+            EXPECT(features_pass(&e, &s, &one, 1, &error) < 0 && !strcmp(error.text, want), "\"%s\"", error.text);
+            kept_close(&k);
+        }
+    for (int which = 0; which < PICTURES; which += PICTURES - 1) {
+        struct error error = {0};
+        struct embedder e = embedder(&t, &world, 4);
+        struct picture_source files = {.paths = paths, .count = PICTURES};
+        struct kept k;
+        char *kept_path = paths[which];
+        kept_open(&k, PICTURES);
+        paths[which] = "nothing.jpg";
+        struct taker one = taker(&k, true);
+        EXPECT(features_pass(&e, &files, &one, 1, &error) < 0 && strstr(error.text, "nothing.jpg"), "\"%s\"",
+               error.text);
+        paths[which] = kept_path;
+        kept_close(&k);
+    }
+    tower_close(&t);
+}
+
+int main(int argc, char **argv)
+{
+    const char *build = getenv("BUILD");
+    world = world_join(&argc, &argv);
+    int failed = test_shell(NULL, "%s/test/make_pictures %s/pictures %d", build ? build : "build/release",
+                            test_folder(), PICTURES);
+    struct fs_list list = {0};
+    struct error error = {0};
+    char *folder = fs_join(test_folder(), "pictures");
+    int64_t n = 0;
+    failed |= fs_list(folder, &list, &error);
+    for (size_t i = 0; i < list.count && n < PICTURES; i++)
+        if (image_is_name(list.names[i])) paths[n++] = fs_join(folder, list.names[i]);
+    if (failed || n < PICTURES) printf("not ok pictures: %s\n", error.text);
+    else
+        failed = test_main(argc, argv,
+                           (struct test[]){{"takers_share_a_pass", takers_share_a_pass},
+                                           {"failures_end_all_ranks", failures_end_all_ranks},
+                                           {0}});
+    for (int64_t i = 0; i < n; i++) free(paths[i]);
+    fs_list_free(&list);
+    free(folder);
+    world_leave(&world, &(struct error){0});
+    return failed != 0;
+}

@@ -1,0 +1,269 @@
+/* Taps: the rows of any layers from one pass are those of a pass that ends there, recorded or not; they may be seeded;
+ * they cost no memory that grows with the layers.  Encoders: what stands for a picture. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "models/clip.h"
+#include "models/encoder.h"
+#include "test/harness.h"
+
+enum { LAYERS = 5, MOST = 7, SIZE = 32 };
+
+struct tower {
+    struct device device;
+    struct clip clip;
+    struct tape tape;
+    uint8_t *pixels; /* on the device */
+    int64_t tokens, width;
+};
+
+static void tower_open(struct tower *t, int64_t layers, bool class_token)
+{
+    struct error error = {0};
+    struct model_config config;
+    uint8_t host[MOST * SIZE * SIZE * 3];
+    *t = (struct tower){0};
+    EXPECT(device_open(&t->device, "cpu", "fp32", NULL, 2, 0, &error) == 0 &&
+               model_config_load(&config, "PE-Core-Test8-32", &error) == 0,
+           "%s", error.text);
+    config.vision.layers = layers;
+    config.vision.class_token = class_token;
+    clip_open(&t->clip, &config);
+    clip_init(&t->clip, 3);
+    clip_place(&t->clip, &t->device, true);
+    tape_init(&t->tape, &t->device);
+    for (size_t i = 0; i < sizeof host; i++) host[i] = (uint8_t)(i * 2654435761u >> 24);
+    t->pixels = t->device.kernels->map(&t->device, sizeof host);
+    t->device.kernels->upload(&t->device, t->pixels, host, sizeof host);
+    t->device.kernels->wait(&t->device);
+    t->tokens = SIZE / 8 * SIZE / 8 + class_token;
+    t->width = config.vision.width;
+}
+
+static void tower_close(struct tower *t)
+{
+    t->device.kernels->unmap(&t->device, t->pixels, MOST * SIZE * SIZE * 3);
+    tape_free(&t->tape);
+    clip_close(&t->clip);
+    device_close(&t->device);
+}
+
+static struct pictures pictures(const struct tower *t, int64_t images)
+{
+    return (struct pictures){.pixels = t->pixels, .count = images, .size = SIZE, .samples = images};
+}
+
+/* A taker that keeps a copy of each layer it gets, and the tensor. */
+struct copies {
+    const struct tower *tower;
+    float *rows[LAYERS + 1];
+    struct tensor *tensors[LAYERS + 1];
+    int64_t last;
+    int calls;
+};
+
+static void copy_rows(void *self, struct tape *tape, int64_t layer, struct tensor *rows)
+{
+    struct copies *c = self;
+    EXPECT(layer > c->last, "layer %ld after %ld", (long)layer, (long)c->last);
+    c->last = layer;
+    c->calls++;
+    c->tensors[layer] = rows;
+    c->rows[layer] = mem_realloc(c->rows[layer], (size_t)tensor_count(rows), sizeof(float));
+    memcpy(c->rows[layer], rows->data, (size_t)tensor_count(rows) * sizeof(float));
+    vision_mean(tape, (struct vision *)&c->tower->clip.vision, rows,
+                rows->rows / c->tower->tokens); /* and compute something on the branch */
+}
+
+static void compare(struct tower *t, int64_t images, const bool *wanted, int64_t highest, bool recording,
+                    bool recompute)
+{
+    size_t bytes = (size_t)(images * t->tokens * t->width) * sizeof(float);
+    struct copies c = {.tower = t, .last = -1};
+    struct taps taps = {.layers = highest, .wanted = wanted, .take = copy_rows, .self = &c};
+    int want = 0;
+    tape_reset(&t->tape);
+    t->tape.recording = recording;
+    t->tape.recompute = recompute;
+    struct tensor *top = vision_tapped(&t->tape, &t->clip.vision, t->pixels, images, SIZE, NULL, highest, &taps);
+    if (wanted[highest]) EXPECT(!memcmp(top->data, c.rows[highest], bytes), "the top of %ld", (long)highest);
+    for (int64_t layer = 0; layer <= highest && recording; layer++)
+        if (wanted[layer])
+            EXPECT(!memcmp(c.tensors[layer]->data, c.rows[layer], bytes), "layer %ld is gone after the pass",
+                   (long)layer);
+    for (int64_t layer = 0; layer <= highest; layer++) {
+        if (!wanted[layer]) continue;
+        want++;
+        tape_reset(&t->tape);
+        t->tape.recording = false;
+        struct tensor *alone = vision_tokens(&t->tape, &t->clip.vision, t->pixels, images, SIZE, NULL, layer);
+        EXPECT(c.rows[layer] && !memcmp(alone->data, c.rows[layer], bytes),
+               "layer %ld of %ld images, recording %d, recompute %d", (long)layer, (long)images, recording, recompute);
+    }
+    EXPECT(c.calls == want, "%d taps of %d", c.calls, want);
+    for (int i = 0; i <= LAYERS; i++) free(c.rows[i]);
+}
+
+static void rows_of_any_layers(void)
+{
+    static const bool all[LAYERS + 1] = {true, true, true, true, true, true},
+                                   some[LAYERS + 1] = {false, true, false, true, false, false};
+    static const int64_t images[] = {1, 3, MOST};
+    struct tower t;
+    tower_open(&t, LAYERS, true);
+    for (size_t i = 0; i < sizeof images / sizeof *images; i++)
+        for (int mode = 0; mode < 3; mode++) {
+            compare(&t, images[i], all, LAYERS, mode > 0, mode == 2);
+            compare(&t, images[i], some, 4, mode > 0, mode == 2);
+        }
+    tower_close(&t);
+}
+
+static void take_mean(void *self, struct tape *tape, int64_t layer, struct tensor *rows)
+{
+    struct tower *t = self;
+    (void)layer;
+    vision_mean(tape, &t->clip.vision, rows, MOST);
+    vision_pool(tape, &t->clip.vision, rows, MOST, NULL, MOST);
+}
+
+static size_t scratch_of(int64_t layers, bool tapped)
+{
+    struct tower t;
+    tower_open(&t, layers, true);
+    bool *wanted = mem_alloc((size_t)layers + 1, sizeof *wanted);
+    for (int64_t i = 0; i <= layers; i++) wanted[i] = tapped;
+    struct taps taps = {.layers = layers, .wanted = wanted, .take = take_mean, .self = &t};
+    vision_tapped(&t.tape, &t.clip.vision, t.pixels, MOST, SIZE, NULL, layers, &taps);
+    size_t peak = tape_peak(&t.tape);
+    free(wanted);
+    tower_close(&t);
+    return peak;
+}
+
+static void memory_does_not_grow(void)
+{
+    size_t plain = scratch_of(4, false), tapped = scratch_of(4, true), deep = scratch_of(24, true);
+    EXPECT(scratch_of(24, false) == plain, "untapped: %zu bytes, %zu with 24 layers", plain, scratch_of(24, false));
+    EXPECT(deep == tapped, "tapped: %zu bytes, %zu with 24 layers", tapped, deep);
+    EXPECT(tapped <= 2 * plain, "tapped: %zu bytes, untapped %zu", tapped, plain);
+}
+
+/* --- seeds --- */
+
+static void seeded(struct tower *t, int which, bool recompute, float *gradients)
+{
+    static const bool wanted[LAYERS + 1] = {false, false, true};
+    int64_t count = MOST * t->tokens * t->width;
+    struct copies c = {.tower = t, .last = -1};
+    struct taps taps = {.layers = LAYERS, .wanted = wanted, .take = copy_rows, .self = &c};
+    float *seed = mem_alloc((size_t)count, sizeof *seed);
+    for (int64_t i = 0; i < count; i++) seed[i] = (float)sin((double)i * 0.7) / 64;
+    memset(gradients, 0, (size_t)t->clip.parameters.total * sizeof *gradients);
+    parameters_aim(&t->clip.parameters, gradients);
+    tape_reset(&t->tape);
+    t->tape.recording = true;
+    t->tape.recompute = recompute;
+    struct tensor *top = vision_tapped(&t->tape, &t->clip.vision, t->pixels, MOST, SIZE, NULL, LAYERS, &taps);
+    if (which & 1) tape_seed(&t->tape, top, seed);
+    if (which & 2) tape_seed(&t->tape, c.tensors[2], seed);
+    tape_backward(&t->tape, 0, t->tape.segment_count);
+    parameters_settle(&t->clip.parameters);
+    for (int i = 0; i <= LAYERS; i++) free(c.rows[i]);
+    free(seed);
+}
+
+static void seeds_add_up(void)
+{
+    struct tower t;
+    tower_open(&t, LAYERS, true);
+    int64_t n = t.clip.parameters.total;
+    float *top = mem_alloc((size_t)(4 * n), sizeof *top), *middle = top + n, *both = middle + n, *again = both + n;
+    seeded(&t, 1, false, top);
+    seeded(&t, 2, false, middle);
+    seeded(&t, 3, false, both);
+    seeded(&t, 3, true, again);
+    double largest = 0;
+    for (int64_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)middle[i])), top[i] += middle[i];
+    EXPECT(largest > 0, "no gradient came from the middle");
+    test_close("gradient", both, top, n, 1e-5);
+    EXPECT(!memcmp(both, again, (size_t)n * sizeof *both), "recomputation changes the gradient");
+    free(top);
+    tower_close(&t);
+}
+
+/* --- encoders --- */
+
+struct features {
+    struct tower *tower;
+    struct encoder encoder;
+    const struct pictures *pictures;
+    float *of[LAYERS + 1][FEATURES];
+};
+
+static void take_features(void *self, struct tape *tape, int64_t layer, struct tensor *rows)
+{
+    struct features *f = self;
+    for (int feature = 0; feature < FEATURES; feature++) {
+        int64_t columns = f->encoder.columns(f->encoder.self, layer, feature);
+        if (!columns) continue;
+        struct tensor *x = f->encoder.feature(f->encoder.self, tape, rows, f->pictures, feature);
+        EXPECT(x->cols == columns, "feature %d has %ld columns of %ld", feature, (long)x->cols, (long)columns);
+        f->of[layer][feature] = mem_alloc((size_t)tensor_count(x), sizeof(float));
+        memcpy(f->of[layer][feature], x->data, (size_t)tensor_count(x) * sizeof(float));
+    }
+}
+
+static void check_features(bool class_token)
+{
+    struct tower t;
+    tower_open(&t, LAYERS, class_token);
+    struct pictures p = pictures(&t, 3);
+    struct features f = {.tower = &t, .encoder = encoder_of_vision(&t.clip.vision, LAYERS), .pictures = &p};
+    static const bool all[LAYERS + 1] = {true, true, true, true, true, true};
+    struct taps taps = {.layers = LAYERS, .wanted = all, .take = take_features, .self = &f};
+    f.encoder.forward(f.encoder.self, &t.tape, &p, &taps);
+    struct layer_shape shape = f.encoder.shape(f.encoder.self, LAYERS);
+    EXPECT(encoder_rows(&shape, SIZE) == t.tokens && shape.lead == class_token && shape.stride == 8, "%ld rows",
+           (long)encoder_rows(&shape, SIZE));
+    for (int layer = 0; layer <= LAYERS; layer++) {
+        float mean[3 * 1024] = {0}, *tokens = f.of[layer][FEATURE_TOKENS];
+        for (int64_t i = 0; i < p.count; i++) {
+            for (int64_t r = class_token; r < t.tokens; r++)
+                for (int64_t k = 0; k < t.width; k++)
+                    mean[i * t.width + k] += tokens[(i * t.tokens + r) * t.width + k] / (float)(t.tokens - class_token);
+            if (class_token)
+                EXPECT(!memcmp(f.of[layer][FEATURE_CLASS] + i * t.width, tokens + i * t.tokens * t.width,
+                               (size_t)t.width * sizeof(float)),
+                       "class token");
+        }
+        test_close("mean", f.of[layer][FEATURE_MEAN], mean, p.count * t.width, 1e-6);
+        EXPECT(!f.of[layer][FEATURE_CLASS] == !class_token && f.of[layer][FEATURE_POOLED], "features of layer %d",
+               layer);
+    }
+    tape_reset(&t.tape);
+    struct tensor *embedding = clip_image(&t.tape, &t.clip, p);
+    EXPECT(!memcmp(embedding->data, f.of[LAYERS][FEATURE_EMBEDDING], (size_t)tensor_count(embedding) * sizeof(float)),
+           "the embedding");
+    for (int layer = 0; layer <= LAYERS; layer++)
+        for (int feature = 0; feature < FEATURES; feature++) free(f.of[layer][feature]);
+    tower_close(&t);
+}
+
+static void features_of_encoders(void)
+{
+    check_features(true);
+    check_features(false);
+}
+
+int main(int argc, char **argv)
+{
+    return test_main(argc, argv,
+                     (struct test[]){{"rows_of_any_layers", rows_of_any_layers},
+                                     {"memory_does_not_grow_with_layers", memory_does_not_grow},
+                                     {"seeds_of_taps_add_up", seeds_add_up},
+                                     {"features_of_encoders", features_of_encoders},
+                                     {0}});
+}

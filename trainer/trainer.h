@@ -1,0 +1,91 @@
+/* What pe-trainer teaches: an image tower and a text tower to agree (PE section 2.1), from pairs alone, from a frozen teacher's similarities, or both. */
+#ifndef TRAINER_TRAINER_H
+#define TRAINER_TRAINER_H
+
+#include "data/loader.h"
+#include "models/clip.h"
+#include "nn/contrastive.h"
+#include "optim/schedule.h"
+#include "run/training.h"
+
+struct trainer_config {
+    struct data_config data;
+    struct option_list val_data, upsampling;
+    int64_t val_samples, val_steps;
+    /* model */
+    char *model, *pretrained, *pool, *rope, *resolution_schedule;
+    int64_t image_size;
+    bool lock_image, lock_text, grad_cache;
+    /* augmentation and mask regularisation */
+    char *augment;
+    double scale_min, scale_max, ratio_min, ratio_max, brightness, saturation, flip;
+    double mask_weight, mask_fraction, mask_ratio;
+    /* distillation */
+    char *teacher, *teacher_weights;
+    double distill_weight, distill_contrastive, distill_scale;
+    int64_t teacher_size;
+};
+
+/* A slice of the batch on its way through the step. */
+struct slice {
+    int size, slot;               /* pixels a side; where they are staged */
+    const uint8_t *pixels;        /* on the device */
+    int64_t pictures;             /* more than samples where there are videos */
+    const int32_t *starts;        /* on the device, [rows + 1] the first picture of each sample; NULL where each has one */
+    int64_t *samples;             /* [rows] */
+    uint64_t *epochs;             /* [rows] */
+    struct text_batch words;
+    const uint8_t *teacher_pixels; /* the same as the teacher takes them */
+    struct text_batch teacher_words;
+    struct tensor *image, *text, *tokens;
+    int first, end;               /* segments on the tape */
+};
+
+/* Of the step under way; its memory is in the trainer's arenas. */
+struct step {
+    struct arena *host;
+    struct slice *slices;       /* [mine] */
+    void *images, *texts;       /* [local, dim] real */
+    void *teacher_images, *teacher_texts; /* likewise of the teacher */
+    float *d_images, *d_texts;  /* [local, dim] */
+    double *mask;               /* [mine] sum of cosines of the mask loss */
+};
+
+struct trainer {
+    struct trainer_config config; /* first: the option table fills it */
+    struct training *run;
+    struct clip clip, teacher;    /* teacher: when config.teacher is given */
+    struct tape teacher_tape;
+    struct device host;           /* the CPU, for figures of the validation */
+    struct collection data, validation;
+    struct tokenizer *tokenizer;
+    struct augmentation augmentation;
+    struct media_options media;
+    struct resolutions resolutions;
+    int largest;                  /* pixels a side, of all resolutions */
+    int64_t pictures;             /* of a slice, at most */
+    struct loader *loader;
+    int64_t received, pixel_slots; /* slices taken from the loader; places for their pixels */
+    struct arena memory[2];       /* host data of a step; two steps may be under way on a GPU */
+    struct arena buffers;         /* device data of a step */
+    struct contrastive contrastive;
+    struct step step;
+};
+
+extern const struct option_program trainer_program;
+extern const struct objective contrastive_objective;
+
+/* Steps of the objective (step.c); see run/objective.h. */
+void trainer_step(void *trainer);
+int trainer_receive(void *trainer, int64_t n, double *waited, struct error *error);
+void trainer_imagine(void *trainer, int64_t n);
+void trainer_forward(void *trainer, int64_t n);
+void trainer_between(void *trainer);
+void trainer_backward(void *trainer, int64_t n);
+double trainer_macs(void *trainer);
+size_t trainer_host_bytes(const struct trainer *trainer); /* of memory[], for one step */
+
+/* (all) Retrieval on the validation data; writes a metrics row. */
+int trainer_validate(struct trainer *trainer, struct error *error);
+
+#endif
