@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "models/tiles.h"
 
 static int open_rows(struct examples *x, const char *path, struct error *error)
 {
@@ -79,7 +80,7 @@ uint64_t examples_identity(const struct examples *x)
 
 void example_free(struct example *e)
 {
-    tokens_free(&e->ids);
+    token_ids_free(&e->ids);
     free(e->learned);
     free(e->pixels);
     *e = (struct example){0};
@@ -89,12 +90,8 @@ void example_free(struct example *e)
 
 static void take_pictures(const struct examples_config *c, struct example *e, struct image *pictures, int count, bool video)
 {
-    size_t tile = (size_t)c->size * (size_t)c->size * 3;
-    e->pixels = mem_alloc((size_t)(video ? count : 1 + c->tiles), tile);
-    for (int i = 0; i < count; i++) {
-        e->tiles += plm_picture(&pictures[i], c->size, video ? 0 : c->tiles, e->pixels + (size_t)e->tiles * tile);
-        image_free(&pictures[i]);
-    }
+    e->pixels = mem_alloc((size_t)(video ? count : 1 + c->tiles), (size_t)c->size * (size_t)c->size * 3);
+    e->tiles = tiles_cut_all(pictures, count, c->size, video ? 0 : c->tiles, e->pixels);
 }
 
 static int record_media(const struct examples_config *c, const struct record *r, struct example *e, struct error *error)
@@ -143,56 +140,22 @@ static int file_video(const struct examples_config *c, const char *path, const j
 
 /* --- text --- */
 
-static void learn_from(struct example *e, int64_t first)
+/* The media stand before the first question; plain: the first answer alone. */
+static void write_turns(const struct examples_config *c, struct example *e, struct turn *turns, int64_t count)
 {
-    e->learned = mem_realloc(e->learned, (size_t)e->ids.count + 1, sizeof *e->learned);
-    for (int64_t i = first; i < e->ids.count; i++) e->learned[i] = true;
+    turns[0].media_rows = e->tiles * c->tile_rows;
+    if (c->plain) conversation_encode_plain(c->template, turns[0].media_rows, turns[1].text, &e->ids, &e->learned);
+    else conversation_encode(c->template, turns, count, &e->ids, &e->learned);
 }
 
-/* Question and answer; the chat template's response includes its header and ends. */
-static void write_text(const struct examples_config *c, struct example *e, const char *question, const char *answer)
+static int write_row(const struct examples_config *c, struct example *e, const json_t *row, struct error *error)
 {
-    int64_t rows = e->tiles * c->tile_rows, response;
-    if (!c->plain) {
-        plm_conversation(c->tokens, rows, question, answer, &e->ids, &response);
-        e->learned = mem_zalloc((size_t)e->ids.count + 1, sizeof *e->learned);
-        learn_from(e, response);
-        return;
-    }
-    struct str text = {0};
-    for (int64_t i = 0; i < rows; i++) tokens_add(&e->ids, -1);
-    str_printf(&text, "%s\n", answer);
-    bpe_encode(c->tokens->bpe, text.data, text.len, &e->ids);
-    str_free(&text);
-    e->learned = mem_zalloc((size_t)e->ids.count + 1, sizeof *e->learned);
-    learn_from(e, rows);
-}
-
-/* Later turns of a conversation, each ended as the first was: without its end token. */
-static int write_turns(const struct examples_config *c, struct example *e, const json_t *turns, struct error *error)
-{
-    size_t n = json_array_size(turns) / 2;
-    for (size_t i = 0; i < n; i++) {
-        const char *question = json_string_value(json_object_get(json_array_get(turns, 2 * i), "value"));
-        const char *answer = json_string_value(json_object_get(json_array_get(turns, 2 * i + 1), "value"));
-        if (!question || !answer) return error_set(error, ERROR_FAILED, "a turn without \"value\"");
-        char *clean = mem_strdup(question), *mark; /* where the media go is fixed: first */
-        while ((mark = strstr(clean, "<image>"))) memmove(mark, mark + 7, strlen(mark + 7) + 1);
-        if (i == 0) write_text(c, e, clean, answer);
-        else {
-            struct tokens more = {0};
-            int64_t response, skip = c->tokens->system.count - 3, before = --e->ids.count; /* the end token gives way; the user header is the system's last part */
-            plm_conversation(c->tokens, 0, clean, answer, &more, &response);
-            while (skip > 0 && more.ids[skip] != c->tokens->start_header) skip--;
-            for (int64_t k = skip; k < more.count; k++) tokens_add(&e->ids, more.ids[k]);
-            e->learned = mem_realloc(e->learned, (size_t)e->ids.count + 1, sizeof *e->learned);
-            for (int64_t k = skip; k < more.count; k++) e->learned[before + k - skip] = k >= response;
-            tokens_free(&more);
-        }
-        free(clean);
-        if (c->plain) break;
-    }
-    return 0;
+    struct conversation talk;
+    if (conversation_read(&talk, json_object_get(row, "conversations"), error) < 0) return -1;
+    int64_t answered = talk.count - talk.count % 2;
+    if (answered) write_turns(c, e, talk.turns, answered);
+    conversation_free(&talk);
+    return answered ? 0 : error_set(error, ERROR_FAILED, "a conversation without an answer");
 }
 
 /* Too long: cut; count what is learned.  The first token has nothing before it. */
@@ -222,7 +185,8 @@ static int from_record(const struct examples *x, int64_t number, uint64_t epoch,
     const char *caption = record_caption(&r, (uint32_t)rng_below(&rng, r.caption_count), &len);
     char *answer = mem_zalloc(len + 1, 1);
     memcpy(answer, caption, len);
-    write_text(c, e, media_is_video(&r) ? c->video_prompt : c->image_prompt, answer);
+    const char *question = media_is_video(&r) ? c->video_prompt : c->image_prompt;
+    write_turns(c, e, (struct turn[]){{TURN_USER, question}, {TURN_ASSISTANT, answer}}, 2);
     free(answer);
     return 0;
 }
@@ -231,12 +195,12 @@ static int from_row(const struct examples *x, int64_t number, struct example *e,
 {
     const struct json_rows *f = x->files;
     while (number >= (int64_t)json_array_size(f->rows)) number -= (int64_t)json_array_size((f++)->rows);
-    const json_t *row = json_array_get(f->rows, (size_t)number), *turns = json_object_get(row, "conversations");
+    const json_t *row = json_array_get(f->rows, (size_t)number);
     const char *image = json_string_value(json_object_get(row, "image")), *video = json_string_value(json_object_get(row, "video")), *media = image ? image : video;
     char *path = media ? *media == '/' ? mem_strdup(media) : fs_join(f->root, media) : NULL;
     int rc = !media ? 0 : image ? file_picture(&x->config, path, e, error) : file_video(&x->config, path, row, e, error);
     free(path);
-    return rc < 0 ? -1 : write_turns(&x->config, e, turns, error);
+    return rc < 0 ? -1 : write_row(&x->config, e, row, error);
 }
 
 int examples_make(const struct examples *x, int64_t number, uint64_t epoch, struct example *out, struct error *error)

@@ -10,17 +10,17 @@
 
 #include "config/options.h"
 #include "data/loader.h"
-#include "models/plm.h"
+#include "models/conversation.h"
 
 struct examples_config {
     const struct option_list *sources;
     const char *media_root;            /* of relative paths in JSONL, NULL: the file's folder */
     const char *video_prompt, *image_prompt;
     struct media_options media;
-    int size, tiles;                   /* as captioner/feed.h */
+    int size, tiles;                   /* pixels of a tile a side; tiles of a picture beside its thumbnail */
     int64_t tile_rows, context;        /* decoder rows of a tile; longer examples are cut at their end */
     bool plain;                        /* media and caption without the chat template: for the projector's warm-up */
-    const struct plm_tokens *tokens;
+    const struct chat_template *template;
     uint64_t seed;
 };
 
@@ -37,7 +37,7 @@ struct examples {
 
 /* One example: tokens (-1: a row of its media) and which of them are to be learned. */
 struct example {
-    struct tokens ids;
+    struct token_ids ids;
     bool *learned;   /* [ids.count] predicted from what is before */
     int64_t targets; /* how many */
     uint8_t *pixels; /* [tiles, size, size, 3] */

@@ -6,18 +6,24 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
-#include "captioner/rows.h"
+#include "data/collection.h"
 #include "data/writer.h"
 #include "dist/stopping.h"
+#include "serve/rows.h"
 
-#define AT CAPTIONER_AT
+struct pack_config {
+    struct option_list data;
+    char *captions, *output, *keep;
+};
+
+#define AT(field) offsetof(struct pack_config, field)
 static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of captions.jsonl, summaries.jsonl, human.jsonl, as far as they are there"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the new data set"},
     {OPTION_CHOICE, "keep", AT(keep), "best", 0, 0, "best|all", "the best caption, or all that there are, the best first, and those the data had"},
     {0}};
-const struct option_program caption_pack_program = {"pe-captioner", "pack", "write video-text shards from data and captions", options};
+static const struct option_program program = {"pe-captioner", "pack", "write video-text shards from data and captions", options};
 
 /* From the best to the least. */
 static const char *const sources[] = {"human", "summaries", "captions"};
@@ -123,7 +129,7 @@ static int pack_shard(const struct dataset *d, int64_t shard, int64_t first, con
 }
 
 /* What the pack is made from. */
-static json_t *recipe(const struct captioner_config *c, const struct collection *data, struct error *error)
+static json_t *recipe(const struct pack_config *c, const struct collection *data, struct error *error)
 {
     json_t *sets = json_array(), *files = json_array();
     char hex[20];
@@ -147,7 +153,7 @@ static json_t *recipe(const struct captioner_config *c, const struct collection 
     return NULL;
 }
 
-static int pack_all(const struct captioner_config *c, const struct collection *data, const struct texts *t, struct counts *n, struct error *error)
+static int pack_all(const struct pack_config *c, const struct collection *data, const struct texts *t, struct counts *n, struct error *error)
 {
     json_t *shards = json_array(), *names = json_array();
     int64_t first = 0, number = 0;
@@ -178,8 +184,9 @@ static int pack_all(const struct captioner_config *c, const struct collection *d
     return rc;
 }
 
-int caption_pack_run(const struct world *world, const struct captioner_config *c, struct error *error)
+static int pack_run(const struct world *world, const void *config, struct error *error)
 {
+    const struct pack_config *c = config;
     struct collection data = {0};
     struct texts t = {0};
     struct counts n = {0};
@@ -194,3 +201,4 @@ int caption_pack_run(const struct world *world, const struct captioner_config *c
     collection_close(&data);
     return rc;
 }
+const struct verb caption_pack_verb = {&program, sizeof(struct pack_config), pack_run};

@@ -8,25 +8,34 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/memory.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
-#include "captioner/rows.h"
+#include "data/collection.h"
+#include "serve/rows.h"
 
-#define AT CAPTIONER_AT
+struct refine_config {
+    struct option_list data;
+    char *captions, *output, *input;
+};
+
+#define AT(field) offsetof(struct refine_config, field)
 static const struct option export_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of the rows"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to edit (JSON lines)"},
     {0}};
-const struct option_program refine_export_program = {"pe-captioner", "refine-export", "write captions out for people to correct", export_options};
+static const struct option_program export_program = {"pe-captioner", "refine-export",
+                                                     "write captions out for people to correct", export_options};
 static const struct option import_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of the rows; human.jsonl is written there"},
     {OPTION_STRING, "input", AT(input), "!", 0, 0, NULL, "the edited file"},
     {0}};
-const struct option_program refine_import_program = {"pe-captioner", "refine-import", "take corrected captions in: they are preferred from then on", import_options};
+static const struct option_program import_program = {
+    "pe-captioner", "refine-import", "take corrected captions in: they are preferred from then on", import_options};
 
-static int read_captions(const struct captioner_config *c, int64_t *count, json_t ***list, struct error *error)
+static int read_captions(const struct refine_config *c, int64_t *count, json_t ***list, struct error *error)
 {
     struct collection data;
     if (collection_open(&data, c->data.items, c->data.count, error) < 0) return -1;
@@ -43,8 +52,9 @@ static const char *caption_of(const json_t *row)
     return json_string_value(json_object_get(json_array_get(json_object_get(row, "texts"), 0), "text"));
 }
 
-int refine_export_run(const struct world *world, const struct captioner_config *c, struct error *error)
+static int export_run(const struct world *world, const void *config, struct error *error)
 {
+    const struct refine_config *c = config;
     int64_t count, written = 0;
     json_t **list;
     struct str out = {0};
@@ -53,7 +63,8 @@ int refine_export_run(const struct world *world, const struct captioner_config *
     for (int64_t i = 0; i < count; i++) {
         const char *caption = caption_of(list[i]);
         if (!caption) continue;
-        json_t *row = json_pack("{s:I, s:O, s:s, s:s}", "item", (json_int_t)i, "key", json_object_get(list[i], "key"), "caption", caption, "text", caption);
+        json_t *row = json_pack("{s:I, s:O, s:s, s:s}", "item", (json_int_t)i, "key", json_object_get(list[i], "key"),
+                                "caption", caption, "text", caption);
         char *text = json_dumps(row, 0);
         str_printf(&out, "%s\n", text);
         free(text);
@@ -67,20 +78,33 @@ int refine_export_run(const struct world *world, const struct captioner_config *
     return rc;
 }
 
+const struct verb refine_export_verb = {&export_program, sizeof(struct refine_config), export_run};
+
 /* One edited line: 1 taken, 0 left as it was. */
-static int take_line(json_t *const *list, int64_t count, const char *path, int64_t number, json_t *row, json_t **human, struct error *error)
+static int take_line(json_t *const *list, int64_t count, const char *path, int64_t number, json_t *row, json_t **human,
+                     struct error *error)
 {
     const json_t *item = json_object_get(row, "item");
-    const char *text = json_string_value(json_object_get(row, "text")), *key = json_string_value(json_object_get(row, "key"));
+    const char *text = json_string_value(json_object_get(row, "text")),
+               *key = json_string_value(json_object_get(row, "key"));
     int64_t i = json_is_integer(item) ? json_integer_value(item) : -1;
-    if (i < 0 || i >= count || !list[i]) return error_set(error, ERROR_FAILED, "%s: line %ld: item is not one of the captions", path, (long)number);
+    if (i < 0 || i >= count || !list[i])
+        return error_set(error, ERROR_FAILED, "%s: line %ld: item is not one of the captions", path, (long)number);
     const char *own = json_string_value(json_object_get(list[i], "key")), *caption = caption_of(list[i]);
-    if (!key || strcmp(key, own)) return error_set(error, ERROR_FAILED, "%s: line %ld: item %ld has key \"%.100s\", not \"%.100s\"; was the file made from these captions?", path,
-                                                   (long)number, (long)i, own, key ? key : "");
-    if (!text || !text[strspn(text, " \t")]) return error_set(error, ERROR_FAILED, "%s: line %ld: \"text\" is empty; remove the line to leave the caption as it is", path, (long)number);
-    if (human[i]) return error_set(error, ERROR_FAILED, "%s: line %ld: item %ld is there twice", path, (long)number, (long)i);
+    if (!key || strcmp(key, own))
+        return error_set(
+            error, ERROR_FAILED,
+            "%s: line %ld: item %ld has key \"%.100s\", not \"%.100s\"; was the file made from these captions?", path,
+            (long)number, (long)i, own, key ? key : "");
+    if (!text || !text[strspn(text, " \t")])
+        return error_set(error, ERROR_FAILED,
+                         "%s: line %ld: \"text\" is empty; remove the line to leave the caption as it is", path,
+                         (long)number);
+    if (human[i])
+        return error_set(error, ERROR_FAILED, "%s: line %ld: item %ld is there twice", path, (long)number, (long)i);
     if (caption && !strcmp(text, caption) && !json_is_true(json_object_get(row, "checked"))) return 0;
-    human[i] = json_pack("{s:I, s:s, s:s, s:s}", "item", (json_int_t)i, "key", own, "text", text, "caption", caption ? caption : "");
+    human[i] = json_pack("{s:I, s:s, s:s, s:s}", "item", (json_int_t)i, "key", own, "text", text, "caption",
+                         caption ? caption : "");
     return 1;
 }
 
@@ -106,8 +130,9 @@ static int write_human(const char *folder, json_t **human, int64_t count, int64_
     return rc;
 }
 
-int refine_import_run(const struct world *world, const struct captioner_config *c, struct error *error)
+static int import_run(const struct world *world, const void *config, struct error *error)
 {
+    const struct refine_config *c = config;
     int64_t count, number = 0, taken = 0, all = 0;
     json_t **list;
     char *text;
@@ -127,7 +152,8 @@ int refine_import_run(const struct world *world, const struct captioner_config *
         number++;
         if (n) {
             json_t *row = json_loadb(text + at, n, 0, &why);
-            rc = row ? take_line(list, count, c->input, number, row, human, error) : error_set(error, ERROR_FAILED, "%s: line %ld: %s", c->input, (long)number, why.text);
+            rc = row ? take_line(list, count, c->input, number, row, human, error)
+                     : error_set(error, ERROR_FAILED, "%s: line %ld: %s", c->input, (long)number, why.text);
             taken += rc == 1;
             json_decref(row);
         }
@@ -140,3 +166,4 @@ int refine_import_run(const struct world *world, const struct captioner_config *
     rows_free_list(list, count);
     return rc < 0 ? -1 : 0;
 }
+const struct verb refine_import_verb = {&import_program, sizeof(struct refine_config), import_run};

@@ -1,44 +1,43 @@
-/* pe-captioner summarize: metadata, video caption and frame captions into one short caption, by a language model whose prompt is a template file. */
-#include <stdio.h>
+/* pe-captioner summarize: metadata, video caption and frame captions into one short caption, by a language model whose
+ * prompt is a template file. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/embed.h"
 #include "base/fs.h"
-#include "base/stop.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
-#include "captioner/flags.h"
-#include "captioner/rows.h"
-#include "dist/queue.h"
-#include "log/log.h"
+#include "serve/job.h"
+#include "serve/rows.h"
 
 EMBED_FILE(summary_template, "captioner/summary.txt");
 
-#define AT CAPTIONER_AT
+struct summarize_config {
+    struct option_list data;
+    char *captions, *output, *template;
+    int64_t attempts;
+    struct lm_config lm;
+};
+
+#define AT(field) offsetof(struct summarize_config, field)
 static const struct option options[] = {
+    {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned, in the same order"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of pe-captioner caption's rows"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the rows: summaries.jsonl at the end; may be that of the captions"},
     {OPTION_STRING, "template", AT(template), NULL, 0, 0, NULL, "prompt with {title} {description} {keywords} {video_caption} {frame_captions}; else the built-in one"},
     {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that ends the program so often is quarantined"},
-    {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
-    CAPTIONER_MODEL_OPTIONS,
+    {OPTION_TABLE, .offset = AT(lm), .table = lm_options},
     {0}};
-const struct option_program summarize_program = {"pe-captioner", "summarize", "write one short caption from all that is known of a video", options};
+static const struct option_program program = {"pe-captioner", "summarize",
+                                              "write one short caption from all that is known of a video", options};
 
-struct engine {
-    const struct captioner_config *config;
-    struct session session;
+struct summary {
+    const struct summarize_config *config;
     struct collection data;
-    struct rows rows;
-    struct queue queue;
     json_t **captions; /* by item */
+    uint64_t captions_checksum;
     char *template;
-    char template_hash[20];
-    int64_t done, failed, tokens;
 };
 
 /* A metadata value as text: strings, lists joined by commas. */
@@ -57,7 +56,8 @@ static void put_captions(struct str *out, const json_t *row, bool frames)
     for (size_t i = frames ? 1 : 0; i < (frames ? json_array_size(texts) : 1); i++) {
         const json_t *entry = json_array_get(texts, i);
         const char *text = json_string_value(json_object_get(entry, "text"));
-        if (frames) str_printf(out, "%s[%.1f s] ", i > 1 ? " " : "", json_real_value(json_object_get(entry, "seconds")));
+        if (frames)
+            str_printf(out, "%s[%.1f s] ", i > 1 ? " " : "", json_real_value(json_object_get(entry, "seconds")));
         str_puts(out, text ? text : "");
     }
 }
@@ -89,127 +89,88 @@ static char *fill(const char *template, const json_t *metadata, const json_t *ro
     return str_steal(&out);
 }
 
-static int fail_item(struct engine *e, int64_t item, const char *why, struct error *error)
+static int ask(void *context, struct job_item *item, struct error *error)
 {
-    e->done++;
-    e->failed++;
-    return rows_write(&e->rows, item, json_pack("{s:s}", "error", why), error);
-}
-
-static int start_item(struct engine *e, int64_t item, struct error *error)
-{
+    const struct summary *s = context;
+    const json_t *row = s->captions[item->number];
     struct record r;
-    struct error why = {0};
-    struct tokens ids = {0};
-    if (!e->captions[item]) return fail_item(e, item, "has no caption", error);
-    if (collection_read(&e->data, item, &r, &why) < 0) return fail_item(e, item, why.text, error);
+    if (!row) return error_set(error, ERROR_FAILED, "has no caption");
+    if (collection_read(&s->data, item->number, &r, error) < 0) return -1;
     json_t *metadata = json_loadb(r.metadata, r.metadata_len, 0, NULL);
-    char *prompt = fill(e->template, metadata, e->captions[item]);
-    plm_conversation(&e->session.tokens, 0, prompt, NULL, &ids, NULL);
-    struct prompt p = {.ids = ids.ids, .count = ids.count, .key = (uint64_t)item};
-    int rc = generator_submit(e->session.generator, &p, &why);
+    char *prompt = fill(s->template, metadata, row);
+    const char *key = json_string_value(json_object_get(row, "key"));
+    json_object_set_new(item->row, "key", json_string(key ? key : ""));
+    json_object_set_new(item->row, "prompt", lm_text_identity(s->template));
+    job_ask(item, &(struct turn){TURN_USER, prompt}, 1, 0);
     json_decref(metadata);
-    tokens_free(&ids);
     free(prompt);
-    return rc < 0 ? fail_item(e, item, why.text, error) : 0;
+    return 0;
 }
 
-static int finish_item(struct engine *e, struct generated *g, struct error *error)
+static void finish(void *context, struct job_item *item)
 {
-    char *text = session_text(&e->session, g);
-    json_t *flags = flags_of(text, g->end != GENERATED_STOP);
-    const char *key = json_string_value(json_object_get(e->captions[g->key], "key"));
-    json_t *row = json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:f}", "key", key ? key : "", "text", text, "model", e->session.hash, "prompt", e->template_hash, "seed",
-                            (json_int_t)e->config->seed, "tokens", (json_int_t)g->count, "log_probability", g->log_probability);
-    if (json_array_size(flags)) json_object_set(row, "flags", flags);
-    json_decref(flags);
-    e->tokens += g->count;
-    e->done++;
-    free(text);
-    free(g->ids);
-    return rows_write(&e->rows, (int64_t)g->key, row, error);
+    (void)context;
+    job_describe(&item->texts[0], item->row);
 }
 
-/* More prompts while there is room: 1 when there are no more, 0 when there may be. */
-static int advance(struct engine *e, struct error *error)
+static int read_template(struct summary *s, struct error *error)
 {
-    int64_t number;
-    int more = 1, rc = 0;
-    while (rc == 0 && generator_pending(e->session.generator) < 2 * e->config->sequences && (more = queue_take(&e->queue, &number)) == 1) {
-        int64_t item = e->rows.todo[number];
-        rc = rows_begin(&e->rows, item, error);
-        if (rc == 0) rc = start_item(e, item, error);
-    }
-    queue_serve(&e->queue);
-    return rc < 0 ? -1 : more < 0;
-}
-
-static int loop(struct engine *e, struct error *error)
-{
-    struct progress progress = progress_open("summarized", e->rows.left, e->session.world->rank > 0);
-    double start = clock_seconds();
-    struct generated g;
-    int over = 0, rc = 0;
-    bool busy = true;
-    while (rc == 0 && !stop_asked() && (busy || !over)) {
-        over = advance(e, error);
-        if (over < 0) rc = -1;
-        busy = rc == 0 && generator_step(e->session.generator);
-        if (!busy && !over) usleep(500);
-        while (rc == 0 && generator_take(e->session.generator, &g)) rc = finish_item(e, &g, error);
-        char note[64];
-        snprintf(note, sizeof note, "%.1f tokens/s a rank", (double)e->tokens / (clock_seconds() - start + 1e-9));
-        progress_show(&progress, e->done, note);
-    }
-    queue_close(&e->queue); /* before anything collective: rank 0 answers until each rank has heard that there is no more */
-    bool stopped = world_max(e->session.world, stop_asked()) > 0;
-    if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
-    if (rc == 0) progress_close(&progress, e->done);
-    return rc;
-}
-
-static int read_inputs(struct engine *e, struct error *error)
-{
-    const struct captioner_config *c = e->config;
+    const char *path = s->config->template;
     size_t len = (size_t)(summary_template_end - summary_template);
-    if (collection_open(&e->data, c->data.items, c->data.count, error) < 0) return -1;
-    if (c->template) {
-        if (fs_read(c->template, &e->template, &len, error) < 0) return -1;
-    } else {
-        e->template = mem_zalloc(len + 1, 1);
-        memcpy(e->template, summary_template, len);
+    if (path && fs_read(path, &s->template, &len, error) < 0) return -1;
+    if (!path) {
+        s->template = mem_zalloc(len + 1, 1);
+        memcpy(s->template, summary_template, len);
     }
-    if (!strstr(e->template, "{video_caption}"))
-        return error_set(error, ERROR_USAGE, "%s: the template has no {video_caption}", c->template ? c->template : "built-in template");
-    session_hash_text(e->template, e->template_hash);
+    if (strstr(s->template, "{video_caption}")) return 0;
+    return error_set(error, ERROR_USAGE, "%s: the template has no {video_caption}", path ? path : "built-in template");
+}
+
+static int read_inputs(struct summary *s, struct error *error)
+{
+    const struct summarize_config *c = s->config;
+    if (collection_open(&s->data, c->data.items, c->data.count, error) < 0 || read_template(s, error) < 0) return -1;
     char *path = fs_join(c->captions, "captions.jsonl");
-    int rc = rows_read(path, e->data.samples, &e->captions, error);
+    int rc = rows_read(path, s->data.samples, &s->captions, error);
+    if (rc == 0) rc = file_checksum(path, &s->captions_checksum, error);
     free(path);
     return rc < 0 ? error_prefix(error, "run pe-captioner caption to its end first") : 0;
 }
 
-int summarize_run(const struct world *world, const struct captioner_config *config, struct error *error)
+static int summarize(struct summary *s, struct lm *lm, struct error *error)
 {
-    struct engine e = {.config = config};
-    struct tally tally = {0};
-    int rc = world_agree(world, read_inputs(&e, error), error);
-    if (rc == 0) rc = session_open(&e.session, world, config, false, error);
-    json_t *made_from = json_pack("{s:s, s:I, s:s, s:s, s:I, s:f, s:f, s:I}", "program", "pe-captioner summarize", "samples", (json_int_t)e.data.samples, "model", e.session.hash,
-                                  "template", e.template_hash, "max-new-tokens", (json_int_t)config->most, "temperature", config->temperature, "top-p", config->top_p, "seed",
-                                  (json_int_t)config->seed);
-    if (rc == 0) rc = rows_open(&e.rows, world, config->output, "summaries", e.data.samples, config->attempts, made_from, error);
-    json_decref(made_from);
-    if (rc == 0) {
-        queue_open(&e.queue, world, e.rows.left);
-        rc = world_agree(world, loop(&e, error), error);
-    }
-    if (rc == 0) rc = rows_merge(&e.rows, tally_row, &tally, error);
-    if (rc == 0 && !world->rank) tally_print(&tally, config->output, "summaries");
-    tally_free(&tally);
-    rows_close(&e.rows);
-    rows_free_list(e.captions, e.data.samples);
-    collection_close(&e.data);
-    session_close(&e.session);
-    free(e.template);
+    const struct summarize_config *c = s->config;
+    json_t *recipe = options_identity(&program, c);
+    json_object_set_new(recipe, "program", json_string("pe-captioner summarize"));
+    json_object_set_new(recipe, "data", json_checksum(collection_identity(&s->data)));
+    json_object_set_new(recipe, "captions", json_checksum(s->captions_checksum));
+    json_object_set_new(recipe, "template", lm_text_identity(s->template));
+    struct job job = {.name = "summaries",
+                      .verb = "summarized",
+                      .output = c->output,
+                      .items = s->data.samples,
+                      .texts = 1,
+                      .attempts = c->attempts,
+                      .recipe = recipe,
+                      .ask = ask,
+                      .finish = finish,
+                      .context = s};
+    int rc = job_run(&job, lm, error);
+    json_decref(recipe);
     return rc;
 }
+
+static int summarize_run(const struct world *world, const void *config, struct error *error)
+{
+    struct summary s = {.config = config};
+    struct lm lm = {0};
+    int rc = world_agree(world, read_inputs(&s, error), error);
+    if (rc == 0) rc = lm_open(&lm, world, &s.config->lm, false, error);
+    if (rc == 0) rc = summarize(&s, &lm, error);
+    lm_close(&lm);
+    rows_free_list(s.captions, s.data.samples);
+    collection_close(&s.data);
+    free(s.template);
+    return rc;
+}
+const struct verb summarize_verb = {&program, sizeof(struct summarize_config), summarize_run};

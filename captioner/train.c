@@ -61,7 +61,7 @@ static int open_model(struct train *t, struct error *error)
     if (!c->model == !c->plm_config) return error_set(error, ERROR_USAGE, "give either --model, to go on from, or --plm-config, to start anew");
     if (c->model && (c->vision || c->decoder)) return error_set(error, ERROR_USAGE, "--vision and --decoder are for a start with --plm-config");
     if (plm_config_load(&config, model_folder(t), error) < 0 || bpe_open(&t->bpe, c->tokenizer ? c->tokenizer : model_folder(t), error) < 0 ||
-        plm_tokens_open(&t->tokens, t->bpe, error) < 0)
+        chat_template_open(&t->template, t->bpe, error) < 0)
         return -1;
     if (bpe_size(t->bpe) > config.decoder.vocab_size)
         return error_set(error, ERROR_USAGE, "the tokenizer has %ld tokens, the model %ld: they do not belong together", (long)bpe_size(t->bpe),
@@ -85,7 +85,7 @@ static int open_examples(struct train *t, struct error *error)
     struct examples_config x = {.sources = &c->data.train_data, .media_root = c->media_root, .video_prompt = c->video_prompt,
                                 .image_prompt = c->image_prompt, .media = media_options_of(&c->data.media), .size = (int)v->image_size,
                                 .tiles = (int)c->tiles, .tile_rows = side * side, .context = c->context, .plain = projector_alone(t),
-                                .tokens = &t->tokens, .seed = (uint64_t)t->run->config->seed};
+                                .template = &t->template, .seed = (uint64_t)t->run->config->seed};
     if (examples_open(&t->examples, &x, error) < 0) return -1;
     if (!strcmp(c->data.verify_shards, "off")) collection_trust(&t->examples.data);
     return 0;
@@ -160,7 +160,7 @@ static void close(void *self)
     arena_close(&t->there);
     examples_close(&t->examples);
     plm_close(&t->plm);
-    plm_tokens_close(&t->tokens);
+    chat_template_close(&t->template);
     bpe_close(t->bpe);
 }
 

@@ -34,7 +34,7 @@ struct train {
     struct training *run;
     struct plm plm;
     struct bpe *bpe;
-    struct plm_tokens tokens;
+    struct chat_template template;
     struct examples examples;
     int64_t pooling;
     struct ring *ring;

@@ -1,5 +1,5 @@
-/* compare_tensors A.safetensors B.safetensors: names of the tensors that are not the same in both, one a line.  Exit status as cmp's: 0 none, 1 some, 2 a file
- * cannot be read. */
+/* compare_tensors A.safetensors B.safetensors: names of the tensors that are not the same in both, one a line.  Exit
+ * status as cmp's: 0 none, 1 some, 2 a file cannot be read. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,12 +8,15 @@
 #include "checkpoint/safetensors.h"
 
 /* 1: the same shape and values, bit by bit. */
-static int same(const struct safetensors *a, const struct safetensors_entry *x, const struct safetensors *b, const struct safetensors_entry *y, struct error *error)
+static int same(const struct safetensors *a, const struct safetensors_entry *x, const struct safetensors *b,
+                const struct safetensors_entry *y, struct error *error)
 {
     if (!y || x->ndim != y->ndim || memcmp(x->shape, y->shape, (size_t)x->ndim * sizeof *x->shape)) return 0;
     size_t count = (size_t)x->count;
     float *one = mem_alloc(count + 1, sizeof *one), *two = mem_alloc(count + 1, sizeof *two);
-    int rc = safetensors_read(a, x, 0, x->count, one, error) < 0 || safetensors_read(b, y, 0, y->count, two, error) < 0 ? -1 : !memcmp(one, two, count * sizeof *one);
+    int rc = safetensors_read(a, x, 0, x->count, one, error) < 0 || safetensors_read(b, y, 0, y->count, two, error) < 0
+                 ? -1
+                 : !memcmp(one, two, count * sizeof *one);
     free(one);
     free(two);
     return rc;

@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 
 #define LLAMA3_PATTERN \
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
@@ -39,6 +40,7 @@ struct bpe {
     uint32_t merge_mask;
     bool whole_pieces;          /* a piece that is in the vocabulary needs no merges */
     int32_t byte_id[256];
+    uint64_t checksum;
     pcre2_code *pattern;
 };
 
@@ -323,6 +325,7 @@ int bpe_parse(struct bpe **bpe, const char *path, const char *bytes, size_t len,
 {
     struct bpe *b = mem_zalloc(1, sizeof *b);
     int rc = str_ends_with(path, ".json") ? parse_json(b, path, bytes, len, error) : parse_model(b, path, bytes, len, error);
+    b->checksum = XXH3_64bits(bytes, len);
     if (rc < 0) bpe_close(b);
     else *bpe = b;
     return rc;
@@ -369,6 +372,11 @@ void bpe_close(struct bpe *b)
     free(b);
 }
 
+uint64_t bpe_checksum(const struct bpe *b)
+{
+    return b->checksum;
+}
+
 int64_t bpe_size(const struct bpe *b)
 {
     return b->size;
@@ -382,16 +390,16 @@ int32_t bpe_special(const struct bpe *b, const char *content)
     return -1;
 }
 
-void tokens_add(struct tokens *t, int32_t id)
+void token_ids_add(struct token_ids *t, int32_t id)
 {
     if (t->count == t->cap) t->ids = mem_realloc(t->ids, (size_t)(t->cap = 2 * t->cap + 64), sizeof *t->ids);
     t->ids[t->count++] = id;
 }
 
-void tokens_free(struct tokens *t)
+void token_ids_free(struct token_ids *t)
 {
     free(t->ids);
-    *t = (struct tokens){0};
+    *t = (struct token_ids){0};
 }
 
 /* --- encoding --- */
@@ -458,7 +466,7 @@ static void offer(struct merging *m, int32_t left)
     heap_push(m, c);
 }
 
-static void merge_piece(struct merging *m, size_t len, struct tokens *out)
+static void merge_piece(struct merging *m, size_t len, struct token_ids *out)
 {
     struct part *parts = m->parts;
     m->count = 0;
@@ -478,25 +486,13 @@ static void merge_piece(struct merging *m, size_t len, struct tokens *out)
         offer(m, c.left);
         if (l->previous >= 0) offer(m, l->previous);
     }
-    for (int32_t i = 0; i >= 0; i = parts[i].next) tokens_add(out, parts[i].id);
+    for (int32_t i = 0; i >= 0; i = parts[i].next) token_ids_add(out, parts[i].id);
 }
 
-/* Damaged bytes as U+FFFD. */
-static void mend(const char *text, size_t len, struct str *out)
-{
-    for (size_t at = 0; at < len;) {
-        utf8proc_int32_t code;
-        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &code);
-        if (used > 0) str_append(out, text + at, (size_t)used);
-        else str_puts(out, "\xef\xbf\xbd");
-        at += used > 0 ? (size_t)used : 1;
-    }
-}
-
-void bpe_encode(const struct bpe *b, const char *text, size_t len, struct tokens *out)
+void bpe_encode(const struct bpe *b, const char *text, size_t len, struct token_ids *out)
 {
     struct str clean = {0};
-    mend(text, len, &clean);
+    utf8_mend(text, len, &clean);
     pcre2_match_data *match = pcre2_match_data_create(1, NULL);
     struct merging m = {.b = b, .parts = mem_alloc(clean.len + 1, sizeof *m.parts), .heap = mem_alloc(3 * clean.len + 1, sizeof *m.heap)};
     for (size_t at = 0; at < clean.len;) {
@@ -507,7 +503,7 @@ void bpe_encode(const struct bpe *b, const char *text, size_t len, struct tokens
         if (start > at) end = start, start = at;
         m.piece = clean.data + start;
         int32_t whole = b->whole_pieces ? find(b, m.piece, end - start) : -1;
-        if (whole >= 0) tokens_add(out, whole);
+        if (whole >= 0) token_ids_add(out, whole);
         else merge_piece(&m, end - start, out);
         at = end;
     }

@@ -25,17 +25,19 @@ int bpe_parse(struct bpe **bpe, const char *path, const char *bytes, size_t len,
 void bpe_close(struct bpe *bpe);
 
 int64_t bpe_size(const struct bpe *bpe);                         /* ids are below this */
+uint64_t bpe_checksum(const struct bpe *bpe);                    /* XXH3 of the file */
 int32_t bpe_special(const struct bpe *bpe, const char *content); /* -1 when there is no such token */
 
-struct tokens {
+/* A growing list of token ids. */
+struct token_ids {
     int32_t *ids;
     int64_t count, cap;
 };
-void tokens_add(struct tokens *tokens, int32_t id);
-void tokens_free(struct tokens *tokens);
+void token_ids_add(struct token_ids *ids, int32_t id);
+void token_ids_free(struct token_ids *ids);
 
 /* Append the ids of text; damaged UTF-8 counts as U+FFFD. */
-void bpe_encode(const struct bpe *bpe, const char *text, size_t len, struct tokens *out);
+void bpe_encode(const struct bpe *bpe, const char *text, size_t len, struct token_ids *out);
 /* Append the bytes of ids; special tokens are left out. */
 void bpe_decode(const struct bpe *bpe, const int32_t *ids, int64_t count, struct str *out);
 

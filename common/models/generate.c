@@ -11,6 +11,8 @@
 #include "base/rng.h"
 
 enum { PAGE_ROWS = 16 };
+/* Address space for the arrays of a pass; memory comes as it is touched. */
+static const size_t PASS_MOST = (size_t)1 << 36;
 
 /* A page of the pool.  A full page of prompt tokens keeps its name after its last user is gone, until the room is needed. */
 struct page {
@@ -21,6 +23,7 @@ struct page {
 
 struct sequence {
     uint64_t key;
+    void *owner;
     int32_t *ids;       /* [count + room to generate] */
     int64_t prompt, count, done; /* tokens of the prompt; so far; whose keys and values are in the cache */
     void *inserted;     /* on the device, NULL once all its rows have gone through */
@@ -34,7 +37,7 @@ struct sequence {
     struct sequence *next;
 };
 
-struct queue {
+struct sequence_list {
     struct sequence *first, *last;
     int64_t count;
 };
@@ -49,14 +52,14 @@ struct generator {
     struct cache_layer *caches; /* [layers] */
     struct page *pages;
     int64_t page_count, table_pages, moment;
-    struct queue waiting, finished;
+    struct sequence_list waiting, finished;
     struct sequence **running;  /* [config.sequences] */
     int64_t active;
     float *logits;              /* [sequences, vocabulary] in host memory */
     struct generator_figures figures;
 };
 
-static void enqueue(struct queue *q, struct sequence *s)
+static void enqueue(struct sequence_list *q, struct sequence *s)
 {
     s->next = NULL;
     if (q->last) q->last->next = s;
@@ -65,7 +68,7 @@ static void enqueue(struct queue *q, struct sequence *s)
     q->count++;
 }
 
-static struct sequence *dequeue(struct queue *q)
+static struct sequence *dequeue(struct sequence_list *q)
 {
     struct sequence *s = q->first;
     if (!s) return NULL;
@@ -102,7 +105,7 @@ struct generator *generator_open(struct llama *llama, struct device *device, con
     g->logits = mem_alloc((size_t)(config->sequences * llama->config.vocab_size), sizeof *g->logits);
     tape_init(&g->tape, device);
     device_host_arena_open(device, &g->host, host_bytes(config, g->table_pages));
-    device_arena_open(device, &g->there, (size_t)1 << 36);
+    device_arena_open(device, &g->there, PASS_MOST);
     llama_reserve(llama, device, config->context);
     return g;
 }
@@ -224,15 +227,23 @@ static void publish(struct generator *g, struct sequence *s)
 
 /* --- submission --- */
 
+int generator_fits(const struct generator *g, int64_t count, struct error *error)
+{
+    int64_t context = g->config.context, pages = (most_tokens(g, count) + PAGE_ROWS - 1) / PAGE_ROWS;
+    if (count < 1 || count >= context)
+        return error_set(error, ERROR_FAILED, "a prompt of %ld tokens in a context of %ld leaves no room for an answer", (long)count, (long)context);
+    if (pages > g->page_count) return error_set(error, ERROR_FAILED, "a prompt of %ld tokens is more than the cache holds", (long)count);
+    return 0;
+}
+
 int generator_submit(struct generator *g, const struct prompt *p, struct error *error)
 {
     const struct kernels *k = g->device->kernels;
-    int64_t pages = (most_tokens(g, p->count) + PAGE_ROWS - 1) / PAGE_ROWS, inserted = 0;
-    if (p->count < 1 || p->count >= g->config.context)
-        return error_set(error, ERROR_FAILED, "a prompt of %ld tokens in a context of %ld leaves no room for an answer", (long)p->count, (long)g->config.context);
-    if (pages > g->page_count) return error_set(error, ERROR_FAILED, "a prompt of %ld tokens is more than the cache holds", (long)p->count);
+    int64_t inserted = 0;
+    if (generator_fits(g, p->count, error) < 0) return -1;
     struct sequence *s = mem_zalloc(1, sizeof *s);
     s->key = p->key;
+    s->owner = p->owner;
     s->prompt = s->count = p->count;
     s->ids = mem_alloc((size_t)most_tokens(g, p->count) + 1, sizeof *s->ids);
     memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
@@ -263,7 +274,8 @@ bool generator_take(struct generator *g, struct generated *out)
     struct sequence *s = dequeue(&g->finished);
     if (!s) return false;
     int64_t count = s->count - s->prompt;
-    *out = (struct generated){.key = s->key, .ids = mem_alloc((size_t)count + 1, sizeof *out->ids), .count = count, .end = s->end, .log_probability = s->log_probability};
+    *out = (struct generated){.key = s->key, .owner = s->owner, .ids = mem_alloc((size_t)count + 1, sizeof *out->ids), .count = count, .end = s->end,
+                              .log_probability = s->log_probability};
     memcpy(out->ids, s->ids + s->prompt, (size_t)count * sizeof *out->ids);
     free_sequence(g, s);
     return true;

@@ -35,12 +35,14 @@ struct prompt {
     const int32_t *ids;   /* [count] -1: the next row of `inserted`; copied */
     int64_t count;
     const void *inserted; /* [rows of -1, width] real on the device, copied; NULL without such ids */
-    uint64_t key;         /* which draws it uses, and handed back with the result */
+    uint64_t key;         /* which draws it uses; handed back with the result, as is */
+    void *owner;          /* what the caller knows it by */
 };
 
 enum generated_end { GENERATED_STOP, GENERATED_MOST, GENERATED_CONTEXT };
 struct generated {
     uint64_t key;
+    void *owner;
     int32_t *ids; /* [count] the caller frees */
     int64_t count;
     enum generated_end end;
@@ -51,7 +53,8 @@ struct generator;
 struct generator *generator_open(struct llama *llama, struct device *device, const struct generator_config *config, const struct sampling *sampling);
 void generator_close(struct generator *g);
 
-/* A prompt that leaves no room to generate in, or more than the cache, is an error. */
+/* A prompt that leaves no room to generate in, or is more than the cache, is an error. */
+int generator_fits(const struct generator *g, int64_t count, struct error *error);
 int generator_submit(struct generator *g, const struct prompt *prompt, struct error *error);
 /* One pass, if anything is to be done; false when all that was submitted is finished. */
 bool generator_step(struct generator *g);

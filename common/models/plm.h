@@ -2,12 +2,10 @@
  *
  *   pictures -> PE blocks (class token left out) -> linear, GELU, linear -> mean over cells of pooling x pooling -> rows of the decoder
  *
- * A picture is a thumbnail and tiles; a video is its frames, each squashed to one tile. */
+ * A picture is a thumbnail and tiles (models/tiles.h); a video is its frames, each squashed to one tile. */
 #ifndef MODELS_PLM_H
 #define MODELS_PLM_H
 
-#include "data/bpe.h"
-#include "data/image.h"
 #include "models/llama.h"
 #include "models/vision.h"
 
@@ -48,32 +46,5 @@ static inline int64_t plm_patches(const struct plm_config *c)
     int64_t grid = c->vision.image_size / c->vision.patch_size;
     return grid * grid;
 }
-
-/* --- pictures --- */
-
-/* The grid of at most `most` tiles of `size` pixels for a picture (transformers' image_processing_perception_lm.py): the smallest loss of shape that needs no
- * reduction. */
-void plm_tiles(int width, int height, int size, int most, int *across, int *down);
-/* A picture as thumbnail and tiles, row by row: pixels [1 + across * down, size, size, 3]; most 0: the thumbnail alone.  Returns how many. */
-int plm_picture(const struct image *image, int size, int most, uint8_t *pixels);
-
-/* --- text --- */
-
-/* A conversation as the decoder reads it (perception_models core/data/conversation.py, plm_sft):
- *
- *   begin, system header, sentence, eot, user header, MEDIA, question, eot, assistant header, [answer, eot, end]
- *
- * MEDIA: -1 `media_rows` times.  What looks like a special token in question or answer stays text. */
-struct plm_tokens {
-    const struct bpe *bpe;
-    int32_t begin, end, start_header, end_header, eot;
-    struct tokens system; /* from begin to the end of the user header, newlines included */
-};
-/* Fails when the vocabulary lacks a token the template needs. */
-int plm_tokens_open(struct plm_tokens *tokens, const struct bpe *bpe, struct error *error);
-void plm_tokens_close(struct plm_tokens *tokens);
-
-/* Append; answer NULL: a prompt to generate from.  *response (may be NULL): the place of the first token that counts as response: the assistant header. */
-void plm_conversation(const struct plm_tokens *tokens, int64_t media_rows, const char *question, const char *answer, struct tokens *out, int64_t *response);
 
 #endif

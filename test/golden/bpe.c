@@ -33,7 +33,7 @@ static void check_file(const char *path)
     char *lines = inflate_file("test/golden/bpe/lines.txt.gz", &len), *ids = inflate_file("test/golden/bpe/ids.bin.gz", &bytes);
     const unsigned char *want = (const unsigned char *)ids;
     int count = 0, wrong = 0;
-    struct tokens got = {0};
+    struct token_ids got = {0};
     struct str back = {0};
     for (char *line = lines; *line; count++) {
         char *end = strchr(line, '\n');
@@ -53,7 +53,7 @@ static void check_file(const char *path)
     }
     EXPECT(count == 10000 && !wrong && want == (unsigned char *)ids + bytes, "%d lines, %d wrong", count, wrong);
     EXPECT(bpe_special(bpe, "<|eot_id|>") == 3009 && bpe_special(bpe, "<|begin_of_text|>") == 3000 && bpe_special(bpe, "a") < 0, "special tokens");
-    tokens_free(&got);
+    token_ids_free(&got);
     str_free(&back);
     free(lines);
     free(ids);
@@ -71,7 +71,7 @@ static void long_piece(void)
     if (bpe_open(&bpe, "test/golden/bpe", &error) < 0) return;
     enum { LEN = 1 << 20 };
     char *text = malloc(LEN);
-    struct tokens got = {0};
+    struct token_ids got = {0};
     memset(text, 'x', LEN);
     bpe_encode(bpe, text, LEN, &got);
     EXPECT(got.count > 0 && got.count <= LEN, "%ld tokens", (long)got.count);
@@ -81,7 +81,7 @@ static void long_piece(void)
     bpe_decode(bpe, got.ids, got.count, &back);
     EXPECT(!strcmp(back.data, "a\xef\xbf\xbd\xef\xbf\xbd b\xef\xbf\xbd"), "%s", back.data);
     str_free(&back);
-    tokens_free(&got);
+    token_ids_free(&got);
     free(text);
     bpe_close(bpe);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "models/plm_files.h"
+#include "models/tiles.h"
 #include "test/harness.h"
 
 enum { ROWS = 64 };
@@ -169,7 +170,7 @@ static void tiles(void)
     int w, h, most, want_across, want_down, across, down, count = 0;
     EXPECT(file, "tiles.txt");
     while (file && fscanf(file, "%d %d %d %d %d", &w, &h, &most, &want_across, &want_down) == 5) {
-        plm_tiles(w, h, 448, most, &across, &down);
+        tiles_grid(w, h, 448, most, &across, &down);
         EXPECT(across == want_across && down == want_down, "%d x %d in %d tiles: %d x %d, want %d x %d", w, h, most, across, down, want_across, want_down);
         count++;
     }
@@ -179,7 +180,7 @@ static void tiles(void)
     struct image image = {16, 16, malloc(16 * 16 * 3)};
     uint8_t *pixels = malloc(5 * 8 * 8 * 3);
     for (int i = 0; i < 16 * 16; i++) image.pixels[3 * i] = image.pixels[3 * i + 1] = image.pixels[3 * i + 2] = (uint8_t)(50 * (1 + (i / 16 >= 8) * 2 + (i % 16 >= 8)));
-    EXPECT(plm_picture(&image, 8, 4, pixels) == 5, "four tiles and a thumbnail");
+    EXPECT(tiles_cut(&image, 8, 4, pixels) == 5, "four tiles and a thumbnail");
     for (int t = 0; t < 4; t++) EXPECT(pixels[(t + 1) * 192 + 96] == 50 * (t + 1), "tile %d is %d", t, pixels[(t + 1) * 192 + 96]);
     free(pixels);
     image_free(&image);

@@ -86,6 +86,19 @@ late() { # rank 1 sleeps while rank 0 does all that it can: it is still answered
     kill -CONT "$pid" && wait $job && [ "$(wc -l < "$tmp/late/captions.jsonl")" -eq 96 ]
 }
 check rank_that_comes_late_is_answered late
+begun() { cat "$1"/*-begun-*.jsonl 2> /dev/null | wc -l; }
+stopped() { # FOLDER COMMAND...: a signal once some items are begun: status 75; one attempt is all an item has, and it is not used up
+    local out=$1 job status; shift
+    mpirun --bind-to none -n 2 "$@" --attempts 1 --output "$out" > "$tmp/stopped.log" 2>&1 &
+    job=$!
+    for _ in $(seq 3000); do [ "$(begun "$out")" -ge 8 ] && break; sleep 0.002; done
+    kill -USR1 $(descendants $job | grep -vx $job)
+    wait $job; status=$?
+    [ $status -eq 75 ] && [ "$(cat "$out"/*-rows-*.jsonl | wc -l)" -lt 96 ] || { echo "status $status"; cat "$tmp/stopped.log"; return 1; }
+    "$@" --attempts 1 --output "$out" && [ ! -s "$(ls "$out"/*-quarantine.jsonl)" ]
+}
+stopped_captions() { stopped "$tmp/signal" $caption --data $many && same "$tmp/whole/captions.jsonl" "$tmp/signal/captions.jsonl"; }
+check stopped_captions_count_no_attempt stopped_captions
 deadly() { # an item begun by three runs and finished by none; another that was put back
     mkdir -p "$tmp/deadly" && cp "$tmp/one/captions.json" "$tmp/deadly" && printf '5\n5\n6\n6\n5\n6\n-7\n' > "$tmp/deadly/captions-begun-00000.jsonl"
     $caption --data "$tmp/all" --output "$tmp/deadly" && says '"item":5' cat "$tmp/deadly/captions-quarantine.jsonl" && [ "$(wc -l < "$tmp/deadly/captions-quarantine.jsonl")" -eq 1 ]
@@ -113,6 +126,17 @@ summed() { ranks "$1" $summary --output "$tmp/sum$1" && same "$tmp/sum1/summarie
 ranks 1 $summary --output "$tmp/sum1" > "$tmp/sum.log" 2>&1 || cat "$tmp/sum.log"
 check summaries_on_2_ranks summed 2
 check summaries_on_4_ranks summed 4
+recaptioned() { # other captions than the summaries in this folder were made from
+    mkdir -p "$tmp/recaptioned" && sed 's/"text":"[^"]*"/"text":"all new"/' "$tmp/one/captions.jsonl" > "$tmp/recaptioned/captions.jsonl"
+    says "data, model or options (captions)" ${summary/--captions $tmp\/one/--captions $tmp/recaptioned} --output "$tmp/sum1"
+}
+check summaries_of_other_captions_are_refused recaptioned
+stopped_summaries() {
+    local all=${summary/--data $tmp\/all/--data $many}
+    all=${all/--captions $tmp\/one/--captions $tmp/whole}
+    stopped "$tmp/signal-sums" ${all/--max-new-tokens 12/--max-new-tokens 48} && [ "$(wc -l < "$tmp/signal-sums/summaries.jsonl")" -eq 96 ]
+}
+check stopped_summaries_count_no_attempt stopped_summaries
 check bf16_weights $summary --output "$tmp/sum16" --weights bf16
 check int8_weights $summary --output "$tmp/sum8" --weights int8
 check rows_say_how_weights_were_kept says '-int8","' head -1 "$tmp/sum8/summaries.jsonl"

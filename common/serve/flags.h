@@ -1,6 +1,7 @@
-/* What is wrong with a generated text, seen from the outside: empty, cut (it ran to its limit), refusal, repetition; and, over all texts, duplicates. */
-#ifndef CAPTIONER_FLAGS_H
-#define CAPTIONER_FLAGS_H
+/* What is wrong with a generated text, seen from the outside: empty, cut (it ran to its limit), refusal, repetition;
+ * and, over all texts, duplicates. */
+#ifndef SERVE_FLAGS_H
+#define SERVE_FLAGS_H
 
 #include <stdbool.h>
 

@@ -1,12 +1,15 @@
 /* A list of items to decode and one of those decoded, between threads. */
-#include "captioner/feed.h"
+#include "serve/feed.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "models/plm.h"
+#include "models/tiles.h"
+
+/* Items in the feed at once: with each thread the one it decodes and the next, and two that are ready. */
+enum { AHEAD_OF_THREAD = 2, AHEAD_READY = 2 };
 
 struct list {
     struct fed *first, *last;
@@ -19,7 +22,8 @@ struct feed {
     bool stop;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
-    pthread_t *threads;
+    pthread_t *threads; /* [running] */
+    int running;
 };
 
 static void append(struct list *l, struct fed *f)
@@ -37,24 +41,6 @@ static struct fed *take_first(struct list *l)
     l->first = f->next;
     if (!l->first) l->last = NULL;
     return f;
-}
-
-static int decode(const struct feed_config *c, struct fed *f)
-{
-    if (collection_read(c->data, f->item, &f->record, &f->error) < 0) return -1;
-    bool video = media_is_video(&f->record);
-    size_t tile = (size_t)c->size * (size_t)c->size * 3, most = video ? (size_t)c->media.frames : (size_t)c->tiles + 1;
-    struct image *pictures = mem_alloc((size_t)c->media.frames, sizeof *pictures);
-    f->seconds = mem_zalloc((size_t)c->media.frames, sizeof *f->seconds);
-    f->pixels = mem_alloc(most, tile);
-    int count = media_pictures(&f->record, &c->media, pictures, f->seconds, &f->error);
-    for (int i = 0; i < count; i++) {
-        int made = plm_picture(&pictures[i], c->size, video ? 0 : c->tiles, f->pixels + (size_t)f->count * tile);
-        f->count += made;
-        image_free(&pictures[i]);
-    }
-    free(pictures);
-    return count < 0 ? -1 : 0;
 }
 
 static struct fed *start_over(struct fed *f)
@@ -76,9 +62,9 @@ static void *work(void *argument)
             continue;
         }
         pthread_mutex_unlock(&feed->lock);
-        decode(&feed->config, f);
+        feed->config.decode(feed->config.context, f, &f->error);
         pthread_mutex_lock(&feed->lock);
-        if (f->error.code == ERROR_SLOW && ++f->tried < feed->config.attempts) {
+        if (f->error.code == ERROR_SLOW && ++f->tried < feed->config.attempts && !feed->stop) {
             append(&feed->asked, start_over(f));
             continue;
         }
@@ -97,7 +83,8 @@ struct feed *feed_open(const struct feed_config *config)
     pthread_cond_init(&f->work, NULL);
     pthread_cond_init(&f->done, NULL);
     f->threads = mem_alloc((size_t)config->threads, sizeof *f->threads);
-    for (int i = 0; i < config->threads; i++) CHECK(!pthread_create(&f->threads[i], NULL, work, f), "decode thread %d", i);
+    for (; f->running < config->threads; f->running++)
+        CHECK(!pthread_create(&f->threads[f->running], NULL, work, f), "decode thread %d", f->running);
     return f;
 }
 
@@ -109,26 +96,41 @@ void feed_free(struct fed *f)
     free(f);
 }
 
-void feed_close(struct feed *f)
+void feed_stop(struct feed *f)
 {
-    if (!f) return;
     pthread_mutex_lock(&f->lock);
     f->stop = true;
     pthread_cond_broadcast(&f->work);
     pthread_mutex_unlock(&f->lock);
-    for (int i = 0; i < f->config.threads; i++) pthread_join(f->threads[i], NULL);
-    while (f->asked.first) feed_free(take_first(&f->asked));
+    for (; f->running; f->running--) pthread_join(f->threads[f->running - 1], NULL);
+    for (struct fed *left; (left = take_first(&f->asked));) append(&f->ready, left);
+}
+
+void feed_close(struct feed *f)
+{
+    if (!f) return;
+    feed_stop(f);
     while (f->ready.first) feed_free(take_first(&f->ready));
     free(f->threads);
     free(f);
 }
 
-int feed_room(struct feed *f)
+static int under_way(struct feed *f)
 {
     pthread_mutex_lock(&f->lock);
-    int room = f->config.ahead - f->under_way;
+    int count = f->under_way;
     pthread_mutex_unlock(&f->lock);
-    return room;
+    return count;
+}
+
+bool feed_has_room(struct feed *f)
+{
+    return under_way(f) < AHEAD_OF_THREAD * f->config.threads + AHEAD_READY;
+}
+
+bool feed_is_empty(struct feed *f)
+{
+    return !under_way(f);
 }
 
 void feed_put(struct feed *feed, int64_t item)
@@ -150,4 +152,19 @@ struct fed *feed_take(struct feed *feed, bool wait)
     feed->under_way -= f != NULL;
     pthread_mutex_unlock(&feed->lock);
     return f;
+}
+
+int feed_sample(const void *context, struct fed *f, struct error *error)
+{
+    const struct feed_samples *s = context;
+    if (collection_read(s->data, f->item, &f->record, error) < 0) return -1;
+    f->video = media_is_video(&f->record);
+    size_t tile = (size_t)s->size * (size_t)s->size * 3, frames = (size_t)s->media.frames;
+    struct image *pictures = mem_alloc(frames, sizeof *pictures);
+    f->seconds = mem_zalloc(frames, sizeof *f->seconds);
+    f->pixels = mem_alloc(f->video ? frames : (size_t)s->tiles + 1, tile);
+    int count = media_pictures(&f->record, &s->media, pictures, f->seconds, error);
+    if (count > 0) f->count = tiles_cut_all(pictures, count, s->size, f->video ? 0 : s->tiles, f->pixels);
+    free(pictures);
+    return count < 0 ? -1 : 0;
 }

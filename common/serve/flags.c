@@ -1,5 +1,5 @@
 /* Signs of bad texts. */
-#include "captioner/flags.h"
+#include "serve/flags.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 
 static bool refuses(const char *text)
 {
-    static const char *const signs[] = {"i'm sorry", "i am sorry", "sorry,", "i cannot", "i can't", "i can not", "i'm unable", "i am unable", "as an ai", "as a language model"};
+    static const char *const signs[] = {"i'm sorry", "i am sorry", "sorry,",      "i cannot", "i can't",
+                                        "i can not", "i'm unable", "i am unable", "as an ai", "as a language model"};
     for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
         if (!strncasecmp(text, signs[i], strlen(signs[i]))) return true;
     return false;
@@ -85,8 +86,9 @@ void tally_print(const struct tally *t, const char *folder, const char *name)
 {
     const char *flag;
     json_t *times;
-    printf("%-12s %s/%s.jsonl\n%-12s %ld\n%-12s %ld, %.1f tokens each\n%-12s %ld", "rows", folder, name, "items", (long)t->items, "texts", (long)t->texts,
-           t->texts ? (double)t->tokens / (double)t->texts : 0., "flagged", (long)t->flagged);
+    printf("%-12s %s/%s.jsonl\n%-12s %ld\n%-12s %ld, %.1f tokens each\n%-12s %ld", "rows", folder, name, "items",
+           (long)t->items, "texts", (long)t->texts, t->texts ? (double)t->tokens / (double)t->texts : 0., "flagged",
+           (long)t->flagged);
     json_object_foreach(t->flags, flag, times) printf(", %s %lld", flag, (long long)json_integer_value(times));
     printf("\n");
 }

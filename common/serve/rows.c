@@ -1,5 +1,5 @@
 /* Reading back and appending. */
-#include "captioner/rows.h"
+#include "serve/rows.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -19,12 +19,13 @@ static char *path_of(const struct rows *r, const char *kind, int rank)
     return str_steal(&path);
 }
 
-/* Visit whole lines of a file that are JSON; what follows the last line end was torn off and is cut away when `mend`. */
-static int each_line(const char *path, bool mend, void (*visit)(void *context, json_t *value), void *context, struct error *error)
+/* Visit whole lines of a rank's file that are JSON; what follows the last line end was torn off and is cut away when
+ * `mend`. */
+static int each_line(const char *path, bool mend, void (*visit)(void *context, json_t *value), void *context,
+                     struct error *error)
 {
     char *text;
     size_t len, at = 0;
-    if (!fs_exists(path)) return 0;
     if (fs_read(path, &text, &len, error) < 0) return -1;
     for (char *end; at < len && (end = memchr(text + at, '\n', len - at)); at = (size_t)(end - text) + 1) {
         json_t *value = json_loadb(text + at, (size_t)(end - text) - at, JSON_DECODE_ANY, NULL);
@@ -32,12 +33,14 @@ static int each_line(const char *path, bool mend, void (*visit)(void *context, j
         json_decref(value);
     }
     free(text);
-    if (mend && at < len && truncate(path, (off_t)at) < 0) return error_set(error, ERROR_FAILED, "%s: cannot cut a torn line: %s", path, strerror(errno));
+    if (mend && at < len && truncate(path, (off_t)at) < 0)
+        return error_set(error, ERROR_FAILED, "%s: cannot cut a torn line: %s", path, strerror(errno));
     return 0;
 }
 
 /* All files of a kind, of whatever ranks wrote them. */
-static int each_file(const struct rows *r, const char *kind, bool mend, void (*visit)(void *context, json_t *value), void *context, struct error *error)
+static int each_file(const struct rows *r, const char *kind, bool mend, void (*visit)(void *context, json_t *value),
+                     void *context, struct error *error)
 {
     struct fs_list list;
     struct str prefix = {0};
@@ -82,18 +85,38 @@ static void count_try(void *context, json_t *value)
     if (number < 0 && t->count[item] > 0) t->count[item]--;
 }
 
+/* Members of one that are other, or not there, in the other. */
+static void list_other(const json_t *one, const json_t *other, bool missing, struct str *names)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)one, key, value)
+    {
+        const json_t *there = json_object_get(other, key);
+        if (missing ? there != NULL : there && json_equal(value, there)) continue;
+        str_printf(names, "%s%s", names->len ? ", " : "", key);
+    }
+}
+
 /* Rank 0: the folder is this run's. */
 static int claim(const struct rows *r, const json_t *recipe, struct error *error)
 {
     char *path = path_of(r, ".json", -1);
+    struct str names = {0};
     int rc = fs_make_folders(r->folder, error);
     if (rc == 0 && fs_exists(path)) {
         json_t *before = json_read(path, error);
+        list_other(recipe, before, false, &names);
+        list_other(before, recipe, true, &names);
         if (!before) rc = -1;
-        else if (!json_equal(before, recipe))
-            rc = error_set(error, ERROR_FAILED, "%s: this folder's rows were made with other data, model or options; choose another --output, or remove them", path);
+        else if (names.len)
+            rc = error_set(error, ERROR_FAILED,
+                           "%s: this folder's rows were made with other data, model or options (%s); choose another "
+                           "--output, or remove them",
+                           path, names.data);
         json_decref(before);
     } else if (rc == 0) rc = json_write(path, recipe, error);
+    str_free(&names);
     free(path);
     return rc;
 }
@@ -112,7 +135,8 @@ static int give_up(struct rows *r, int64_t attempts, struct error *error)
     for (int64_t i = 0; rc == 0 && i < r->count; i++) {
         if (r->done[i] || t.count[i] < attempts) continue;
         r->done[i] = true;
-        if (!r->world->rank) rc = rows_write(r, i, json_pack("{s:s}", "error", "ended the program each time it was begun"), error);
+        if (!r->world->rank)
+            rc = rows_write(r, i, json_pack("{s:s}", "error", "ended the program each time it was begun"), error);
     }
     free(t.count);
     return rc;
@@ -138,9 +162,14 @@ static void nothing(void *context, json_t *row)
     (void)context, (void)row;
 }
 
-int rows_open(struct rows *r, const struct world *world, const char *folder, const char *name, int64_t count, int64_t attempts, const json_t *recipe, struct error *error)
+int rows_open(struct rows *r, const struct world *world, const char *folder, const char *name, int64_t count,
+              int64_t attempts, const json_t *recipe, struct error *error)
 {
-    *r = (struct rows){.folder = mem_strdup(folder), .name = name, .world = world, .count = count, .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
+    *r = (struct rows){.folder = mem_strdup(folder),
+                       .name = name,
+                       .world = world,
+                       .count = count,
+                       .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
     int rc = world->rank ? 0 : claim(r, recipe, error);
     if (rc == 0 && !world->rank) rc = each_file(r, "rows", true, nothing, NULL, error);
     if (world_agree(world, rc, error) < 0) return -1;
@@ -199,7 +228,8 @@ static void collect(void *context, json_t *row)
     if (item >= 0 && !m->list[item]) m->list[item] = json_incref(row);
 }
 
-static int write_lists(struct rows *r, json_t *const *list, void (*visit)(void *context, json_t *row), void *context, struct error *error)
+static int write_lists(struct rows *r, json_t *const *list, void (*visit)(void *context, json_t *row), void *context,
+                       struct error *error)
 {
     struct str good = {0}, bad = {0};
     for (int64_t i = 0; i < r->count; i++) {
@@ -222,7 +252,9 @@ static int write_lists(struct rows *r, json_t *const *list, void (*visit)(void *
 
 int rows_merge(struct rows *r, void (*visit)(void *context, json_t *row), void *context, struct error *error)
 {
-    int rc = fflush(r->out) || fsync(fileno(r->out)) ? error_set(error, ERROR_FAILED, "%s: cannot write: %s", r->folder, strerror(errno)) : 0;
+    int rc = fflush(r->out) || fsync(fileno(r->out))
+                 ? error_set(error, ERROR_FAILED, "%s: cannot write: %s", r->folder, strerror(errno))
+                 : 0;
     if (world_agree(r->world, rc, error) < 0) return -1;
     if (!r->world->rank) {
         struct merge m = {r, mem_zalloc((size_t)r->count + 1, sizeof *m.list)};
@@ -233,16 +265,45 @@ int rows_merge(struct rows *r, void (*visit)(void *context, json_t *row), void *
     return world_agree(r->world, rc, error);
 }
 
+/* A line of a finished file; 0 when it is blank. */
+static int read_line(const char *path, int64_t number, const char *line, size_t len, struct merge *m,
+                     struct error *error)
+{
+    json_error_t why;
+    while (len && strchr(" \t\r", line[len - 1])) len--;
+    if (!len) return 0;
+    json_t *row = json_loadb(line, len, 0, &why);
+    if (!row) return error_set(error, ERROR_FAILED, "%s: line %ld: %s", path, (long)number, why.text);
+    int64_t item = item_of(m->rows, row);
+    collect(m, row);
+    json_decref(row);
+    return item >= 0
+               ? 0
+               : error_set(error, ERROR_FAILED, "%s: line %ld: not a row of one of the %ld items; is it of other data?",
+                           path, (long)number, (long)m->rows->count);
+}
+
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error)
 {
+    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors put it first */
     struct rows r = {.count = count};
+    char *text;
+    size_t len, at = 0;
+    int64_t number = 0;
+    int rc = 0;
+    if (fs_read(path, &text, &len, error) < 0) return -1;
     struct merge m = {&r, mem_zalloc((size_t)count + 1, sizeof *m.list)};
-    if (!fs_exists(path) || each_line(path, false, collect, &m, error) < 0) {
-        rows_free_list(m.list, count);
-        return error_set(error, ERROR_FAILED, "%s: no such file", path);
+    if (str_starts_with(text, mark)) at = strlen(mark);
+    while (at < len && rc == 0) {
+        char *end = memchr(text + at, '\n', len - at);
+        size_t n = end ? (size_t)(end - text) - at : len - at;
+        rc = read_line(path, ++number, text + at, n, &m, error);
+        at += n + 1;
     }
-    *list = m.list;
-    return 0;
+    free(text);
+    if (rc < 0) rows_free_list(m.list, count);
+    else *list = m.list;
+    return rc;
 }
 
 void rows_free_list(json_t **list, int64_t count)
