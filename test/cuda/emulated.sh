@@ -99,8 +99,8 @@ if [ "$emulated" ]; then
     nccl() { EMULATED_GPUS=2 train 2 nccl --reduction nccl --mask-weight 0 && follows nccl 1e-3; }
     check nccl_on_2_ranks_learns_the_same nccl
     uneven() { EMULATED_GPUS=3 train 3 uneven --reduction nccl && follows uneven 1e-3; }
-check nccl_on_3_ranks_in_uneven_shares uneven
-check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
+    check nccl_on_3_ranks_in_uneven_shares uneven
+    check nccl_without_zero env EMULATED_GPUS=2 mpirun --bind-to none -n 2 pe-trainer $common --name flat --device cuda --zero 0 --steps 1
     check ranks_sharing_a_gpu_cannot_use_nccl says "one rank a GPU" train 2 shared --reduction nccl
     other() { says "made on another kind of GPU" env EMULATED_NAME=other pe-trainer $common --name fp32 --device cuda --resume latest; }
     check choices_of_another_gpu_are_not_taken other
