@@ -213,6 +213,12 @@ static void kinds(void)
             EXPECT(json_array_size(texts) == (i == SILENT ? 0 : (size_t)(2 + i % 3)), "item %d has %zu texts", i,
                    json_array_size(texts));
     }
+    for (int i = 0; i < ITEMS; i++) { /* drawn weights write damaged bytes too: none of their texts is lost */
+        const json_t *entry;
+        size_t k;
+        json_array_foreach(json_object_get(list[i], "texts"), k, entry)
+            EXPECT(json_string_value(json_object_get(entry, "text")), "item %d, text %zu is not there", i, k);
+    }
     rows_free_list(list, ITEMS);
     int64_t asked = t.asked;
     EXPECT(run(&t, &error) == 0 && t.asked == asked, "run again, it asked for %ld items", (long)(t.asked - asked));
