@@ -11,19 +11,22 @@
 
 enum { STAGE_BYTES = 1 << 26 }; /* 64 MiB a piece */
 
-int comm_open(struct comm *c, const struct world *world, struct device *device, const char *reduction, struct error *error)
+int comm_open(struct comm *c, const struct world *world, struct device *device, const char *reduction,
+              struct error *error)
 {
     *c = (struct comm){.world = world, .device = device, .exact = !strcmp(reduction, "exact")};
     bool gpu = device->kernels->reserve != NULL;
-    if (!gpu && !strcmp(reduction, "nccl")) return error_set(error, ERROR_USAGE, "--reduction nccl needs --device cuda");
+    if (!gpu && !strcmp(reduction, "nccl"))
+        return error_set(error, ERROR_USAGE, "--reduction nccl needs --device cuda");
     if (!gpu) c->exact = true;
     if (world->size == 1) return 0;
     if (gpu) c->host = device->kernels->host_map(device, c->host_bytes = STAGE_BYTES);
     if (c->exact) return 0;
     bool shared = world_max(world, world->node_ranks > device_count()) > 0; /* ranks share a GPU somewhere */
     if (shared && !strcmp(reduction, "nccl"))
-        return error_set(error, ERROR_USAGE, "--reduction nccl: %d ranks on a host with %d GPUs; start one rank a GPU, or use --reduction exact", world->node_ranks,
-                         device_count());
+        return error_set(error, ERROR_USAGE,
+                         "--reduction nccl: %d ranks on a host with %d GPUs; start one rank a GPU, or use --reduction "
+                         "exact", world->node_ranks, device_count());
     if (shared) {
         log_warn("ranks share a GPU: gradients go through host memory, exactly reduced");
         c->exact = true;
@@ -105,7 +108,8 @@ static struct tree to_host(struct comm *c, const struct tree *sums, size_t bytes
 }
 
 /* Floats [first, first + count) of the first sum back to the device. */
-static void to_device(struct comm *c, const struct tree *sums, struct tree *host, size_t bytes, int64_t first, int64_t count)
+static void to_device(struct comm *c, const struct tree *sums, struct tree *host, size_t bytes, int64_t first,
+                      int64_t count)
 {
     const struct kernels *k = c->device->kernels;
     k->upload(c->device, sums->node[0].sum + first, host->node[0].sum + first, (size_t)count * sizeof(float));
@@ -133,8 +137,8 @@ void comm_reduce_scatter(struct comm *c, const struct tree *sums, int64_t units,
     if (alone(c)) return;
     if (c->direct)
         for (int r = 0; r < size; r++) {
-            int64_t first = share_first(units, size, r) * unit;
-            c->device->collectives->reduce(c->device, sums->node[0].sum + first, share_first(units, size, r + 1) * unit - first, r);
+            int64_t first = share_first(units, size, r) * unit, end = share_first(units, size, r + 1) * unit;
+            c->device->collectives->reduce(c->device, sums->node[0].sum + first, end - first, r);
         }
     else if (on_host(c)) world_reduce_scatter(c->world, sums, units, unit);
     else {

@@ -35,8 +35,8 @@ static int64_t choose_even(int64_t batch, int64_t ranks)
 static int64_t refuse(int64_t batch, int64_t slices, const char *count, struct error *error)
 {
     int64_t below = batch / slices * slices, above = below + slices;
-    return error_set(error, ERROR_USAGE, "--global-batch-size %ld does not divide into %s slices; %ld does", (long)batch, count,
-                     (long)(below && batch - below <= above - batch ? below : above));
+    return error_set(error, ERROR_USAGE, "--global-batch-size %ld does not divide into %s slices; %ld does",
+                     (long)batch, count, (long)(below && batch - below <= above - batch ? below : above));
 }
 
 int64_t slices_choose(int64_t asked, int64_t batch, int64_t ranks, int64_t samples, struct error *error)

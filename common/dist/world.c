@@ -193,7 +193,8 @@ int64_t world_sum(const struct world *world, int64_t value)
 }
 
 /* Send to one rank and receive from another at the same time; both know how much. */
-static void exchange(const struct world *world, int to, const char *out, int64_t send, int from, char *in, int64_t receive)
+static void exchange(const struct world *world, int to, const char *out, int64_t send, int from, char *in,
+                     int64_t receive)
 {
     enum { BYTES = PIECE * sizeof(float), TAG = 0 };
     for (int64_t at = 0; at < send || at < receive; at += BYTES) {
@@ -281,7 +282,8 @@ static void meet(struct reduction *r, int64_t into, int64_t from, bool sending)
 static void meet_at(struct reduction *r, int height, int part, bool sending)
 {
     int64_t leaves = r->sums->leaves, size = (int64_t)1 << height, into, from;
-    int64_t leaf = share_first(leaves, r->world->size, part), mine = share_first(leaves, r->world->size, r->world->rank);
+    int64_t leaf = share_first(leaves, r->world->size, part);
+    int64_t mine = share_first(leaves, r->world->size, r->world->rank);
     int64_t end = share_first(leaves, r->world->size, r->world->rank + 1);
     for (int64_t first = mine / size * size; first < end; first += size) {
         bool whole = first >= mine && (first + size <= end || end == leaves); /* summed here already */

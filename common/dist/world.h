@@ -1,8 +1,9 @@
 /* A world: ranks that work together, and how they talk.  The only file that knows MPI.
  *
- * The first world is all ranks of this job; others are groups of it, each with messages of its own, so that groups may work at the same time.  Without
- * mpirun or srun the world has one member and every call returns at once.  A failed MPI call ends the whole job with
- * host, rank and the call's name.  Calls marked (all) must be made by all ranks of the world in the same order. */
+ * The first world is all ranks of this job; others are groups of it, each with messages of its own, so that groups may
+ * work at the same time.  Without mpirun or srun the world has one member and every call returns at once.  A failed MPI
+ * call ends the whole job with host, rank and the call's name.  Calls marked (all) must be made by all ranks of the
+ * world in the same order. */
 #ifndef DIST_WORLD_H
 #define DIST_WORLD_H
 
@@ -31,7 +32,8 @@ int world_leave(struct world *world, const struct error *error);
 /* End the whole job now, whatever the group. */
 _Noreturn void world_abort(const struct world *world, const char *why);
 
-/* (all) The ranks that give the same colour become a world, numbered as they were.  world_free (all of it) when it is no longer needed. */
+/* (all) The ranks that give the same colour become a world, numbered as they were.  world_free (all of it) when it is
+ * no longer needed. */
 struct world world_split(const struct world *world, int colour);
 void world_free(struct world *world);
 
@@ -52,8 +54,8 @@ bool world_receive_number(const struct world *world, int *from, int64_t *value);
 /* (all) Each rank's share (dist/share.h) of `units` things of `unit` bytes reaches all. */
 void world_gather(const struct world *world, void *data, int64_t units, size_t unit);
 
-/* Sums over leaves that the ranks share (dist/share.h), in the tree of dist/tree.h; `sums` holds the nodes this rank made of its leaves, joined as far as they go.  The sum
- * arrives in that of the first node; all others are scratch. */
+/* Sums over leaves that the ranks share (dist/share.h), in the tree of dist/tree.h; `sums` holds the nodes this rank made
+ * of its leaves, joined as far as they go.  The sum arrives in that of the first node; all others are scratch. */
 
 /* (all) The nodes are of `units` times `unit` floats; each rank gets the sum of its share of the units. */
 void world_reduce_scatter(const struct world *world, const struct tree *sums, int64_t units, int64_t unit);

@@ -86,13 +86,16 @@ static int load_part(struct optimizer *o, const char *path, struct range *got, s
     if (safetensors_open(&file, path, error) < 0) return -1;
     const struct safetensors_entry *m = safetensors_find(&file, "m"), *v = safetensors_find(&file, "v");
     const char *start = safetensors_metadata(&file, "first");
-    int rc = m && v && start && m->count == v->count ? 0 : error_set(error, ERROR_FAILED, "%s: no optimizer state", path);
+    int rc = 0;
+    if (!m || !v || !start || m->count != v->count)
+        rc = error_set(error, ERROR_FAILED, "%s: no optimizer state", path);
     if (rc == 0) {
         int64_t first = strtoll(start, NULL, 10), end = first + m->count;
         *got = (struct range){first > o->first ? first : o->first, end < o->end ? end : o->end};
         if (got->first < got->end) {
-            rc = read_part(d, &file, m, got->first - first, got->end - first, o->m + (got->first - o->first), error);
-            if (rc == 0) rc = read_part(d, &file, v, got->first - first, got->end - first, o->v + (got->first - o->first), error);
+            int64_t at = got->first - o->first;
+            rc = read_part(d, &file, m, got->first - first, got->end - first, o->m + at, error);
+            if (rc == 0) rc = read_part(d, &file, v, got->first - first, got->end - first, o->v + at, error);
         }
     }
     safetensors_close(&file);
@@ -125,8 +128,9 @@ int moments_load(struct optimizer *o, const char *folder, const json_t *files, s
     }
     int64_t missing = gap(had, count, o->first, o->end);
     if (rc == 0 && missing < o->end)
-        rc = error_set(error, ERROR_FAILED, "%s: its %d files of optimizer state do not hold moment %" PRId64 " of %" PRId64 "; start a new run from its model.safetensors",
-                       folder, count, missing, o->parameters->total);
+        rc = error_set(error, ERROR_FAILED,
+                       "%s: its %d files of optimizer state do not hold moment %" PRId64 " of %" PRId64
+                       "; start a new run from its model.safetensors", folder, count, missing, o->parameters->total);
     free(had);
     return rc;
 }

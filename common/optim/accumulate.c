@@ -29,7 +29,9 @@ void accumulator_open(struct accumulator *a, struct comm *comm, struct parameter
 
 void accumulator_close(struct accumulator *a)
 {
-    for (int i = 1; i < a->count; i++) kernels_of(a)->unmap(a->parameters->device, a->buffers[i], (size_t)a->parameters->total * sizeof(float));
+    const struct parameters *p = a->parameters;
+    for (int i = 1; i < a->count; i++)
+        kernels_of(a)->unmap(p->device, a->buffers[i], (size_t)p->total * sizeof(float));
     free(a->sent);
     *a = (struct accumulator){0};
 }
@@ -50,7 +52,8 @@ void accumulator_end(struct accumulator *a)
     if (a->plain && a->slice > a->first) return;
     if (!a->plain) parameters_settle(a->parameters);
     tree_put(&a->sums, a->slice, a->aimed);
-    while (tree_join(&a->sums, &into, &from)) kernels_of(a)->add(a->parameters->device, into, from, a->parameters->total);
+    while (tree_join(&a->sums, &into, &from))
+        kernels_of(a)->add(a->parameters->device, into, from, a->parameters->total);
 }
 
 static bool is_final(const struct parameter *p)
@@ -66,7 +69,8 @@ static void send(struct accumulator *a, int64_t from, int64_t to)
     struct device *d = a->parameters->device;
     int64_t blocks = a->parameters->total / SQUARE_BLOCK, size = a->comm->world->size;
     while (from < to) {
-        int64_t owner = share_owner(blocks, size, from / SQUARE_BLOCK), end = share_first(blocks, size, owner + 1) * SQUARE_BLOCK;
+        int64_t owner = share_owner(blocks, size, from / SQUARE_BLOCK);
+        int64_t end = share_first(blocks, size, owner + 1) * SQUARE_BLOCK;
         if (end > to) end = to;
         d->collectives->reduce_beside(d, a->buffers[0] + from, end - from, (int)owner);
         from = end;

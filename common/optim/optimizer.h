@@ -37,8 +37,8 @@ struct optimizer {
 void optimizer_open(struct optimizer *o, struct comm *comm, struct parameters *parameters);
 void optimizer_close(struct optimizer *o);
 
-/* (all) gradients: the sums over this rank's slices, [total] each, or, when reduced, that of all ranks in this rank's part of the first; consumed.  step counts
- * from 1.  Leaves norm and factor. */
+/* (all) gradients: the sums over this rank's slices, [total] each, or, when reduced, that of all ranks in this rank's
+ * part of the first; consumed.  step counts from 1.  Leaves norm and factor. */
 void optimizer_step(struct optimizer *o, const struct tree *gradients, bool reduced, double rate, int64_t step);
 
 #endif
