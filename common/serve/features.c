@@ -13,6 +13,7 @@
 enum { IN_FLIGHT = 2 };   /* batches under way, in fetch slots [0, IN_FLIGHT) */
 enum { TOKEN_SLOTS = 2 }; /* layers of tokens on their way to the host, in the slots behind */
 enum { ALIGNMENT = 256 };
+enum { ADDRESS_BITS = 36 }; /* reserved address space of what comes back: pages come when touched */
 
 /* A feature of a layer that somebody wants; the takers share it. */
 struct channel {
@@ -103,8 +104,7 @@ static void make_room(struct pass *p)
     }
     p->fetched = mem_alloc(p->pooled_bytes + 1, 1);
     p->unpacked = mem_alloc((size_t)(pictures * widest), sizeof *p->unpacked);
-    device_arena_open(p->e->device, &p->device_memory,
-                      p->pooled_bytes + (size_t)(samples + 1) * sizeof(int32_t) + 64 * ALIGNMENT);
+    device_arena_open(p->e->device, &p->device_memory, (size_t)1 << ADDRESS_BITS);
     p->pooled = arena_take(&p->device_memory, p->pooled_bytes + 1, 1);
     for (int i = 0; i < IN_FLIGHT; i++) {
         struct flight *f = &p->flights[i];
