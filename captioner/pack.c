@@ -1,12 +1,16 @@
-/* pe-captioner pack: the data with its new captions, as shards for pe-trainer.  A person's caption is preferred to the summary, the summary to the model's. */
+/* pe-captioner pack: the data with its new captions, as shards for pe-trainer.  A person's caption is preferred to the
+ * summary, the summary to the model's.
+ *
+ * Each shard that holds samples becomes one, whatever rank writes it; what has no usable caption is left out and
+ * listed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/fs.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
-#include "data/collection.h"
 #include "data/writer.h"
 #include "dist/stopping.h"
 #include "serve/rows.h"
@@ -21,13 +25,14 @@ static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of captions.jsonl, summaries.jsonl, human.jsonl, as far as they are there"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the new data set"},
-    {OPTION_CHOICE, "keep", AT(keep), "best", 0, 0, "best|all", "the best caption, or all that there are, the best first, and those the data had"},
+    {OPTION_CHOICE, "keep", AT(keep), "best", 0, 0, "best|all", "the best caption, or all that there are, the best first, and those the data had", OPTION_IDENTITY},
     {0}};
-static const struct option_program program = {"pe-captioner", "pack", "write video-text shards from data and captions", options};
+static const struct option_program program = {
+    "pe-captioner", "pack", "write video-text shards from data and captions", options};
 
 /* From the best to the least. */
 static const char *const sources[] = {"human", "summaries", "captions"};
-enum { SOURCES = 3 };
+enum { CAPTIONS = 2, SOURCES };
 
 struct texts {
     json_t **list[SOURCES]; /* by item; NULL where the file is missing */
@@ -58,7 +63,8 @@ static int read_texts(const char *folder, int64_t count, struct texts *t, struct
 /* A usable text of a source: not empty, and no refusal. */
 static const char *text_of(const struct texts *t, int source, int64_t item)
 {
-    const json_t *row = t->list[source] ? t->list[source][item] : NULL, *entry = source == 2 ? json_array_get(json_object_get(row, "texts"), 0) : row, *flag;
+    const json_t *row = t->list[source] ? t->list[source][item] : NULL, *flag;
+    const json_t *entry = source == CAPTIONS ? json_array_get(json_object_get(row, "texts"), 0) : row;
     const char *text = json_string_value(json_object_get(entry, "text"));
     size_t i;
     json_array_foreach(json_object_get(entry, "flags"), i, flag)
@@ -70,7 +76,8 @@ static const char *text_of(const struct texts *t, int source, int64_t item)
 }
 
 /* Its captions and which source was the best; 0 when there is none. */
-static uint32_t choose(const struct texts *t, const struct record *r, int64_t item, bool all, struct str *packed, int *best)
+static uint32_t choose(const struct texts *t, const struct record *r, int64_t item, bool all, struct str *packed,
+                       int *best)
 {
     uint32_t count = 0;
     for (int s = 0; s < SOURCES && (all || !count); s++) {
@@ -88,117 +95,139 @@ static uint32_t choose(const struct texts *t, const struct record *r, int64_t it
     return count;
 }
 
-struct counts {
-    int64_t samples, videos, by[SOURCES], left_out;
+struct caption_pack {
+    struct stopping stopping;
+    const struct pack_config *config;
+    struct collection data;
+    struct texts texts;
+    bool all; /* captions, not only the best */
 };
 
-static int pack_shard(const struct dataset *d, int64_t shard, int64_t first, const struct texts *t, const char *path, bool all, struct counts *n, json_t **entry, struct error *error)
-{
-    struct shard_writer w;
-    const char *name = strrchr(path, '/') + 1;
-    int rc = shard_create(&w, path, error);
-    for (int64_t i = 0; rc == 0 && i < d->shards[shard].samples; i++) {
-        struct record r;
-        struct str captions = {0}, bytes = {0};
-        int best = 0;
-        rc = stopping_alone("run it again", error);
-        if (rc == 0) rc = dataset_read(d, d->shards[shard].first + i, &r, error);
-        uint32_t count = rc == 0 ? choose(t, &r, first + i, all, &captions, &best) : 0;
-        if (count) {
-            r.captions = captions.data;
-            r.captions_len = (uint32_t)captions.len;
-            r.caption_count = count;
-            record_encode(&r, &bytes);
-            rc = shard_append(&w, bytes.data, bytes.len, error);
-            n->samples++;
-            n->videos += media_is_video(&r);
-            n->by[best]++;
-        } else n->left_out++;
-        str_free(&captions);
-        str_free(&bytes);
-    }
-    int64_t samples = w.samples, bytes;
-    uint64_t sum;
-    char hex[20];
-    if (rc == 0) rc = shard_finish(&w, &bytes, &sum, error);
-    else shard_abandon(&w);
-    if (rc < 0) return -1;
-    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)sum);
-    *entry = json_pack("{s:s, s:I, s:I, s:s}", "file", name, "samples", (json_int_t)samples, "bytes", (json_int_t)bytes, "xxh3", hex);
-    return 0;
-}
-
-/* What the pack is made from. */
-static json_t *recipe(const struct pack_config *c, const struct collection *data, struct error *error)
+/* What the pack is made from: data sets by identity, files of texts by checksum. */
+static int recipe(const struct pack_config *c, const struct collection *data, json_t **made_from,
+                  struct error *error)
 {
     json_t *sets = json_array(), *files = json_array();
-    char hex[20];
-    for (int64_t i = 0; i < data->count; i++) {
-        snprintf(hex, sizeof hex, "%016llx", (unsigned long long)dataset_identity(&data->sets[i]));
-        json_array_append_new(sets, json_pack("{s:s, s:s}", "path", data->sets[i].folder, "identity", hex));
-    }
     int rc = 0;
+    for (int64_t i = 0; i < data->count; i++) {
+        const struct dataset *d = &data->sets[i];
+        json_t *identity = json_checksum(dataset_identity(d));
+        json_array_append_new(sets, json_pack("{s:o, s:o}", "path", json_text(d->folder), "identity", identity));
+    }
     for (int i = 0; rc == 0 && i < SOURCES; i++) {
         char *path = source_path(c->captions, i);
         uint64_t sum;
-        if (fs_exists(path) && (rc = file_checksum(path, &sum, error)) == 0) {
-            snprintf(hex, sizeof hex, "%016llx", (unsigned long long)sum);
-            json_array_append_new(files, json_pack("{s:s, s:s}", "path", path, "xxh3", hex));
-        }
+        if (fs_exists(path) && (rc = file_checksum(path, &sum, error)) == 0)
+            json_array_append_new(files, json_pack("{s:o, s:o}", "path", json_text(path), "xxh3", json_checksum(sum)));
         free(path);
     }
-    json_t *made_from = json_pack("{s:s, s:o, s:o, s:s}", "program", "pe-captioner pack", "data", sets, "captions", files, "keep", c->keep);
-    if (rc == 0) return made_from;
-    json_decref(made_from);
-    return NULL;
+    *made_from = json_pack("{s:s, s:o, s:o, s:s}", "program", "pe-captioner pack", "data", sets, "captions", files,
+                           "keep", c->keep);
+    return rc;
 }
 
-static int pack_all(const struct pack_config *c, const struct collection *data, const struct texts *t, struct counts *n, struct error *error)
+/* One record with its new captions, or left out. */
+static int pack_record(const struct caption_pack *p, const struct dataset *d, const struct record *r, int64_t item,
+                       struct writer *w, struct error *error)
 {
-    json_t *shards = json_array(), *names = json_array();
+    struct record with = *r;
+    struct str captions = {0}, bytes = {0};
+    int best = 0, rc = 0;
+    with.caption_count = choose(&p->texts, r, item, p->all, &captions, &best);
+    if (with.caption_count) {
+        with.captions = captions.data;
+        with.captions_len = (uint32_t)captions.len;
+        record_encode(&with, &bytes);
+        rc = writer_append(w, &bytes, media_is_video(r), error);
+        writer_count(w, sources[best]);
+    } else {
+        json_t *metadata = json_loadb(r->metadata, r->metadata_len, 0, NULL);
+        const char *key = json_string_value(json_object_get(metadata, "key"));
+        writer_leave_out(w, d->folder, key ? key : "", XXH3_64bits(r->bytes, r->len), "no usable caption");
+        json_decref(metadata);
+    }
+    str_free(&captions);
+    str_free(&bytes);
+    return rc;
+}
+
+/* Shard k of a data set whose first sample is item `first` of all; it becomes shard `number`. */
+static int pack_shard(struct caption_pack *p, const struct dataset *d, int64_t k, int64_t first, int64_t number,
+                      struct error *error)
+{
+    const struct shard *from = &d->shards[k];
+    struct writer w;
+    if (writer_has(p->config->output, number)) return 0;
+    int rc = writer_begin(&w, p->config->output, number, error);
+    if (rc < 0) return -1;
+    int64_t end = from->first + from->samples;
+    for (int64_t i = from->first; rc == 0 && i < end && !stopping_now(&p->stopping); i++) {
+        struct record r;
+        rc = dataset_read(d, i, &r, error);
+        if (rc == 0) rc = pack_record(p, d, &r, first + i, &w, error);
+    }
+    if (rc == 0 && !p->stopping.left) return writer_finish(&w, error);
+    writer_abandon(&w); /* packed again when the pack goes on */
+    return rc;
+}
+
+/* Shards that hold samples, over all data sets in order, are dealt out to the ranks.  Returns how many there are. */
+static int64_t pack_shards(struct caption_pack *p, struct error *error)
+{
+    const struct world *world = p->stopping.world;
     int64_t first = 0, number = 0;
-    json_t *made_from = recipe(c, data, error);
-    int rc = made_from ? writer_claim(c->output, made_from, c->data.items, c->data.count, error) : -1;
-    for (int64_t s = 0; s < data->count && rc == 0; first += data->sets[s++].samples)
-        for (int64_t k = 0; k < data->sets[s].shard_count && rc == 0; k++) {
-            if (!data->sets[s].shards[k].samples) continue;
-            struct str path = {0};
-            json_t *entry = NULL;
-            str_printf(&path, "%s/shard-%05ld.lmdb", c->output, (long)number++);
-            rc = pack_shard(&data->sets[s], k, first + data->sets[s].shards[k].first, t, path.data, !strcmp(c->keep, "all"), n, &entry, error);
-            if (entry) json_array_append_new(shards, entry);
-            str_free(&path);
+    for (int64_t s = 0; s < p->data.count; first += p->data.sets[s++].samples)
+        for (int64_t k = 0; k < p->data.sets[s].shard_count; k++) {
+            if (!p->data.sets[s].shards[k].samples) continue;
+            bool mine = number % world->size == world->rank;
+            if (mine && stopping_now(&p->stopping)) return number;
+            if (mine && pack_shard(p, &p->data.sets[s], k, first, number, error) < 0) return -1;
+            number++;
         }
-    for (int64_t i = 0; i < data->sets[0].class_count; i++) json_array_append_new(names, json_string(data->sets[0].classes[i]));
-    json_t *root = json_pack("{s:s, s:i, s:I, s:I, s:O, s:O, s:O}", "format", "percept-dataset", "version", 1, "samples", (json_int_t)n->samples, "videos",
-                             (json_int_t)n->videos, "classes", names, "shards", shards, "provenance", made_from);
-    if (!json_array_size(names) || data->count > 1) json_object_del(root, "classes");
-    char *index = fs_join(c->output, "dataset.json");
-    if (rc == 0 && !n->samples) rc = error_set(error, ERROR_FAILED, "%s: no sample has a usable caption", c->captions);
-    if (rc == 0) rc = json_write(index, root, error);
-    json_decref(root);
-    json_decref(made_from);
-    json_decref(shards);
-    json_decref(names);
-    free(index);
+    return number;
+}
+
+/* Rank 0, when all shards are there. */
+static int conclude(const struct caption_pack *p, int64_t shards, json_t *made_from, struct error *error)
+{
+    struct writer_index index;
+    const struct dataset *d = p->data.sets;
+    if (writer_gather(p->config->output, shards, &index, error) < 0) return -1;
+    int64_t classes = p->data.count > 1 ? 0 : d->class_count; /* labels of several data sets are not one list's */
+    int rc = writer_commit(p->config->output, &index, d->classes, classes, made_from, error);
+    if (rc == 0) {
+        printf("%-12s %s\n", "data set", p->config->output);
+        printf("%-12s %ld, %ld of them videos\n", "samples", (long)index.samples, (long)index.videos);
+        printf("%-12s %ld by a person, %ld summaries, %ld by the model\n", "captions",
+               (long)writer_counted(&index, "human"), (long)writer_counted(&index, "summaries"),
+               (long)writer_counted(&index, "captions"));
+        printf("%-12s %ld without a usable caption%s\n", "left out", (long)index.left_out,
+               index.left_out ? " (quarantine.jsonl)" : "");
+    }
+    writer_index_free(&index);
     return rc;
 }
 
 static int pack_run(const struct world *world, const void *config, struct error *error)
 {
     const struct pack_config *c = config;
-    struct collection data = {0};
-    struct texts t = {0};
-    struct counts n = {0};
-    if (world->rank) return 0;
-    int rc = collection_open(&data, c->data.items, c->data.count, error);
-    if (rc == 0) rc = read_texts(c->captions, data.samples, &t, error);
-    if (rc == 0) rc = pack_all(c, &data, &t, &n, error);
-    if (rc == 0)
-        printf("%-12s %s\n%-12s %ld, %ld of them videos\n%-12s %ld by a person, %ld summaries, %ld by the model\n%-12s %ld without a usable caption\n", "data set", c->output, "samples",
-               (long)n.samples, (long)n.videos, "captions", (long)n.by[0], (long)n.by[1], (long)n.by[2], "left out", (long)n.left_out);
-    for (int i = 0; i < SOURCES; i++) rows_free_list(t.list[i], data.samples);
-    collection_close(&data);
+    struct caption_pack p = {.config = c, .all = !strcmp(c->keep, "all")};
+    json_t *made_from = NULL;
+    int64_t shards = 0;
+    int rc = collection_open(&p.data, c->data.items, c->data.count, error);
+    if (rc == 0) rc = read_texts(c->captions, p.data.samples, &p.texts, error);
+    if (rc == 0) rc = recipe(c, &p.data, &made_from, error);
+    if (rc == 0 && !world->rank) rc = writer_claim(c->output, made_from, c->data.items, c->data.count, error);
+    rc = world_agree(world, rc, error);
+    p.stopping = stopping_begin(world);
+    if (rc == 0) shards = pack_shards(&p, error);
+    if (shards < 0) rc = -1;
+    rc = stopping_end(&p.stopping, rc, "the same command goes on with the shards that are missing", error);
+    if (rc == 0 && !world->rank) rc = conclude(&p, shards, made_from, error);
+    rc = world_agree(world, rc, error);
+    json_decref(made_from);
+    for (int i = 0; i < SOURCES; i++) rows_free_list(p.texts.list[i], p.data.samples);
+    collection_close(&p.data);
     return rc;
 }
 const struct verb caption_pack_verb = {&program, sizeof(struct pack_config), pack_run};

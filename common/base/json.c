@@ -22,6 +22,19 @@ json_t *json_read(const char *path, struct error *error)
     return value;
 }
 
+json_t *json_text(const char *text)
+{
+    json_t *value = json_string(text);
+    if (value) return value;
+    struct str escaped = {0};
+    for (; *text; text++)
+        if ((unsigned char)*text < 128) str_putc(&escaped, *text);
+        else str_printf(&escaped, "\\x%02x", (unsigned char)*text);
+    value = json_string(escaped.data);
+    str_free(&escaped);
+    return value;
+}
+
 static void put_leaf(struct str *out, const json_t *value)
 {
     char *text = NULL;

@@ -29,6 +29,17 @@ check captions_into_their_own_data_by_a_link into_its_input "$tmp/link"
 cd "$tmp" && check captions_into_their_own_data_by_a_relative_path into_its_input ./link/../many
 check captions_elsewhere pe-captioner pack --data "$tmp/many" --captions "$tmp" --output "$tmp/new"
 check captions_twice pe-captioner pack --data "$tmp/many" --captions "$tmp" --output "$tmp/new"
+on_ranks() { # all captions of two data sets, some samples without; the same bytes from any number of ranks
+    ranks "$1" pe-captioner pack --data "$tmp/many" "$tmp/new" --captions "$tmp" --keep all --output "$tmp/on$1" &&
+        diff -r "$tmp/on1" "$tmp/on$1" && [ "$(wc -l < "$tmp/on$1/quarantine.jsonl")" -eq 200 ]
+}
+for n in 1 2 3; do check "captions_packed_on_${n}_ranks_are_identical" on_ranks $n; done
+changed() { # one word of the captions is another one: that is another pack
+    cp -r "$tmp/new" "$tmp/edited" && mkdir "$tmp/words" || return 1
+    sed s/words/names/ "$tmp/human.jsonl" > "$tmp/words/human.jsonl"
+    says "other inputs or options" pe-captioner pack --data "$tmp/many" --captions "$tmp/words" --output "$tmp/edited"
+}
+check other_captions_into_a_finished_pack changed
 check captions_into_another_pack says "other inputs or options" pe-captioner pack --data "$tmp/many" --captions "$tmp" \
     --output "$tmp/new" --keep all
 check pack_into_its_own_input says "itself" pe-dataloader pack --input "$tmp/pictures" --output "$tmp/pictures/."

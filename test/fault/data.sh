@@ -45,4 +45,20 @@ trusting() { # what is damaged is then noticed record by record, and replaced
         status 1 pe-dataloader verify --data "$tmp/bad"
 }
 check shards_that_are_not_verified trusting
+
+pe-dataloader pack --input "$tmp/pictures" --output "$tmp/single" --samples-per-shard 1 > /dev/null 2>&1
+for n in $(seq 0 89); do echo "{\"item\":$n,\"key\":\"x\",\"text\":\"sample $n\"}"; done > "$tmp/human.jsonl"
+captions_killed() { # kill -9 on one rank, then the rest on two
+    local pack="pe-captioner pack --data $tmp/single --captions $tmp" pid
+    $pack --output "$tmp/whole" > /dev/null 2>&1
+    $pack --output "$tmp/part" > /dev/null 2>&1 &
+    pid=$!
+    for _ in $(seq 300); do [ -e "$tmp/part/shard-00002.json" ] && break; sleep 0.01; done
+    kill -9 $pid; wait $pid 2> /dev/null
+    [ ! -e "$tmp/part/dataset.json" ] || { echo "was not killed in time"; return 1; }
+    touch -d 2001-01-01 "$tmp/part/shard-00001.lmdb"
+    ranks 2 $pack --output "$tmp/part" && diff -r "$tmp/whole" "$tmp/part" &&
+        [ "$(stat -c %Y "$tmp/part/shard-00001.lmdb")" -lt 1000000000 ] # what was done is not done again
+}
+check killed_pack_of_captions_is_completed captions_killed
 finish
