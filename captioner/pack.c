@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
+#include "data/collection.h"
 #include "data/writer.h"
 #include "dist/stopping.h"
 #include "serve/rows.h"
