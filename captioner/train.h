@@ -7,7 +7,7 @@
 #ifndef CAPTIONER_TRAIN_H
 #define CAPTIONER_TRAIN_H
 
-#include "captioner/examples.h"
+#include "models/examples.h"
 #include "data/ring.h"
 #include "models/plm.h"
 #include "run/training.h"

@@ -23,7 +23,7 @@ static int caption(const struct loader_config *c, const struct record *r, struct
 {
     if (!r->caption_count) return error_set(error, ERROR_FAILED, "sample %ld has no caption", (long)sample);
     uint32_t which = 0;
-    if (c->augmentation && r->caption_count > 1) {
+    if (r->caption_count > 1) {
         struct rng rng = rng_open(c->seed, RNG_CAPTION, b->epochs[row], (uint64_t)sample);
         which = (uint32_t)rng_below(&rng, r->caption_count);
     }
@@ -51,12 +51,11 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
         pictures = media_pixels(&r, &c->media, c->other.size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
         if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     }
-    b->labels[row] = r.label;
     b->samples[row] = sample;
-    return c->tokenizer ? caption(c, &r, b, row, sample, error) : 0;
+    return caption(c, &r, b, row, sample, error);
 }
 
-/* The sample, or in training one of its replacements.  A shard that is damaged as a whole has none. */
+/* The sample, or one of its replacements.  A shard that is damaged as a whole has none. */
 static int make(void *self, void *made, int64_t row, struct error *error)
 {
     struct loader *l = self;
@@ -64,7 +63,7 @@ static int make(void *self, void *made, int64_t row, struct error *error)
     int64_t sample = b->samples[row];
     struct error first = {0};
     if (make_row(&l->config, b, row, sample, &first) == 0) return 0;
-    bool replace = l->config.augmentation && collection_reach(l->config.data, sample, NULL) == 0;
+    bool replace = collection_reach(l->config.data, sample, NULL) == 0;
     for (int attempt = 1; replace && attempt <= REPLACEMENTS; attempt++) {
         struct rng rng = rng_open(l->config.seed, RNG_ORDER, (uint64_t)sample, (uint64_t)attempt);
         int64_t other = (int64_t)rng_below(&rng, (uint64_t)l->config.data->samples);
@@ -115,13 +114,12 @@ static size_t pixel_bytes(const struct loader_config *c, int size)
 static uint8_t *take_pixels(const struct loader_config *c, int size)
 {
     size_t bytes = pixel_bytes(c, size);
-    return !size ? NULL : c->device ? c->device->kernels->host_map(c->device, bytes) : mem_alloc(bytes, 1);
+    return size ? c->device->kernels->host_map(c->device, bytes) : NULL;
 }
 
 static void free_pixels(const struct loader_config *c, uint8_t *pixels, int size)
 {
-    if (c->device && size) c->device->kernels->host_unmap(c->device, pixels, pixel_bytes(c, size));
-    else free(pixels);
+    if (size) c->device->kernels->host_unmap(c->device, pixels, pixel_bytes(c, size));
 }
 
 static void open_batch(void *self, void *made)
@@ -132,11 +130,10 @@ static void open_batch(void *self, void *made)
     b->pixels = take_pixels(c, c->size_max);
     b->other_pixels = take_pixels(c, c->other.size);
     if (c->other.size) b->other_ids = mem_alloc(rows * (size_t)c->other.context, sizeof *b->other_ids);
-    if (c->tokenizer) b->ids = mem_alloc(rows * (size_t)c->context, sizeof *b->ids);
+    b->ids = mem_alloc(rows * (size_t)c->context, sizeof *b->ids);
     b->samples = mem_alloc(rows, sizeof *b->samples);
     b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
     b->epochs = mem_zalloc(rows, sizeof *b->epochs);
-    b->labels = mem_alloc(rows, sizeof *b->labels);
 }
 
 static void close_batch(void *self, void *made)
@@ -150,7 +147,6 @@ static void close_batch(void *self, void *made)
     free(b->samples);
     free(b->starts);
     free(b->epochs);
-    free(b->labels);
 }
 
 static const struct ring_maker maker = {sizeof(struct batch), open_batch, begin, make, finish, close_batch};
@@ -161,7 +157,7 @@ struct loader *loader_open(const struct loader_config *config)
     l->config = *config;
     struct ring_config c = {.maker = &maker, .self = l, .first = config->first, .end = config->batches,
                             .threads = config->threads, .ahead = config->ahead,
-                            .keep = config->keep > 1 ? config->keep : 1};
+                            .keep = config->keep};
     l->ring = ring_open(&c);
     return l;
 }

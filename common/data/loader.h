@@ -1,7 +1,7 @@
-/* Batches of pictures and captions for the towers, made ahead by decode threads (data/ring.h).
+/* Batches of pictures and captions to train on, made ahead by decode threads (data/ring.h).
  *
- * A job says which samples a batch holds; what it holds is a pure function of that.  A sample that cannot be read is replaced by another one chosen from its number, and
- * listed: the batch stays full. */
+ * A job says which samples a batch holds; what it holds is a pure function of that.  A sample that cannot be read is
+ * replaced by another one chosen from its number, and listed: the batch stays full. */
 #ifndef DATA_LOADER_H
 #define DATA_LOADER_H
 
@@ -19,16 +19,15 @@ struct batch {
     int32_t *starts;   /* [count + 1] the first picture of each sample */
     uint8_t *other_pixels; /* [pictures, other.size, other.size, 3], and */
     int32_t *other_ids;    /* [count, other.context]: the same samples as another model takes them, NULL without one */
-    int32_t *ids;      /* [count, context], or NULL when no tokens are wanted */
+    int32_t *ids;      /* [count, context] */
     int64_t *samples;  /* [count] which sample each row is */
     uint64_t *epochs;  /* [count] */
-    int32_t *labels;   /* [count] */
 };
 
 struct loader_config {
     const struct collection *data;
-    const struct tokenizer *tokenizer;         /* NULL: pictures and labels only */
-    const struct augmentation *augmentation;   /* NULL: preprocessing of evaluation, caption 0 */
+    const struct tokenizer *tokenizer;
+    const struct augmentation *augmentation;
     struct media_options media;
     int64_t context, batches, first;           /* batches [first, batches) are made */
     int64_t count_max;                         /* rows of the largest batch */
@@ -38,8 +37,8 @@ struct loader_config {
         int64_t context;
     } other;
     uint64_t seed;
-    int threads, ahead, keep;                  /* ahead: batches in work; keep: batches handed out that stay valid (0: 1) */
-    struct device *device;                     /* whose host memory pixels lie in, or NULL */
+    int threads, ahead, keep;                  /* ahead: batches in work; keep: batches handed out that stay valid */
+    struct device *device;                     /* whose host memory pixels lie in */
     /* Fill number, count, size, samples and epochs of batch->number. */
     void (*job)(void *context, struct batch *batch);
     void *job_context;

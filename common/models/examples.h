@@ -5,8 +5,8 @@
  *                                   "conversations": [{"from": "human", "value"}, {"from": "assistant", "value"}, ...]
  *
  * What an example holds is a function of (seed, epoch, number) alone. */
-#ifndef CAPTIONER_EXAMPLES_H
-#define CAPTIONER_EXAMPLES_H
+#ifndef MODELS_EXAMPLES_H
+#define MODELS_EXAMPLES_H
 
 #include "config/options.h"
 #include "data/loader.h"

@@ -1,5 +1,5 @@
 /* Records and rows of JSON to tokens and tiles. */
-#include "captioner/examples.h"
+#include "models/examples.h"
 
 #include <stdlib.h>
 #include <string.h>
