@@ -92,11 +92,12 @@ int step_plan(struct training *t, struct error *error)
     int rc = 0;
     for (int turn = 0; turn < 2; turn++) {
         if ((turn == 0) == (t->world->rank == 0)) {
-            rc = device_choices_load(&t->device, choices, error);
-            if (rc == 0 && fs_exists(choices))
+            int taken = device_choices_load(&t->device, choices, error);
+            if (taken < 0) rc = -1;
+            if (taken == 0 && fs_exists(choices))
                 log_warn("%s: made on another kind of GPU or cuBLAS; products are chosen anew, and results may differ in their last bits", choices);
             dry_run(t);
-            if (rc == 0 && turn == 0) rc = device_choices_save(&t->device, choices, error);
+            if (taken == 0 && turn == 0) rc = device_choices_save(&t->device, choices, error);
         }
         world_barrier(t->world);
     }
