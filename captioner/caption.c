@@ -4,15 +4,15 @@
 #include "captioner/captioner.h"
 #include "serve/job.h"
 
-struct caption_config {
+struct caption_settings {
     struct option_list data;
     char *output, *video_prompt, *image_prompt;
     int64_t frame_captions, tiles, workers, attempts;
-    struct media_config media;
-    struct lm_config lm;
+    struct media_settings media;
+    struct lm_settings lm;
 };
 
-#define AT(field) offsetof(struct caption_config, field)
+#define AT(field) offsetof(struct caption_settings, field)
 static const struct option options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data sets of videos or pictures (pe-dataloader pack)"},
@@ -21,7 +21,7 @@ static const struct option options[] = {
     {OPTION_INT, "max-tiles", AT(tiles), "36", 0, 128, NULL, "tiles of a picture beside its thumbnail", OPTION_IDENTITY},
     {OPTION_STRING, "video-prompt", AT(video_prompt), "Describe this video in detail.", 0, 0, NULL, "asked of a video", OPTION_IDENTITY},
     {OPTION_STRING, "image-prompt", AT(image_prompt), "Describe this image in detail.", 0, 0, NULL, "asked of a picture or frame", OPTION_IDENTITY},
-    {OPTION_TABLE, .offset = AT(media), .table = media_config_options},
+    {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {OPTION_DEFAULT, "frames", .fallback = "32"},
     {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
     {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that so often was too slow, or ended the program, is quarantined"},
@@ -33,7 +33,7 @@ static const struct option_program program = {"pe-captioner", "caption",
 enum { TEXTS_MOST = 128 }; /* of an item; draws depend on it (serve/job.h) */
 
 struct captioning {
-    const struct caption_config *config;
+    const struct caption_settings *config;
     int64_t rows; /* of the decoder that a picture becomes */
 };
 
@@ -43,7 +43,7 @@ static int frame_of(const struct fed *f, int part, int parts)
     return parts > 2 ? (part - 1) * (f->count - 1) / (parts - 2) : f->count / 2;
 }
 
-static void describe_item(const struct caption_config *c, const struct fed *f, json_t *row)
+static void describe_item(const struct caption_settings *c, const struct fed *f, json_t *row)
 {
     json_t *metadata = json_loadb(f->record.metadata, f->record.metadata_len, 0, NULL), *times = json_array();
     const char *key = json_string_value(json_object_get(metadata, "key"));
@@ -60,7 +60,7 @@ static void describe_item(const struct caption_config *c, const struct fed *f, j
 static int ask(void *context, struct job_item *item, struct error *error)
 {
     const struct captioning *s = context;
-    const struct caption_config *c = s->config;
+    const struct caption_settings *c = s->config;
     const struct fed *f = item->fed;
     int64_t frames = !f->video ? 0 : c->frame_captions < f->count ? c->frame_captions : f->count;
     int parts = 1 + (int)frames;
@@ -85,7 +85,7 @@ static void finish(void *context, struct job_item *item)
         job_describe(&item->texts[i], json_array_get(json_object_get(item->row, "texts"), (size_t)i));
 }
 
-static int caption(const struct caption_config *c, const struct collection *data, struct lm *lm, struct error *error)
+static int caption(const struct caption_settings *c, const struct collection *data, struct lm *lm, struct error *error)
 {
     struct captioning self = {.config = c, .rows = lm_picture_rows(lm)};
     struct feed_samples samples = {
@@ -113,7 +113,7 @@ static int caption(const struct caption_config *c, const struct collection *data
 
 static int caption_run(const struct world *world, const void *config, struct error *error)
 {
-    const struct caption_config *c = config;
+    const struct caption_settings *c = config;
     struct collection data = {0};
     struct lm lm;
     int rc = lm_open(&lm, world, &c->lm, true, error);
@@ -123,4 +123,4 @@ static int caption_run(const struct world *world, const void *config, struct err
     lm_close(&lm);
     return rc;
 }
-const struct verb caption_verb = {&program, sizeof(struct caption_config), caption_run};
+const struct verb caption_verb = {&program, sizeof(struct caption_settings), caption_run};

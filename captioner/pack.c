@@ -16,12 +16,12 @@
 #include "dist/stopping.h"
 #include "serve/rows.h"
 
-struct pack_config {
+struct pack_settings {
     struct option_list data;
     char *captions, *output, *keep;
 };
 
-#define AT(field) offsetof(struct pack_config, field)
+#define AT(field) offsetof(struct pack_settings, field)
 static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of captions.jsonl, summaries.jsonl, human.jsonl, as far as they are there"},
@@ -98,14 +98,14 @@ static uint32_t choose(const struct texts *t, const struct record *r, int64_t it
 
 struct caption_pack {
     struct stopping stopping;
-    const struct pack_config *config;
+    const struct pack_settings *config;
     struct collection data;
     struct texts texts;
     bool all; /* captions, not only the best */
 };
 
 /* What the pack is made from: data sets by identity, files of texts by checksum. */
-static int recipe(const struct pack_config *c, const struct collection *data, json_t **made_from,
+static int recipe(const struct pack_settings *c, const struct collection *data, json_t **made_from,
                   struct error *error)
 {
     json_t *sets = json_array(), *files = json_array();
@@ -211,7 +211,7 @@ static int conclude(const struct caption_pack *p, int64_t shards, json_t *made_f
 
 static int pack_run(const struct world *world, const void *config, struct error *error)
 {
-    const struct pack_config *c = config;
+    const struct pack_settings *c = config;
     struct caption_pack p = {.config = c, .all = !strcmp(c->keep, "all")};
     json_t *made_from = NULL;
     int64_t shards = 0;
@@ -231,4 +231,4 @@ static int pack_run(const struct world *world, const void *config, struct error 
     collection_close(&p.data);
     return rc;
 }
-const struct verb caption_pack_verb = {&program, sizeof(struct pack_config), pack_run};
+const struct verb caption_pack_verb = {&program, sizeof(struct pack_settings), pack_run};

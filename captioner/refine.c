@@ -14,12 +14,12 @@
 #include "data/collection.h"
 #include "serve/rows.h"
 
-struct refine_config {
+struct refine_settings {
     struct option_list data;
     char *captions, *output, *input;
 };
 
-#define AT(field) offsetof(struct refine_config, field)
+#define AT(field) offsetof(struct refine_settings, field)
 static const struct option export_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of the rows"},
@@ -35,7 +35,7 @@ static const struct option import_options[] = {
 static const struct option_program import_program = {
     "pe-captioner", "refine-import", "take corrected captions in: they are preferred from then on", import_options};
 
-static int read_captions(const struct refine_config *c, int64_t *count, json_t ***list, struct error *error)
+static int read_captions(const struct refine_settings *c, int64_t *count, json_t ***list, struct error *error)
 {
     struct collection data;
     if (collection_open(&data, c->data.items, c->data.count, error) < 0) return -1;
@@ -54,7 +54,7 @@ static const char *caption_of(const json_t *row)
 
 static int export_run(const struct world *world, const void *config, struct error *error)
 {
-    const struct refine_config *c = config;
+    const struct refine_settings *c = config;
     int64_t count, written = 0;
     json_t **list;
     struct str out = {0};
@@ -78,7 +78,7 @@ static int export_run(const struct world *world, const void *config, struct erro
     return rc;
 }
 
-const struct verb refine_export_verb = {&export_program, sizeof(struct refine_config), export_run};
+const struct verb refine_export_verb = {&export_program, sizeof(struct refine_settings), export_run};
 
 /* One edited line: 1 taken, 0 left as it was. */
 static int take_line(json_t *const *list, int64_t count, const char *path, int64_t number, json_t *row, json_t **human,
@@ -132,7 +132,7 @@ static int write_human(const char *folder, json_t **human, int64_t count, int64_
 
 static int import_run(const struct world *world, const void *config, struct error *error)
 {
-    const struct refine_config *c = config;
+    const struct refine_settings *c = config;
     int64_t count, number = 0, taken = 0, all = 0;
     json_t **list;
     char *text;
@@ -166,4 +166,4 @@ static int import_run(const struct world *world, const void *config, struct erro
     rows_free_list(list, count);
     return rc < 0 ? -1 : 0;
 }
-const struct verb refine_import_verb = {&import_program, sizeof(struct refine_config), import_run};
+const struct verb refine_import_verb = {&import_program, sizeof(struct refine_settings), import_run};

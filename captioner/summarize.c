@@ -12,14 +12,14 @@
 
 EMBED_FILE(summary_template, "captioner/summary.txt");
 
-struct summarize_config {
+struct summarize_settings {
     struct option_list data;
     char *captions, *output, *template;
     int64_t attempts;
-    struct lm_config lm;
+    struct lm_settings lm;
 };
 
-#define AT(field) offsetof(struct summarize_config, field)
+#define AT(field) offsetof(struct summarize_settings, field)
 static const struct option options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned, in the same order"},
@@ -33,7 +33,7 @@ static const struct option_program program = {"pe-captioner", "summarize",
                                               "write one short caption from all that is known of a video", options};
 
 struct summary {
-    const struct summarize_config *config;
+    const struct summarize_settings *config;
     struct collection data;
     json_t **captions; /* by item */
     uint64_t captions_checksum;
@@ -128,7 +128,7 @@ static int read_template(struct summary *s, struct error *error)
 
 static int read_inputs(struct summary *s, struct error *error)
 {
-    const struct summarize_config *c = s->config;
+    const struct summarize_settings *c = s->config;
     if (collection_open(&s->data, c->data.items, c->data.count, error) < 0 || read_template(s, error) < 0) return -1;
     char *path = fs_join(c->captions, "captions.jsonl");
     int rc = rows_read(path, s->data.samples, &s->captions, error);
@@ -139,7 +139,7 @@ static int read_inputs(struct summary *s, struct error *error)
 
 static int summarize(struct summary *s, struct lm *lm, struct error *error)
 {
-    const struct summarize_config *c = s->config;
+    const struct summarize_settings *c = s->config;
     json_t *recipe = options_identity(&program, c);
     json_object_set_new(recipe, "program", json_string("pe-captioner summarize"));
     json_object_set_new(recipe, "data", json_checksum(collection_identity(&s->data)));
@@ -173,4 +173,4 @@ static int summarize_run(const struct world *world, const void *config, struct e
     free(s.template);
     return rc;
 }
-const struct verb summarize_verb = {&program, sizeof(struct summarize_config), summarize_run};
+const struct verb summarize_verb = {&program, sizeof(struct summarize_settings), summarize_run};

@@ -11,7 +11,7 @@
 #include "base/str.h"
 #include "models/plm_files.h"
 
-#define AT(field) offsetof(struct train_config, field)
+#define AT(field) offsetof(struct train_settings, field)
 static const struct option train_options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(data), .table = data_options},
@@ -45,18 +45,18 @@ const struct option_program train_program = {"pe-captioner", "train", "teach a P
 
 static bool projector_alone(const struct train *t)
 {
-    return !strcmp(t->config.stage, "projector");
+    return !strcmp(t->settings.stage, "projector");
 }
 
 /* The folder that says what the model is. */
 static const char *model_folder(const struct train *t)
 {
-    return t->config.model ? t->config.model : t->config.plm_config;
+    return t->settings.model ? t->settings.model : t->settings.plm_config;
 }
 
 static int open_model(struct train *t, struct error *error)
 {
-    const struct train_config *c = &t->config;
+    const struct train_settings *c = &t->settings;
     struct plm_config config;
     if (!c->model == !c->plm_config) return error_set(error, ERROR_USAGE, "give either --model, to go on from, or --plm-config, to start anew");
     if (c->model && (c->vision || c->decoder)) return error_set(error, ERROR_USAGE, "--vision and --decoder are for a start with --plm-config");
@@ -79,13 +79,13 @@ static int open_model(struct train *t, struct error *error)
 
 static int open_examples(struct train *t, struct error *error)
 {
-    const struct train_config *c = &t->config;
+    const struct train_settings *c = &t->settings;
     const struct vision_config *v = &t->plm.config.vision;
     int64_t side = v->image_size / v->patch_size / t->pooling;
     struct examples_config x = {.sources = &c->data.train_data, .media_root = c->media_root, .video_prompt = c->video_prompt,
                                 .image_prompt = c->image_prompt, .media = media_options_of(&c->data.media), .size = (int)v->image_size,
                                 .tiles = (int)c->tiles, .tile_rows = side * side, .context = c->context, .plain = projector_alone(t),
-                                .template = &t->template, .seed = (uint64_t)t->run->config->seed};
+                                .template = &t->template, .seed = (uint64_t)t->run->settings->seed};
     if (examples_open(&t->examples, &x, error) < 0) return -1;
     if (!strcmp(c->data.verify_shards, "off")) collection_trust(&t->examples.data);
     return 0;
@@ -94,7 +94,7 @@ static int open_examples(struct train *t, struct error *error)
 /* Rank 0: what the options do not say of the run. */
 static int identify(struct train *t, struct error *error)
 {
-    const struct train_config *c = &t->config;
+    const struct train_settings *c = &t->settings;
     json_t *identity = t->run->identity;
     json_object_set_new(identity, "model-config", plm_config_json(&t->plm.config));
     json_object_set_new(identity, "train-data", json_checksum(examples_identity(&t->examples)));
@@ -115,9 +115,9 @@ static int open(struct training *run, void *self, struct error *error)
 static int begin(void *self, struct error *error)
 {
     struct train *t = self;
-    if (t->config.model) return plm_load(&t->plm, t->config.model, error);
-    plm_init(&t->plm, (uint64_t)t->run->config->seed);
-    return plm_load_parts(&t->plm, t->config.vision, t->config.decoder, error);
+    if (t->settings.model) return plm_load(&t->plm, t->settings.model, error);
+    plm_init(&t->plm, (uint64_t)t->run->settings->seed);
+    return plm_load_parts(&t->plm, t->settings.vision, t->settings.decoder, error);
 }
 
 static int load(void *self, const char *folder, struct error *error)
@@ -129,7 +129,7 @@ static int load(void *self, const char *folder, struct error *error)
 static int64_t sample(const void *self, uint64_t epoch, uint64_t place)
 {
     const struct train *t = self;
-    return (int64_t)rng_permute((uint64_t)t->run->config->seed, epoch, place, (uint64_t)t->examples.count);
+    return (int64_t)rng_permute((uint64_t)t->run->settings->seed, epoch, place, (uint64_t)t->examples.count);
 }
 
 static int start(void *self, struct error *error)
@@ -139,13 +139,13 @@ static int start(void *self, struct error *error)
     struct device *d = &t->run->device;
     const struct plan *p = &t->run->plan;
     (void)error;
-    llama_reserve(&t->plm.decoder, d, t->config.context);
+    llama_reserve(&t->plm.decoder, d, t->settings.context);
     t->loss = d->kernels->map(d, (size_t)p->slices * sizeof *t->loss);
     t->slices = mem_zalloc((size_t)p->mine, sizeof *t->slices);
     device_host_arena_open(d, &t->host, train_host_bytes(t));
     device_arena_open(d, &t->there, DEVICE_ARENA);
     struct ring_config ring = {.maker = &train_slices, .self = t, .first = t->run->step * p->mine, .end = p->steps * p->mine,
-                               .threads = (int)t->config.data.workers, .ahead = (int)p->mine + AHEAD, .keep = (int)p->mine};
+                               .threads = (int)t->settings.data.workers, .ahead = (int)p->mine + AHEAD, .keep = (int)p->mine};
     t->ring = ring_open(&ring);
     return 0;
 }
@@ -192,7 +192,7 @@ static int note(json_t *sums, const char *name, const char *path, struct error *
 /* The tokenizer belongs to the model's folder. */
 static int save_tokenizer(const struct train *t, const struct checkpoint_writer *w, json_t *sums, struct error *error)
 {
-    const char *name, *given = t->config.tokenizer ? t->config.tokenizer : model_folder(t);
+    const char *name, *given = t->settings.tokenizer ? t->settings.tokenizer : model_folder(t);
     char *from = bpe_file(given, &name, error), *bytes;
     size_t len;
     int rc = from ? fs_read(from, &bytes, &len, error) : -1;

@@ -12,8 +12,8 @@
 #include "models/plm.h"
 #include "run/training.h"
 
-struct train_config {
-    struct data_config data;
+struct train_settings {
+    struct data_settings data;
     char *media_root, *video_prompt, *image_prompt;
     int64_t tiles, context;
     char *model, *plm_config, *vision, *decoder, *tokenizer, *stage;
@@ -30,7 +30,7 @@ struct packed {
 };
 
 struct train {
-    struct train_config config; /* first: the option table fills it */
+    struct train_settings settings; /* first: the option table fills it */
     struct training *run;
     struct plm plm;
     struct bpe *bpe;

@@ -103,7 +103,7 @@ static const void *bring(struct train *t, const void *host, size_t bytes)
 static const float *draw_paths(struct train *t, const struct packed *p)
 {
     enum { TILES_MOST = 1024 }; /* of an example: --frames and --max-tiles go no further */
-    double rate = t->config.drop_path;
+    double rate = t->settings.drop_path;
     int64_t layers = t->plm.config.vision.layers, tile = 0;
     if (!(rate > 0)) return NULL;
     size_t bytes = (size_t)(layers * 2 * p->tiles) * sizeof(float);
@@ -111,7 +111,7 @@ static const float *draw_paths(struct train *t, const struct packed *p)
     for (int64_t i = 0; i < t->run->plan.rows; i++)
         for (int k = 0; k < p->examples[i].tiles; k++, tile++) {
             uint64_t key = (uint64_t)p->numbers[i] * TILES_MOST + (uint64_t)k;
-            struct rng rng = rng_open((uint64_t)t->run->config->seed, RNG_DROP, p->epochs[i], key);
+            struct rng rng = rng_open((uint64_t)t->run->settings->seed, RNG_DROP, p->epochs[i], key);
             for (int64_t b = 0; b < 2 * layers; b++) keep[b * p->tiles + tile] = rng_uniform(&rng) < rate ? 0 : (float)(1 / (1 - rate));
         }
     return bring(t, keep, bytes);

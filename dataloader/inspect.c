@@ -14,7 +14,7 @@
 #include "dist/stopping.h"
 #include "log/log.h"
 
-#define AT(field) offsetof(struct inspect_config, field)
+#define AT(field) offsetof(struct inspect_settings, field)
 static const struct option info_options[] = {
     {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"},
     {OPTION_INT, "sample", AT(sample), "-1", -1, 1e15, NULL, "print this sample: captions, label, metadata"},
@@ -50,7 +50,7 @@ static int print_sample(const struct dataset *d, int64_t index, struct error *er
     return 0;
 }
 
-int info_run(const struct world *world, const struct inspect_config *c, struct error *error)
+int info_run(const struct world *world, const struct inspect_settings *c, struct error *error)
 {
     struct dataset d;
     if (world->rank) return 0;
@@ -92,7 +92,7 @@ static void report(void *context, const struct error *why)
     printf("damaged: %s\n", why->text);
 }
 
-int verify_run(const struct world *world, const struct inspect_config *c, struct error *error)
+int verify_run(const struct world *world, const struct inspect_settings *c, struct error *error)
 {
     struct dataset d = {0};
     if (world_agree(world, dataset_list(&d, c->data, error), error) < 0) return -1;
@@ -201,7 +201,7 @@ static int export_shard(const struct dataset *d, int64_t shard, const char *fold
     return rc;
 }
 
-int export_run(const struct world *world, const struct inspect_config *c, struct error *error)
+int export_run(const struct world *world, const struct inspect_settings *c, struct error *error)
 {
     struct dataset d = {0};
     if (world_agree(world, dataset_open(&d, c->data, error), error) < 0) return -1;

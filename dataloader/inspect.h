@@ -5,15 +5,15 @@
 #include "config/options.h"
 #include "dist/world.h"
 
-struct inspect_config {
+struct inspect_settings {
     char *data, *output;
     int64_t sample;
 };
 
 extern const struct option_program info_program, verify_program, export_program;
 
-int info_run(const struct world *world, const struct inspect_config *config, struct error *error);
-int verify_run(const struct world *world, const struct inspect_config *config, struct error *error);
-int export_run(const struct world *world, const struct inspect_config *config, struct error *error);
+int info_run(const struct world *world, const struct inspect_settings *config, struct error *error);
+int verify_run(const struct world *world, const struct inspect_settings *config, struct error *error);
+int export_run(const struct world *world, const struct inspect_settings *config, struct error *error);
 
 #endif

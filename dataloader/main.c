@@ -10,14 +10,14 @@
 #include "log/log.h"
 
 static const struct option_program *const programs[] = {&pack_program, &info_program, &verify_program, &export_program, NULL};
-static int (*const inspections[])(const struct world *, const struct inspect_config *, struct error *) = {NULL, info_run, verify_run, export_run};
+static int (*const inspections[])(const struct world *, const struct inspect_settings *, struct error *) = {NULL, info_run, verify_run, export_run};
 
 int main(int argc, char **argv)
 {
     struct world world = world_join(&argc, &argv);
     struct error error = {0};
-    struct pack_config pack = {0};
-    struct inspect_config inspect = {0};
+    struct pack_settings pack = {0};
+    struct inspect_settings inspect = {0};
     log_open(world.rank);
 
     int verb = options_verb(programs, "LMDB shards of images and captions", argc, argv, world.rank > 0, &error);

@@ -15,7 +15,7 @@
 #include "dist/stopping.h"
 #include "log/log.h"
 
-#define AT(field) offsetof(struct pack_config, field)
+#define AT(field) offsetof(struct pack_settings, field)
 static const struct option options[] = {
     {OPTION_STRINGS, "input", AT(input), "!", 0, 0, NULL, "webdataset tars, folders, ImageFolders, CSV/TSV/JSONL manifests, of pictures or videos, in this order"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the data set"},
@@ -47,7 +47,7 @@ struct packed {
 };
 
 /* Does this picture have to be decoded and stored anew? */
-static bool must_encode(const struct pack_config *c, const struct image_info *info, enum image_format want)
+static bool must_encode(const struct pack_settings *c, const struct image_info *info, enum image_format want)
 {
     int longer = info->width > info->height ? info->width : info->height;
     return info->format != want || info->orientation != 1 || (c->resize && longer > c->resize);
@@ -67,7 +67,7 @@ void pack_shrink(struct image *image, int64_t longest)
     *image = small;
 }
 
-static int picture_record(const struct pack_config *c, struct sample *s, struct record *record, struct str *media,
+static int picture_record(const struct pack_settings *c, struct sample *s, struct record *record, struct str *media,
                           struct error *error)
 {
     struct image_info info;
@@ -94,13 +94,13 @@ static int picture_record(const struct pack_config *c, struct sample *s, struct 
     return rc;
 }
 
-static int make_record(const struct pack_config *c, struct sample *s, struct str *out, struct error *error)
+static int make_record(const struct pack_settings *c, struct sample *s, struct str *out, struct error *error)
 {
     struct record record = {0};
     struct str media = {0};
     if (!s->metadata) s->metadata = json_object();
     json_object_set_new(s->metadata, "key", json_string(s->key));
-    int rc = s->video ? clip_record(c, s, &record, &media, error) : picture_record(c, s, &record, &media, error);
+    int rc = s->video ? video_record(c, s, &record, &media, error) : picture_record(c, s, &record, &media, error);
     if (rc == 0) {
         char *metadata = json_dumps(s->metadata, JSON_COMPACT | JSON_SORT_KEYS);
         record.bytes = (uint8_t *)media.data;
@@ -118,7 +118,7 @@ static int make_record(const struct pack_config *c, struct sample *s, struct str
     return rc;
 }
 
-static void pack_item(const struct pack_config *c, const struct sources *sources, int64_t index, struct packed *out)
+static void pack_item(const struct pack_settings *c, const struct sources *sources, int64_t index, struct packed *out)
 {
     struct sample s;
     const struct source *from;
@@ -134,7 +134,7 @@ static void pack_item(const struct pack_config *c, const struct sources *sources
 }
 
 /* Items [first, end) into the shard; what is bad is left out with its reason. */
-static int pack_chunk(const struct pack_config *c, const struct sources *sources, int64_t first, int64_t end,
+static int pack_chunk(const struct pack_settings *c, const struct sources *sources, int64_t first, int64_t end,
                       int threads, struct writer *w, struct error *error)
 {
     struct packed packed[CHUNK];
@@ -159,7 +159,7 @@ struct pack_work {
     int threads;
 };
 
-static int pack_shard(const struct pack_config *c, const struct sources *sources, int64_t shard, struct pack_work *p,
+static int pack_shard(const struct pack_settings *c, const struct sources *sources, int64_t shard, struct pack_work *p,
                       struct error *error)
 {
     int64_t first = shard * c->samples_per_shard, end = first + c->samples_per_shard;
@@ -184,7 +184,7 @@ static int pack_shard(const struct pack_config *c, const struct sources *sources
 }
 
 /* What a pack is made from: its inputs and the options that change a byte of it. */
-static json_t *recipe(const struct pack_config *c, const struct sources *sources)
+static json_t *recipe(const struct pack_settings *c, const struct sources *sources)
 {
     json_t *inputs = json_array(), *options = options_identity(&pack_program, c);
     for (int64_t i = 0; i < sources->source_count; i++) {
@@ -200,7 +200,7 @@ static json_t *recipe(const struct pack_config *c, const struct sources *sources
 }
 
 /* Rank 0, when all shards are there. */
-static int conclude(const struct pack_config *c, const struct sources *sources, int64_t shards, json_t *made_from,
+static int conclude(const struct pack_settings *c, const struct sources *sources, int64_t shards, json_t *made_from,
                     struct writer_index *index, struct error *error)
 {
     if (writer_gather(c->output, shards, index, error) < 0) return -1;
@@ -211,7 +211,7 @@ static int conclude(const struct pack_config *c, const struct sources *sources, 
     return writer_commit(c->output, index, sources->classes, sources->class_count, made_from, error);
 }
 
-static void table(const struct pack_config *c, const struct sources *sources, int64_t shards,
+static void table(const struct pack_settings *c, const struct sources *sources, int64_t shards,
                   const struct writer_index *index, double seconds)
 {
     char took[32];
@@ -226,7 +226,7 @@ static void table(const struct pack_config *c, const struct sources *sources, in
     printf("%-12s %s (%.0f items/s)\n", "time", took, (double)sources->items / (seconds + 1e-9));
 }
 
-int pack_run(const struct world *world, const struct pack_config *c, struct error *error)
+int pack_run(const struct world *world, const struct pack_settings *c, struct error *error)
 {
     double start = clock_seconds();
     struct sources sources = {0};

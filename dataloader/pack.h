@@ -12,7 +12,7 @@
 #include "dataloader/source.h"
 #include "dist/world.h"
 
-struct pack_config {
+struct pack_settings {
     struct option_list input;
     char *output, *format, *video, *frame_rule;
     int64_t samples_per_shard, resize, quality, max_pixels, frames, threads;
@@ -21,11 +21,11 @@ struct pack_config {
 
 extern const struct option_program pack_program;
 
-int pack_run(const struct world *world, const struct pack_config *config, struct error *error);
+int pack_run(const struct world *world, const struct pack_settings *config, struct error *error);
 
 /* Shrink a picture so that its longer side is at most `longest`; 0: leave it. */
 void pack_shrink(struct image *image, int64_t longest);
 /* Media of a video sample: fills media, width, height and frames of the record, and appends its media bytes; notes what the file is in the metadata. */
-int clip_record(const struct pack_config *config, struct sample *sample, struct record *record, struct str *media, struct error *error);
+int video_record(const struct pack_settings *config, struct sample *sample, struct record *record, struct str *media, struct error *error);
 
 #endif

@@ -4,12 +4,12 @@
 
 #include "evaluator/session.h"
 
-struct export_config {
+struct export_settings {
     char *naming;
 };
-extern const struct option_program export_program; /* options of export_config, beside session_options */
+extern const struct option_program export_program; /* options of export_settings, beside session_options */
 
 /* (all) */
-int export_run(const struct export_config *config, struct session *session, struct error *error);
+int export_run(const struct export_settings *config, struct session *session, struct error *error);
 
 #endif

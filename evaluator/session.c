@@ -7,7 +7,7 @@
 
 #include "models/weights.h"
 
-#define AT(field) offsetof(struct session_config, field)
+#define AT(field) offsetof(struct session_settings, field)
 const struct option session_options[] = {
     {OPTION_STRING, "weights", AT(weights), "!", 0, 0, NULL,
      ".safetensors file (PE, open_clip or timm naming) or checkpoint folder"},
@@ -16,11 +16,11 @@ const struct option session_options[] = {
      "the size the weights were trained for; 0: the model's"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
     {OPTION_INT, "batch-size", AT(batch), "64", 1, 65536, NULL, "pictures or texts at a time"},
-    {OPTION_TABLE, .offset = AT(media), .table = media_config_options},
+    {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {OPTION_TABLE, .offset = AT(machine), .table = machine_options},
     {0}};
 
-static int read_model(struct model_config *model, const struct session_config *c, enum session_use use,
+static int read_model(struct model_config *model, const struct session_settings *c, enum session_use use,
                       struct error *error)
 {
     if (model_config_load(model, c->model, error) < 0) return -1;
@@ -38,21 +38,21 @@ static int read_model(struct model_config *model, const struct session_config *c
 
 static int open_model(struct session *s, enum session_use use, struct error *error)
 {
-    const struct session_config *c = s->config;
+    const struct session_settings *c = s->settings;
     struct model_config model;
     if (machine_open(&s->device, s->world, &c->machine, error) < 0 ||
         machine_open_host(&s->host, s->world, &c->machine, error) < 0 || read_model(&model, c, use, error) < 0)
         return -1;
-    clip_open(&s->clip, &model);
+    towers_open(&s->towers, &model);
     tape_init(&s->tape, &s->device);
-    if (weights_load(&s->clip, c->weights, use == USE_PICTURES, error) < 0) return -1;
-    clip_place(&s->clip, &s->device, false);
+    if (weights_load(&s->towers, c->weights, use == USE_PICTURES, error) < 0) return -1;
+    towers_place(&s->towers, &s->device, false);
     s->tokenizer = tokenizer_open();
     s->embedder = (struct embedder){.world = s->world,
                                     .device = &s->device,
                                     .tape = &s->tape,
-                                    .encoder = encoder_of_vision(&s->clip.vision, model.vision.layers),
-                                    .text = &s->clip.text,
+                                    .encoder = encoder_of_vision(&s->towers.vision, model.vision.layers),
+                                    .text = &s->towers.text,
                                     .tokenizer = s->tokenizer,
                                     .batch = c->batch,
                                     .media = media_options_of(&c->media),
@@ -62,10 +62,10 @@ static int open_model(struct session *s, enum session_use use, struct error *err
     return 0;
 }
 
-int session_open(struct session *s, const struct world *world, const struct session_config *config,
+int session_open(struct session *s, const struct world *world, const struct session_settings *settings,
                  enum session_use use, struct error *error)
 {
-    *s = (struct session){.world = world, .config = config};
+    *s = (struct session){.world = world, .settings = settings};
     return world_agree(world, open_model(s, use, error), error);
 }
 
@@ -79,7 +79,7 @@ void session_close(struct session *s)
     free(s->inputs);
     tokenizer_close(s->tokenizer);
     if (s->tape.device) tape_free(&s->tape);
-    clip_close(&s->clip);
+    towers_close(&s->towers);
     if (s->device.kernels) device_close(&s->device);
     if (s->host.kernels) device_close(&s->host);
 }
@@ -151,9 +151,9 @@ int session_report(const struct session *s, const char *data, const char *task, 
     if (!s->world->rank) {
         const char *slash = strrchr(data, '/');
         json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:s}", "dataset", slash && slash[1] ? slash + 1 : data,
-                                 "model", s->clip.config.name, "pretrained", s->config->weights, "task", task,
+                                 "model", s->towers.config.name, "pretrained", s->settings->weights, "task", task,
                                  "metrics", metrics, "language", "en");
-        rc = json_write(s->config->output, root, error);
+        rc = json_write(s->settings->output, root, error);
         json_decref(root);
         if (rc == 0) print(metrics);
     }

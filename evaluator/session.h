@@ -7,12 +7,12 @@
 #include "config/options.h"
 #include "data/media.h"
 #include "dist/machine.h"
-#include "models/clip.h"
+#include "models/towers.h"
 #include "serve/features.h"
 
-struct session_config {
-    struct machine_config machine;
-    struct media_config media;
+struct session_settings {
+    struct machine_settings machine;
+    struct media_settings media;
     char *weights, *model, *output;
     int64_t image_size, batch;
 };
@@ -34,10 +34,10 @@ struct input {
 
 struct session {
     const struct world *world;
-    const struct session_config *config;
+    const struct session_settings *settings;
     struct device device;
     struct device host; /* the CPU, for figures over features */
-    struct clip clip;
+    struct towers towers;
     struct tape tape;
     struct tokenizer *tokenizer;
     struct embedder embedder;
@@ -46,7 +46,7 @@ struct session {
 };
 
 /* (all) Close it whether or not it fails. */
-int session_open(struct session *session, const struct world *world, const struct session_config *config,
+int session_open(struct session *session, const struct world *world, const struct session_settings *settings,
                  enum session_use use, struct error *error);
 void session_close(struct session *session);
 

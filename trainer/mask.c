@@ -13,14 +13,14 @@ static int64_t at_least_one(double x)
 
 static int64_t patch_count(const struct trainer *t, int size)
 {
-    int64_t grid = size / t->clip.config.vision.patch_size;
+    int64_t grid = size / t->towers.config.vision.patch_size;
     return grid * grid;
 }
 
 static void measure(struct mask *m, const struct trainer *t, int size)
 {
-    m->images = at_least_one((double)t->run->plan.rows * t->config.mask_fraction);
-    m->hidden = at_least_one((double)patch_count(t, size) * t->config.mask_ratio);
+    m->images = at_least_one((double)t->run->plan.rows * t->settings.mask_fraction);
+    m->hidden = at_least_one((double)patch_count(t, size) * t->settings.mask_ratio);
     m->size = size;
 }
 
@@ -34,7 +34,7 @@ double mask_rows(const struct trainer *t, int size)
 size_t mask_host_bytes(const struct trainer *t)
 {
     struct mask m;
-    if (!(t->config.mask_weight > 0)) return 0;
+    if (!(t->settings.mask_weight > 0)) return 0;
     measure(&m, t, t->largest);
     return (size_t)(m.images * patch_count(t, t->largest) + 4 * m.images * m.hidden + 4 * patch_count(t, t->largest)) + 4096;
 }
@@ -42,10 +42,10 @@ size_t mask_host_bytes(const struct trainer *t)
 /* map [images * patches] and rows [images * hidden] in host memory. */
 static void draw(struct mask *m, struct trainer *t, const struct slice *x, uint8_t *map, int32_t *rows, int32_t *order)
 {
-    int64_t patches = patch_count(t, m->size), first = t->clip.config.vision.class_token;
+    int64_t patches = patch_count(t, m->size), first = t->towers.config.vision.class_token;
     memset(map, 0, (size_t)(m->images * patches));
     for (int64_t i = 0; i < m->images; i++) {
-        struct rng rng = rng_open((uint64_t)t->run->config->seed, RNG_MASK, x->epochs[i], (uint64_t)x->samples[i]);
+        struct rng rng = rng_open((uint64_t)t->run->settings->seed, RNG_MASK, x->epochs[i], (uint64_t)x->samples[i]);
         for (int64_t k = 0; k < patches; k++) order[k] = (int32_t)k;
         for (int64_t k = 0; k < m->hidden; k++) {
             int64_t other = k + (int64_t)rng_below(&rng, (uint64_t)(patches - k));
@@ -59,7 +59,7 @@ static void draw(struct mask *m, struct trainer *t, const struct slice *x, uint8
 
 void mask_targets(struct mask *m, struct trainer *t, const struct slice *x)
 {
-    const struct vision *v = &t->clip.vision;
+    const struct vision *v = &t->towers.vision;
     const struct kernels *k = t->run->device.kernels;
     measure(m, t, x->size);
     m->pixels = x->pixels;
@@ -79,7 +79,7 @@ void mask_targets(struct mask *m, struct trainer *t, const struct slice *x)
 
 void mask_forward(struct mask *m, struct trainer *t, double *cosines)
 {
-    struct vision *v = &t->clip.vision;
+    struct vision *v = &t->towers.vision;
     struct tape *tape = &t->run->tape;
     struct device *d = &t->run->device;
     tape->recording = true;
@@ -89,7 +89,7 @@ void mask_forward(struct mask *m, struct trainer *t, double *cosines)
     struct tensor *cosine = tape_close_segment(tape, tokens, op_cosine(tape, normed, &m->target));
     float *seed = arena_take(&t->buffers, (size_t)m->target.rows, sizeof *seed);
     d->kernels->sum_floats(d, cosines, cosine->data, m->target.rows);
-    d->kernels->fill(d, seed, (float)(-t->config.mask_weight / mask_rows(t, m->size)), m->target.rows);
+    d->kernels->fill(d, seed, (float)(-t->settings.mask_weight / mask_rows(t, m->size)), m->target.rows);
     tape_seed(tape, cosine, seed);
 }
 

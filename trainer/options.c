@@ -1,7 +1,7 @@
 /* The options of pe-trainer beside those of all training programs.  Defaults are PE's published recipe (PE Tab. 18) where it names a value. */
 #include "trainer/trainer.h"
 
-#define AT(field) offsetof(struct trainer_config, field)
+#define AT(field) offsetof(struct trainer_settings, field)
 static const struct option trainer_options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(data), .table = data_options},

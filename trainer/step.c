@@ -8,7 +8,7 @@
 
 static size_t real_bytes(const struct trainer *t, int64_t rows)
 {
-    return (size_t)(rows * t->clip.config.embed_dim) * t->run->device.kernels->real_bytes;
+    return (size_t)(rows * t->towers.config.embed_dim) * t->run->device.kernels->real_bytes;
 }
 
 static int teacher_slot(const struct trainer *t, const struct slice *x)
@@ -26,8 +26,8 @@ size_t trainer_host_bytes(const struct trainer *t)
     enum { ALIGNMENT = 8192 }; /* of the arrays of a slice, and of the step's own */
     size_t rows = (size_t)t->run->plan.rows, ids = rows * sizeof(int64_t) + rows * sizeof(uint64_t);
     size_t slice = sizeof(struct slice) + ids + (rows + 1) * sizeof(int32_t) + ALIGNMENT + mask_host_bytes(t) +
-                   text_pack_bytes(t->run->plan.rows, t->clip.config.text.context_length);
-    if (t->config.teacher) slice += text_pack_bytes(t->run->plan.rows, t->teacher.config.text.context_length);
+                   text_pack_bytes(t->run->plan.rows, t->towers.config.text.context_length);
+    if (t->settings.teacher) slice += text_pack_bytes(t->run->plan.rows, t->teacher.config.text.context_length);
     return slice * (size_t)t->run->plan.mine + ALIGNMENT;
 }
 
@@ -47,8 +47,8 @@ void trainer_step(void *self)
     size_t teacher = (size_t)(p->local * t->teacher.config.embed_dim) * run->device.kernels->real_bytes; /* 0 without one */
     t->contrastive.teacher_images = s->teacher_images = teacher ? arena_take(&t->buffers, teacher, 1) : NULL;
     t->contrastive.teacher_texts = s->teacher_texts = teacher ? arena_take(&t->buffers, teacher, 1) : NULL;
-    s->d_images = arena_take(&t->buffers, (size_t)(p->local * t->clip.config.embed_dim), sizeof(float));
-    s->d_texts = arena_take(&t->buffers, (size_t)(p->local * t->clip.config.embed_dim), sizeof(float));
+    s->d_images = arena_take(&t->buffers, (size_t)(p->local * t->towers.config.embed_dim), sizeof(float));
+    s->d_texts = arena_take(&t->buffers, (size_t)(p->local * t->towers.config.embed_dim), sizeof(float));
     s->mask = arena_take(&t->buffers, (size_t)p->slices, sizeof *s->mask);
 }
 
@@ -70,8 +70,8 @@ int trainer_receive(void *self, int64_t n, double *waited, struct error *error)
         size_t bytes = (size_t)(rows + 1) * sizeof *b->starts;
         x->starts = device_bring(d, &t->buffers, memcpy(arena_take(s->host, bytes, 1), b->starts, bytes), bytes);
     }
-    x->words = text_pack(s->host, d, &t->buffers, b->ids, rows, t->clip.config.text.context_length);
-    if (!t->config.teacher) return 0;
+    x->words = text_pack(s->host, d, &t->buffers, b->ids, rows, t->towers.config.text.context_length);
+    if (!t->settings.teacher) return 0;
     x->teacher_pixels = d->kernels->stage(d, teacher_slot(t, x), b->other_pixels, pixel_bytes(b->pictures, t->teacher.config.vision.image_size));
     x->teacher_words = text_pack(s->host, d, &t->buffers, b->other_ids, rows, t->teacher.config.text.context_length);
     return 0;
@@ -104,9 +104,9 @@ void trainer_imagine(void *self, int64_t n)
     }
     x->samples = memset(arena_take(s->host, (size_t)rows, sizeof *x->samples), 0, (size_t)rows * sizeof *x->samples);
     x->epochs = memset(arena_take(s->host, (size_t)rows, sizeof *x->epochs), 0, (size_t)rows * sizeof *x->epochs);
-    x->words = longest_texts(t, t->clip.config.text.context_length);
+    x->words = longest_texts(t, t->towers.config.text.context_length);
     x->pixels = d->kernels->stage(d, x->slot, NULL, pixel_bytes(t->pictures, t->largest));
-    if (!t->config.teacher) return;
+    if (!t->settings.teacher) return;
     x->teacher_words = longest_texts(t, t->teacher.config.text.context_length);
     x->teacher_pixels = d->kernels->stage(d, teacher_slot(t, x), NULL, pixel_bytes(t->pictures, t->teacher.config.vision.image_size));
 }
@@ -116,11 +116,11 @@ static void embed(struct trainer *t, struct slice *x, bool record)
 {
     struct tape *tape = &t->run->tape;
     x->first = tape->segment_count;
-    tape->recording = record && !t->config.lock_image;
-    x->tokens = vision_tokens(tape, &t->clip.vision, x->pixels, x->pictures, x->size, NULL, t->clip.config.vision.layers);
-    x->image = vision_pool(tape, &t->clip.vision, x->tokens, x->pictures, x->starts, t->run->plan.rows);
-    tape->recording = record && !t->config.lock_text;
-    x->text = text_forward(tape, &t->clip.text, &x->words);
+    tape->recording = record && !t->settings.lock_image;
+    x->tokens = vision_tokens(tape, &t->towers.vision, x->pixels, x->pictures, x->size, NULL, t->towers.config.vision.layers);
+    x->image = vision_pool(tape, &t->towers.vision, x->tokens, x->pictures, x->starts, t->run->plan.rows);
+    tape->recording = record && !t->settings.lock_text;
+    x->text = text_forward(tape, &t->towers.text, &x->words);
     x->end = tape->segment_count;
 }
 
@@ -129,7 +129,7 @@ static void keep_features(struct trainer *t, int64_t n)
 {
     struct device *d = &t->run->device;
     struct slice *x = &t->step.slices[n];
-    int64_t rows = t->run->plan.rows, count = rows * t->clip.config.embed_dim;
+    int64_t rows = t->run->plan.rows, count = rows * t->towers.config.embed_dim;
     d->kernels->round(d, (char *)t->step.images + real_bytes(t, n * rows), x->image->data, count);
     d->kernels->round(d, (char *)t->step.texts + real_bytes(t, n * rows), x->text->data, count);
     d->kernels->sum_floats(d, training_check(t->run, n, 0), x->image->data, count);
@@ -150,7 +150,7 @@ static void ask_teacher(struct trainer *t, int64_t n)
     tape->recording = false;
     struct pictures pictures = {.pixels = x->teacher_pixels, .count = x->pictures, .samples = t->run->plan.rows, .starts = x->starts,
                                 .size = t->teacher.config.vision.image_size};
-    k->round(d, (char *)t->step.teacher_images + at, clip_image(tape, &t->teacher, pictures)->data, count);
+    k->round(d, (char *)t->step.teacher_images + at, towers_image(tape, &t->teacher, pictures)->data, count);
     k->round(d, (char *)t->step.teacher_texts + at, text_forward(tape, &t->teacher.text, &x->teacher_words)->data, count);
     k->stage_done(d, teacher_slot(t, x));
 }
@@ -158,18 +158,18 @@ static void ask_teacher(struct trainer *t, int64_t n)
 void trainer_forward(void *self, int64_t n)
 {
     struct trainer *t = self;
-    if (t->config.teacher) ask_teacher(t, n);
+    if (t->settings.teacher) ask_teacher(t, n);
     t->run->device.kernels->staged(&t->run->device, t->step.slices[n].slot);
-    embed(t, &t->step.slices[n], !t->config.grad_cache);
+    embed(t, &t->step.slices[n], !t->settings.grad_cache);
     keep_features(t, n);
-    if (t->config.grad_cache) tape_reset(&t->run->tape);
+    if (t->settings.grad_cache) tape_reset(&t->run->tape);
 }
 
 void trainer_between(void *self)
 {
     struct trainer *t = self;
     struct step *s = &t->step;
-    contrastive_run(&t->contrastive, s->images, s->texts, s->d_images, s->d_texts, t->clip.logit_scale->master);
+    contrastive_run(&t->contrastive, s->images, s->texts, s->d_images, s->d_texts, t->towers.logit_scale->master);
 }
 
 /* Gradients of one slice, and its sum of mask cosines. */
@@ -178,10 +178,10 @@ void trainer_backward(void *self, int64_t n)
     struct trainer *t = self;
     struct tape *tape = &t->run->tape;
     struct slice *x = &t->step.slices[n];
-    int64_t at = n * t->run->plan.rows * t->clip.config.embed_dim;
-    if (t->config.grad_cache) embed(t, x, true);
+    int64_t at = n * t->run->plan.rows * t->towers.config.embed_dim;
+    if (t->settings.grad_cache) embed(t, x, true);
     struct mask mask = {0};
-    bool masked = t->config.mask_weight > 0;
+    bool masked = t->settings.mask_weight > 0;
     if (masked) mask_targets(&mask, t, x);
     tape_seed(tape, x->image, t->step.d_images + at);
     tape_seed(tape, x->text, t->step.d_texts + at);
@@ -191,7 +191,7 @@ void trainer_backward(void *self, int64_t n)
         mask_forward(&mask, t, t->step.mask + t->run->plan.first + n);
         training_walk_back(t->run, first, n == 0);
     }
-    if (t->config.grad_cache) tape_reset(tape);
+    if (t->settings.grad_cache) tape_reset(tape);
     t->run->device.kernels->stage_done(&t->run->device, x->slot);
 }
 
@@ -204,7 +204,7 @@ double trainer_macs(void *self)
         const struct text_batch *w = &x->words;
         double squares = 0;
         for (int64_t i = 0; i < w->count; i++) squares += pow(w->starts[i + 1] - w->starts[i], 2);
-        macs += (double)x->pictures * vision_macs(&t->clip.vision, x->size) + text_macs(&t->clip.text, (double)w->rows, squares, (double)w->count);
+        macs += (double)x->pictures * vision_macs(&t->towers.vision, x->size) + text_macs(&t->towers.text, (double)w->rows, squares, (double)w->count);
     }
     return macs;
 }

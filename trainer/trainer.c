@@ -26,7 +26,7 @@ static int load_config(struct model_config *model, const char *name, const char 
 
 static int open_model(struct trainer *t, struct error *error)
 {
-    const struct trainer_config *c = &t->config;
+    const struct trainer_settings *c = &t->settings;
     struct model_config model;
     struct vision_config *v = &model.vision;
     if (load_config(&model, c->model, "force-image-size", c->image_size, error) < 0) return -1;
@@ -37,9 +37,9 @@ static int open_model(struct trainer *t, struct error *error)
     for (int i = 0; i < t->resolutions.count; i++)
         if (t->resolutions.size[i] > t->largest) t->largest = (int)t->resolutions.size[i];
     if (c->lock_image && c->mask_weight > 0) return error_set(error, ERROR_USAGE, "--mask-weight %g teaches the vision tower, --lock-image freezes it", c->mask_weight);
-    clip_open(&t->clip, &model);
-    for (int64_t i = 0; i < t->clip.parameters.count; i++) {
-        struct parameter *p = t->clip.parameters.list[i];
+    towers_open(&t->towers, &model);
+    for (int64_t i = 0; i < t->towers.parameters.count; i++) {
+        struct parameter *p = t->towers.parameters.list[i];
         if (strcmp(p->name, "logit_scale")) parameter_freeze(p, str_starts_with(p->name, "visual.") ? c->lock_image : c->lock_text);
     }
     return 0;
@@ -47,18 +47,18 @@ static int open_model(struct trainer *t, struct error *error)
 
 static int open_teacher(struct trainer *t, struct error *error)
 {
-    const struct trainer_config *c = &t->config;
+    const struct trainer_settings *c = &t->settings;
     struct model_config model;
     if (!c->teacher) return 0;
     if (!c->teacher_weights) return error_set(error, ERROR_USAGE, "--distill-model %s: a teacher must know something, give --distill-pretrained", c->teacher);
     if (load_config(&model, c->teacher, "distill-image-size", c->teacher_size, error) < 0) return error_prefix(error, "--distill-model");
-    clip_open(&t->teacher, &model);
+    towers_open(&t->teacher, &model);
     return weights_load(&t->teacher, c->teacher_weights, false, error);
 }
 
 static int open_data(struct trainer *t, struct error *error)
 {
-    const struct trainer_config *c = &t->config;
+    const struct trainer_settings *c = &t->settings;
     const struct option_list *sets = &c->data.train_data;
     struct record first;
     bool trusted = !strcmp(c->data.verify_shards, "off");
@@ -76,7 +76,7 @@ static int open_data(struct trainer *t, struct error *error)
 
 static int open_augmentation(struct trainer *t, struct error *error)
 {
-    const struct trainer_config *c = &t->config;
+    const struct trainer_settings *c = &t->settings;
     bool plain = !strcmp(c->augment, "none");
     t->augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min, .scale_max = plain ? 1 : c->scale_max, .ratio_min = c->ratio_min,
                                             .ratio_max = c->ratio_max, .brightness = plain ? 0 : c->brightness,
@@ -89,9 +89,9 @@ static int open_augmentation(struct trainer *t, struct error *error)
 /* Rank 0: what the options do not say of the run. */
 static int identify(struct trainer *t, struct error *error)
 {
-    const struct trainer_config *c = &t->config;
+    const struct trainer_settings *c = &t->settings;
     json_t *identity = t->run->identity;
-    json_object_set_new(identity, "model-config", model_config_json(&t->clip.config));
+    json_object_set_new(identity, "model-config", model_config_json(&t->towers.config));
     json_object_set_new(identity, "train-data", json_checksum(collection_identity(&t->data)));
     if (c->teacher) json_object_set_new(identity, "distill-model", model_config_json(&t->teacher.config));
     return tensors_identify(identity, "distill-pretrained", c->teacher_weights, error) < 0 ? -1 : tensors_identify(identity, "pretrained", c->pretrained, error);
@@ -101,11 +101,11 @@ static int open(struct training *run, void *self, struct error *error)
 {
     struct trainer *t = self;
     t->run = run;
-    t->media = media_options_of(&t->config.data.media);
+    t->media = media_options_of(&t->settings.data.media);
     if (open_model(t, error) < 0 || open_data(t, error) < 0 || open_augmentation(t, error) < 0 || open_teacher(t, error) < 0) return -1;
-    if (machine_open_host(&t->host, run->world, &run->config->machine, error) < 0) return -1;
+    if (machine_open_host(&t->host, run->world, &run->settings->machine, error) < 0) return -1;
     t->tokenizer = tokenizer_open();
-    run->parameters = &t->clip.parameters;
+    run->parameters = &t->towers.parameters;
     run->samples = t->data.epoch;
     return run->world->rank ? 0 : identify(t, error);
 }
@@ -113,21 +113,21 @@ static int open(struct training *run, void *self, struct error *error)
 static int begin(void *self, struct error *error)
 {
     struct trainer *t = self;
-    if (t->config.pretrained) return weights_load(&t->clip, t->config.pretrained, false, error);
-    clip_init(&t->clip, (uint64_t)t->run->config->seed);
+    if (t->settings.pretrained) return weights_load(&t->towers, t->settings.pretrained, false, error);
+    towers_init(&t->towers, (uint64_t)t->run->settings->seed);
     return 0;
 }
 
 static int load(void *self, const char *folder, struct error *error)
 {
     struct trainer *t = self;
-    return weights_load(&t->clip, folder, false, error);
+    return weights_load(&t->towers, folder, false, error);
 }
 
 static int64_t sample(const void *self, uint64_t epoch, uint64_t place)
 {
     const struct trainer *t = self;
-    return collection_draw(&t->data, (uint64_t)t->run->config->seed, epoch, place);
+    return collection_draw(&t->data, (uint64_t)t->run->settings->seed, epoch, place);
 }
 
 /* The loader's batch `number` is slice number % mine of step number / mine here. */
@@ -148,11 +148,11 @@ static void start_loader(struct trainer *t)
     bool copied = t->run->device.kernels->reserve != NULL;
     int64_t ahead = copied && p->mine > AHEAD_OF_COPIES ? AHEAD_OF_COPIES : p->mine;
     struct loader_config c = {.data = &t->data, .tokenizer = t->tokenizer, .augmentation = &t->augmentation,
-                              .context = t->clip.config.text.context_length, .media = t->media, .batches = p->steps * p->mine,
-                              .first = t->run->step * p->mine, .count_max = p->rows, .size_max = t->largest, .seed = (uint64_t)t->run->config->seed,
-                              .threads = (int)t->config.data.workers, .ahead = (int)ahead + AHEAD, .keep = copied ? AHEAD : (int)p->mine,
+                              .context = t->towers.config.text.context_length, .media = t->media, .batches = p->steps * p->mine,
+                              .first = t->run->step * p->mine, .count_max = p->rows, .size_max = t->largest, .seed = (uint64_t)t->run->settings->seed,
+                              .threads = (int)t->settings.data.workers, .ahead = (int)ahead + AHEAD, .keep = copied ? AHEAD : (int)p->mine,
                               .device = &t->run->device, .job = job, .job_context = t};
-    if (t->config.teacher) c.other.size = (int)t->teacher.config.vision.image_size, c.other.context = t->teacher.config.text.context_length;
+    if (t->settings.teacher) c.other.size = (int)t->teacher.config.vision.image_size, c.other.context = t->teacher.config.text.context_length;
     /* a slice's pixels stay until its backward pass is over; some more may be on their way meanwhile */
     t->pixel_slots = p->mine + AHEAD;
     t->loader = loader_open(&c);
@@ -161,16 +161,16 @@ static void start_loader(struct trainer *t)
 static int start(void *self, struct error *error)
 {
     struct trainer *t = self;
-    const struct trainer_config *c = &t->config;
+    const struct trainer_settings *c = &t->settings;
     struct training *run = t->run;
     const struct plan *p = &run->plan;
     (void)error;
     t->pictures = p->rows * collection_pictures(&t->data, &t->media);
     if (c->teacher) {
-        clip_place(&t->teacher, &run->device, false);
+        towers_place(&t->teacher, &run->device, false);
         tape_init(&t->teacher_tape, &run->device);
     }
-    contrastive_open(&t->contrastive, &run->device, &run->comm, p->rows, t->clip.config.embed_dim, p->slices);
+    contrastive_open(&t->contrastive, &run->device, &run->comm, p->rows, t->towers.config.embed_dim, p->slices);
     if (c->teacher) contrastive_teach(&t->contrastive, t->teacher.config.embed_dim, c->distill_contrastive, c->distill_weight, c->distill_scale);
     device_arena_open(&run->device, &t->buffers, DEVICE_ARENA);
     for (int i = 0; i < 2; i++) device_host_arena_open(&run->device, &t->memory[i], trainer_host_bytes(t));
@@ -187,8 +187,8 @@ static void close(void *self)
     if (t->teacher_tape.device) tape_free(&t->teacher_tape);
     for (int i = 0; i < 2; i++) arena_close(&t->memory[i]);
     arena_close(&t->buffers);
-    clip_close(&t->clip);
-    clip_close(&t->teacher);
+    towers_close(&t->towers);
+    towers_close(&t->teacher);
     if (t->host.kernels) device_close(&t->host);
     tokenizer_close(t->tokenizer);
     collection_close(&t->data);
@@ -209,8 +209,8 @@ static void gather(void *self, void *there)
     struct device *d = &t->run->device;
     struct gathered *g = there; /* on the device: only addresses are formed */
     d->kernels->copy(d, g->totals, t->contrastive.totals, sizeof g->totals);
-    d->kernels->copy(d, &g->log_scale, t->clip.logit_scale->master, sizeof g->log_scale);
-    if (t->config.mask_weight > 0) d->kernels->copy(d, &g->mask, mask_sum(t), sizeof g->mask);
+    d->kernels->copy(d, &g->log_scale, t->towers.logit_scale->master, sizeof g->log_scale);
+    if (t->settings.mask_weight > 0) d->kernels->copy(d, &g->mask, mask_sum(t), sizeof g->mask);
 }
 
 static void figures(void *self, int64_t step, const void *gathered, struct figures *f)
@@ -219,8 +219,8 @@ static void figures(void *self, int64_t step, const void *gathered, struct figur
     const struct gathered *g = gathered;
     struct contrastive_result c = contrastive_result(&t->contrastive, g->totals);
     int64_t size = resolution_at(&t->resolutions, step - 1, t->run->plan.steps);
-    double mask = t->config.mask_weight > 0 ? 1 - g->mask / mask_rows(t, (int)size) : 0;
-    double loss = t->contrastive.weight * c.loss + t->contrastive.distill_weight * c.divergence + t->config.mask_weight * mask;
+    double mask = t->settings.mask_weight > 0 ? 1 - g->mask / mask_rows(t, (int)size) : 0;
+    double loss = t->contrastive.weight * c.loss + t->contrastive.distill_weight * c.divergence + t->settings.mask_weight * mask;
     figures_set(f, "logit_scale", "Logit Scale", FIGURE_LAST, exp((double)g->log_scale));
     figures_set(f, "contrastive_loss", "Contrastive_loss", FIGURE_LAST, c.loss);
     figures_set(f, "loss", "Loss", FIGURE_MEAN, loss);
@@ -236,23 +236,23 @@ static void gradients(void *self, float *sum, bool reduced)
 {
     struct trainer *t = self;
     struct device *d = &t->run->device;
-    const struct parameter *scale = parameters_find(&t->clip.parameters, "logit_scale");
+    const struct parameter *scale = parameters_find(&t->towers.parameters, "logit_scale");
     if (reduced || !t->run->world->rank)
-        d->kernels->scale_gradient(d, sum + scale->offset, t->contrastive.totals + CONTRASTIVE_SCALE, t->clip.logit_scale->master);
+        d->kernels->scale_gradient(d, sum + scale->offset, t->contrastive.totals + CONTRASTIVE_SCALE, t->towers.logit_scale->master);
 }
 
 static void settle(void *self)
 {
     struct trainer *t = self;
     struct device *d = &t->run->device;
-    d->kernels->clamp(d, t->clip.logit_scale->master, 0, (float)CLIP_MAX_LOGIT_SCALE, t->run->optimizer.factor);
+    d->kernels->clamp(d, t->towers.logit_scale->master, 0, (float)MAX_LOGIT_SCALE, t->run->optimizer.factor);
 }
 
 static int validate(void *self, bool last, struct error *error)
 {
     struct trainer *t = self;
-    int64_t every = t->config.val_steps;
-    if (!t->config.val_data.count || !(last || (every && t->run->step % every == 0))) return 0;
+    int64_t every = t->settings.val_steps;
+    if (!t->settings.val_data.count || !(last || (every && t->run->step % every == 0))) return 0;
     return training_drain(t->run, error) < 0 || trainer_validate(t, error) < 0 ? -1 : 1;
 }
 
@@ -261,7 +261,7 @@ static int save(void *self, const struct checkpoint_writer *w, json_t *sums, str
     struct trainer *t = self;
     char *path = checkpoint_file(w, "model.safetensors");
     uint64_t sum;
-    int rc = weights_save(&t->clip, path, WEIGHTS_PE, &sum, error);
+    int rc = weights_save(&t->towers, path, WEIGHTS_PE, &sum, error);
     if (rc == 0) json_object_set_new(sums, "model.safetensors", json_checksum(sum));
     free(path);
     return rc;

@@ -3,13 +3,13 @@
 #define TRAINER_TRAINER_H
 
 #include "data/loader.h"
-#include "models/clip.h"
+#include "models/towers.h"
 #include "nn/contrastive.h"
 #include "optim/schedule.h"
 #include "run/training.h"
 
-struct trainer_config {
-    struct data_config data;
+struct trainer_settings {
+    struct data_settings data;
     struct option_list val_data, upsampling;
     int64_t val_samples, val_steps;
     /* model */
@@ -52,9 +52,9 @@ struct step {
 };
 
 struct trainer {
-    struct trainer_config config; /* first: the option table fills it */
+    struct trainer_settings settings; /* first: the option table fills it */
     struct training *run;
-    struct clip clip, teacher;    /* teacher: when config.teacher is given */
+    struct towers towers, teacher;    /* teacher: when config.teacher is given */
     struct tape teacher_tape;
     struct device host;           /* the CPU, for figures of the validation */
     struct collection data, validation;

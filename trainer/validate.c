@@ -32,11 +32,11 @@ int trainer_validate(struct trainer *t, struct error *error)
 {
     double start = clock_seconds();
     struct training *run = t->run;
-    int64_t most = t->config.val_samples, count = t->validation.samples < most ? t->validation.samples : most;
-    struct embedder e = {.world = run->world, .device = &run->device, .tape = &run->tape, .text = &t->clip.text,
-                         .encoder = encoder_of_vision(&t->clip.vision, t->clip.config.vision.layers),
+    int64_t most = t->settings.val_samples, count = t->validation.samples < most ? t->validation.samples : most;
+    struct embedder e = {.world = run->world, .device = &run->device, .tape = &run->tape, .text = &t->towers.text,
+                         .encoder = encoder_of_vision(&t->towers.vision, t->towers.config.vision.layers),
                          .tokenizer = t->tokenizer, .batch = VALIDATION_BATCH, .media = t->media,
-                         .threads = (int)t->config.data.workers};
+                         .threads = (int)t->settings.data.workers};
     struct picture_source source = {.data = &t->validation, .count = count};
     struct retrieval retrieval;
     struct retrieval_scores scores;

@@ -75,14 +75,14 @@ struct cached_attention {
 
 /* One update of a part of the flat parameter store (tensor/parameters.h), all tensors at once.  The store is cut into blocks of
  * SQUARE_BLOCK floats, none of which two parameters share; owner [count / SQUARE_BLOCK] is the parameter of each, -1 where nothing is to
- * be updated.  `clip` multiplies the gradients; 0 (the norm was not finite) leaves everything as it is. */
+ * be updated.  `factor` multiplies the gradients; 0 (the norm was not finite) leaves everything as it is. */
 struct update {
     float *p, *m, *v, *g; /* [count]; g: gradient, for LAMB then the direction */
     real *compute;        /* [count] the weights as products read them, written along with p; NULL when that is p itself */
     int64_t count;
     const int32_t *owner;
     const float *decay;   /* of each parameter; 0: no decay, and no trust ratio */
-    const float *clip;    /* [1] */
+    const float *factor;  /* [1] */
     double *p_sums, *g_sums;                       /* LAMB: block sums of squares of p and of the direction, [count / SQUARE_BLOCK] */
     const double *weight_squares, *update_squares; /* LAMB: the same summed by parameter */
     float rate, beta1, beta2, eps;
@@ -280,8 +280,8 @@ struct kernels {
     void (*square_sums)(struct device *d, double *out, const float *x, int64_t count);
     /* out[i] = sum of blocks first[i] .. first[i + 1] in order. */
     void (*parameter_sums)(struct device *d, double *out, const double *blocks, const int32_t *first, int64_t parameters);
-    /* *norm = sqrt(sum of squares [parameters]); *clip = limit / (norm + 1e-6) when limit > 0 and norm > limit, 0 when not finite, else 1. */
-    void (*clip_factor)(struct device *d, double *norm, float *clip, const double *squares, int64_t parameters, double limit);
+    /* *norm = sqrt(sum of squares [parameters]); *factor = limit / (norm + 1e-6) when limit > 0 and norm > limit, 0 when not finite, else 1. */
+    void (*clip_factor)(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters, double limit);
     /* Moments of Adam with bias correction;  direction = m^ / (sqrt(v^) + eps) + decay * p.
      * adam: p -= rate * direction.  lamb_direction: leaves it in g, and both block sums.  lamb_apply: p -= rate * ratio * g with
      * ratio = |p| / |direction| of the parameter, 1 where its decay or a norm is 0. */

@@ -7,8 +7,8 @@
  *
  * What several programs need is one table, put into theirs:
  *
- *   struct embed_config { struct machine_config machine; char *images; };
- *   {OPTION_TABLE, .offset = offsetof(struct embed_config, machine), .table = machine_options},
+ *   struct embed_settings { struct machine_settings machine; char *images; };
+ *   {OPTION_TABLE, .offset = offsetof(struct embed_settings, machine), .table = machine_options},
  *   {OPTION_DEFAULT, "precision", .fallback = "bf16"} */
 #ifndef CONFIG_OPTIONS_H
 #define CONFIG_OPTIONS_H

@@ -9,7 +9,7 @@
 #include "base/embed.h"
 #include "base/memory.h"
 
-EMBED_FILE(html_entities, "common/data/clip/entities.txt");
+EMBED_FILE(html_entities, "common/data/tables/entities.txt");
 
 static void put(struct str *out, int32_t code)
 {

@@ -6,15 +6,15 @@
 
 #include "base/memory.h"
 
-#define AT(field) offsetof(struct media_config, field)
-const struct option media_config_options[] = {
+#define AT(field) offsetof(struct media_settings, field)
+const struct option media_settings_options[] = {
     {OPTION_INT, "frames", AT(frames), "8", 1, 1024, NULL, "frames that stand for a video", OPTION_IDENTITY},
     {OPTION_CHOICE, "frame-rule", AT(frame_rule), "span", 0, 0, "span|floor", "frame i of n in a video of T: i (T - 1) / (n - 1), or i T / n", OPTION_IDENTITY},
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are not decoded", OPTION_IDENTITY},
     {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video file that takes longer to decode is given up"},
     {0}};
 
-struct media_options media_options_of(const struct media_config *c)
+struct media_options media_options_of(const struct media_settings *c)
 {
     return (struct media_options){.frames = (int)c->frames,
                                   .rule = strcmp(c->frame_rule, "floor") ? VIDEO_SPAN : VIDEO_FLOOR,

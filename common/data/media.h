@@ -14,13 +14,13 @@ struct media_options {
 };
 
 /* How pictures and videos are read, as options of a program say it. */
-struct media_config {
+struct media_settings {
     int64_t frames, max_pixels;
     char *frame_rule;
     double video_seconds;
 };
-extern const struct option media_config_options[];
-struct media_options media_options_of(const struct media_config *config);
+extern const struct option media_settings_options[];
+struct media_options media_options_of(const struct media_settings *config);
 
 static inline bool media_is_video(const struct record *r) { return r->media == RECORD_FRAMES || r->media == RECORD_VIDEO; }
 

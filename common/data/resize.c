@@ -17,7 +17,7 @@ struct weights {
     int *first; /* [size] first input position */
     int *count; /* [size] number of inputs */
     int *value; /* [size, taps] fixed point */
-    bool cubic; /* some are negative: sums must be clipped */
+    bool cubic; /* some are negative: sums must be clamped */
 };
 
 static double triangle(double x)
@@ -115,7 +115,7 @@ WIDE static void horizontal_rows(const uint8_t *row, size_t source, const struct
             g += (pixel >> 8 & 255) * k[x];
             b += (pixel >> 16 & 255) * k[x];
         }
-        lanes done = r >> BITS | g >> BITS << 8 | b >> BITS << 16; /* weights are positive and sum to 1: no clipping */
+        lanes done = r >> BITS | g >> BITS << 8 | b >> BITS << 16; /* weights are positive and sum to 1: no clamping */
         for (int y = 0; y < ROWS; y++) {
             int32_t pixel = done[y];
             memcpy(out + (size_t)y * stride + (size_t)(3 * i), &pixel, i + 1 < width ? 4 : 3); /* the fourth byte is overwritten next */

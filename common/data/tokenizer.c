@@ -15,7 +15,7 @@
 #include "base/memory.h"
 #include "data/clean.h"
 
-EMBED_FILE(clip_merges, "common/data/clip/bpe_simple_vocab_16e6.txt.gz");
+EMBED_FILE(merges, "common/data/tables/bpe_simple_vocab_16e6.txt.gz");
 
 enum { MERGES = 48894, TABLE = 1 << 17, WORD_END = 256 };
 
@@ -128,7 +128,7 @@ static void load(struct tokenizer *t, const char *text)
 
 static char *inflate_merges(void)
 {
-    z_stream z = {.next_in = (unsigned char *)(uintptr_t)clip_merges, .avail_in = (unsigned)(clip_merges_end - clip_merges)};
+    z_stream z = {.next_in = (unsigned char *)(uintptr_t)merges, .avail_in = (unsigned)(merges_end - merges)};
     size_t size = 4 << 20;
     char *text = mem_alloc(size, 1);
     z.next_out = (unsigned char *)text;

@@ -5,7 +5,7 @@
 
 #include "log/log.h"
 
-#define AT(field) offsetof(struct machine_config, field)
+#define AT(field) offsetof(struct machine_settings, field)
 const struct option machine_options[] = {
     {OPTION_GROUP, "machine", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "device", AT(device), "cpu", 0, 0, NULL, "cpu, cuda (a GPU for each rank of a host) or cuda:N"},
@@ -27,7 +27,7 @@ void machine_advise(const struct world *world, int64_t threads)
              "or with --map-by slot:PE=%d", c->used, c->offered, c->offered / world->node_ranks);
 }
 
-int machine_open(struct device *device, const struct world *world, const struct machine_config *c, struct error *error)
+int machine_open(struct device *device, const struct world *world, const struct machine_settings *c, struct error *error)
 {
     int threads = machine_threads(world, c->threads);
     machine_advise(world, c->threads);
@@ -35,7 +35,7 @@ int machine_open(struct device *device, const struct world *world, const struct 
     return device_open(device, c->device, c->precision, c->cpu_level, threads, world->node_rank, error);
 }
 
-int machine_open_host(struct device *device, const struct world *world, const struct machine_config *c, struct error *error)
+int machine_open_host(struct device *device, const struct world *world, const struct machine_settings *c, struct error *error)
 {
     return device_open(device, "cpu", "fp32", c->cpu_level, machine_threads(world, c->threads), 0, error);
 }

@@ -6,7 +6,7 @@
 #include "config/options.h"
 #include "dist/world.h"
 
-struct machine_config {
+struct machine_settings {
     char *device, *precision, *cpu_level;
     int64_t threads;
 };
@@ -18,8 +18,8 @@ int machine_threads(const struct world *world, int64_t threads);
 void machine_advise(const struct world *world, int64_t threads);
 
 /* The device of the options; advises, and sets the threads of OpenMP regions that name none. */
-int machine_open(struct device *device, const struct world *world, const struct machine_config *config, struct error *error);
+int machine_open(struct device *device, const struct world *world, const struct machine_settings *config, struct error *error);
 /* The CPU in fp32, for figures over host arrays beside a GPU. */
-int machine_open_host(struct device *device, const struct world *world, const struct machine_config *config, struct error *error);
+int machine_open_host(struct device *device, const struct world *world, const struct machine_settings *config, struct error *error);
 
 #endif

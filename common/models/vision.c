@@ -218,11 +218,11 @@ static struct tensor *pool(struct tape *t, struct vision *v, struct tensor *toke
 }
 
 struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images,
-                           const int32_t *starts, int64_t clips)
+                           const int32_t *starts, int64_t samples)
 {
     tape_open_segment(t);
     struct tensor *features = op_project(t, pool(t, v, tokens, images), v->proj);
-    if (starts) features = op_mean(t, features, starts, clips);
+    if (starts) features = op_mean(t, features, starts, samples);
     return tape_close_segment(t, tokens, op_normalize(t, features));
 }
 

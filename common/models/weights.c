@@ -151,7 +151,7 @@ static int check_rest(const struct safetensors *file, const bool *used, struct e
     return 0;
 }
 
-int weights_load(struct clip *clip, const char *path, bool vision_only, struct error *error)
+int weights_load(struct towers *towers, const char *path, bool vision_only, struct error *error)
 {
     struct safetensors file;
     if (tensors_open(&file, path, error) < 0) return -1;
@@ -162,8 +162,8 @@ int weights_load(struct clip *clip, const char *path, bool vision_only, struct e
     int rc = 0;
     if (vision_file && !vision_only)
         rc = error_set(error, ERROR_FAILED, "%s: holds a vision tower only, this use needs the text tower too", file.path);
-    for (int64_t i = 0; rc == 0 && i < clip->parameters.count; i++) {
-        const struct parameter *p = clip->parameters.list[i];
+    for (int64_t i = 0; rc == 0 && i < towers->parameters.count; i++) {
+        const struct parameter *p = towers->parameters.list[i];
         if (vision_file && !str_starts_with(p->name, "visual.")) continue;
         struct place place = place_of(p->name, naming, NULL);
         rc = load_place(&file, p, &place, prefix, used, error);
@@ -204,25 +204,25 @@ static void declare(struct safetensors_writer *w, const struct parameter *p, con
     safetensors_declare(w, place->name[0], ndim, shape);
 }
 
-int weights_save(const struct clip *clip, const char *path, enum weights_naming naming, uint64_t *checksum, struct error *error)
+int weights_save(const struct towers *towers, const char *path, enum weights_naming naming, uint64_t *checksum, struct error *error)
 {
-    const struct parameters *all = &clip->parameters;
+    const struct parameters *all = &towers->parameters;
     struct safetensors_writer w = {.fd = -1};
     struct place *places = mem_alloc((size_t)all->count, sizeof *places);
-    float *zeros = mem_zalloc((size_t)clip->config.embed_dim, sizeof *zeros);
+    float *zeros = mem_zalloc((size_t)towers->config.embed_dim, sizeof *zeros);
     const char *bias = naming == WEIGHTS_PE ? NULL : naming == WEIGHTS_TIMM ? "head.bias" : "visual.trunk.head.bias";
     for (int64_t i = 0; i < all->count; i++) {
         if (naming == WEIGHTS_TIMM && !str_starts_with(all->list[i]->name, "visual.")) continue;
         places[i] = place_of(all->list[i]->name, naming, NULL);
         declare(&w, all->list[i], &places[i], naming);
     }
-    if (bias) safetensors_declare(&w, bias, 1, &clip->config.embed_dim);
-    json_t *metadata = json_pack("{s:s, s:s}", "format", "pt", "model", clip->config.name);
+    if (bias) safetensors_declare(&w, bias, 1, &towers->config.embed_dim);
+    json_t *metadata = json_pack("{s:s, s:s}", "format", "pt", "model", towers->config.name);
     int rc = safetensors_begin(&w, path, metadata, error);
     json_decref(metadata);
     for (int64_t i = 0; rc == 0 && i < all->count; i++)
         if (naming != WEIGHTS_TIMM || str_starts_with(all->list[i]->name, "visual.")) rc = save_one(&w, all->list[i], &places[i], error);
-    if (rc == 0 && bias) rc = safetensors_append(&w, zeros, clip->config.embed_dim, error);
+    if (rc == 0 && bias) rc = safetensors_append(&w, zeros, towers->config.embed_dim, error);
     if (rc == 0) rc = safetensors_finish(&w, checksum, error);
     else safetensors_abandon(&w);
     free(places);
@@ -314,9 +314,9 @@ int weights_append_vision(const struct parameters *p, enum weights_naming naming
     return 0;
 }
 
-int weights_save_config(const struct clip *clip, const char *folder, struct error *error)
+int weights_save_config(const struct towers *towers, const char *folder, struct error *error)
 {
-    const struct model_config *c = &clip->config;
+    const struct model_config *c = &towers->config;
     const char *timm = timm_name(&c->vision);
     if (!timm)
         return error_set(error, ERROR_FAILED, "model %s: open_clip and timm have no architecture of this shape to load it into", c->name);

@@ -10,13 +10,13 @@
 #define MODELS_WEIGHTS_H
 
 #include "checkpoint/safetensors.h"
-#include "models/clip.h"
+#include "models/towers.h"
 
 enum weights_naming { WEIGHTS_PE, WEIGHTS_OPEN_CLIP, WEIGHTS_TIMM };
 
 /* path: as checkpoint/tensors.h.  A file without text tower
  * (timm, or PE vision only) is accepted when vision_only. */
-int weights_load(struct clip *clip, const char *path, bool vision_only, struct error *error);
+int weights_load(struct towers *towers, const char *path, bool vision_only, struct error *error);
 
 /* The vision tower of a larger model: parameters under "visual." from tensors named `prefix` + timm's names (naming WEIGHTS_TIMM), or PE's without "visual."
  * (WEIGHTS_PE).  used [file->count] marks those taken.  declare and append as models/llama_files.h. */
@@ -30,9 +30,9 @@ int weights_timm_shape(const char *name, struct vision_config *config);
 const char *weights_timm_base(const struct vision_config *config);
 
 /* Write all parameters; *checksum may be NULL. */
-int weights_save(const struct clip *clip, const char *path, enum weights_naming naming, uint64_t *checksum, struct error *error);
+int weights_save(const struct towers *towers, const char *path, enum weights_naming naming, uint64_t *checksum, struct error *error);
 
 /* Write `folder`/open_clip_config.json, with which open_clip loads the folder as local-dir:PATH. */
-int weights_save_config(const struct clip *clip, const char *folder, struct error *error);
+int weights_save_config(const struct towers *towers, const char *folder, struct error *error);
 
 #endif

@@ -101,7 +101,7 @@ static struct update update_of(struct optimizer *o, float *gradients, double rat
     bool narrow = (void *)p->master != p->compute;
     return (struct update){.p = p->master + first, .m = o->m, .v = o->v, .g = gradients + first,
                            .compute = narrow ? (char *)p->compute + (size_t)first * p->device->kernels->real_bytes : NULL,
-                           .count = o->end - first, .owner = o->owner + block, .decay = o->decays, .clip = o->factor,
+                           .count = o->end - first, .owner = o->owner + block, .decay = o->decays, .factor = o->factor,
                            .p_sums = o->blocks + block, .g_sums = o->other_blocks + block, .weight_squares = o->sums,
                            .update_squares = o->other_sums, .rate = (float)rate, .beta1 = (float)o->beta1, .beta2 = (float)o->beta2,
                            .eps = (float)o->eps, .correct1 = (float)(1 - pow(o->beta1, (double)step)),
@@ -119,7 +119,7 @@ void optimizer_step(struct optimizer *o, const struct tree *sums, bool reduced, 
     if (!o->sharded) comm_gather(o->comm, gradients, blocks, SQUARE_BLOCK * sizeof *gradients);
     k->square_sums(d, o->blocks + o->first / SQUARE_BLOCK, gradients + o->first, o->end - o->first);
     sum_parameters(o, o->sums, o->blocks);
-    k->clip_factor(d, o->norm, o->factor, o->sums, p->count, o->clip);
+    k->clip_factor(d, o->norm, o->factor, o->sums, p->count, o->clip_norm);
     struct update u = update_of(o, gradients, rate, step);
     if (o->kind == OPTIMIZER_LAMB) {
         k->lamb_direction(d, &u);

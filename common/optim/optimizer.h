@@ -17,7 +17,7 @@ enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_LAMB };
 
 struct optimizer {
     enum optimizer_kind kind;
-    double beta1, beta2, eps, decay, clip; /* clip 0: none */
+    double beta1, beta2, eps, decay, clip_norm; /* clip_norm 0: never */
     bool sharded;
     struct comm *comm;
     struct parameters *parameters;
@@ -33,7 +33,7 @@ struct optimizer {
     float *factor;        /* [1] what the last step's gradient was multiplied with; 0: not finite, nothing was changed */
 };
 
-/* Zeroed moments; kind, betas, eps, decay, clip and sharded are set by the caller before, and frozen parameters need no gradient. */
+/* Zeroed moments; kind, betas, eps, decay, clip_norm and sharded are set by the caller before, and frozen parameters need no gradient. */
 void optimizer_open(struct optimizer *o, struct comm *comm, struct parameters *parameters);
 void optimizer_close(struct optimizer *o);
 

@@ -2,16 +2,16 @@
 #include "run/options.h"
 
 #undef AT
-#define AT(field) offsetof(struct data_config, field)
+#define AT(field) offsetof(struct data_settings, field)
 const struct option data_options[] = {
     {OPTION_STRINGS, "train-data", AT(train_data), "!", 0, 0, NULL, "data sets made by pe-dataloader pack, and what else the program learns from"},
     {OPTION_CHOICE, "verify-shards", AT(verify_shards), "on", 0, 0, "on|off", "compare each shard's checksum before its first sample; off: only those of samples"},
     {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
-    {OPTION_TABLE, .offset = AT(media), .table = media_config_options},
+    {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {0}};
 
 #undef AT
-#define AT(field) offsetof(struct training_config, field)
+#define AT(field) offsetof(struct training_settings, field)
 const struct option training_options[] = {
     {OPTION_GROUP, "recipe", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_INT, "global-batch-size", AT(global_batch), "!", 1, 1e8, NULL, "samples a step, over all ranks", OPTION_IDENTITY},

@@ -6,15 +6,15 @@
 #include "dist/machine.h"
 
 /* Where samples come from: part of an objective's own options. */
-struct data_config {
+struct data_settings {
     struct option_list train_data;
     char *verify_shards;
     int64_t workers;
-    struct media_config media;
+    struct media_settings media;
 };
 extern const struct option data_options[];
 
-struct training_config {
+struct training_settings {
     /* recipe */
     int64_t global_batch, steps, warmup, seed;
     double epochs, lr, lr_min, wd, beta1, beta2, eps, clip_norm;
@@ -23,7 +23,7 @@ struct training_config {
     int64_t slices, zero;
     bool recompute;
     char *reduction;
-    struct machine_config machine;
+    struct machine_settings machine;
     /* run folder */
     char *logs, *name, *resume, *resume_with;
     int64_t save_steps, keep, log_steps, stop_after;

@@ -144,7 +144,7 @@ static void report(struct training *t, int64_t step, const struct step_notice *n
     if (used)
         log_info("memory in use on the GPU after the first step: %.2f GiB, the driver's own and other programs' included", (double)used / (1 << 30));
     if (t->progress.terminal) progress_show(&t->progress, step, "");
-    if (!first && step % t->config->log_steps && step < t->plan.steps) return;
+    if (!first && step % t->settings->log_steps && step < t->plan.steps) return;
     say(t, step, notice->rate, norm);
     t->sum_waited = t->sum_seconds = t->sum_macs = 0;
     t->sum_steps = 0;

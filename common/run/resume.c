@@ -60,7 +60,7 @@ static int compare(struct training *t, const struct resumption *found, const cha
     if (json_equal(before, value)) return 0;
     char *from = text_of(before), *to = text_of(value);
     int rc = 0;
-    if (listed(t->config->resume_with, key)) {
+    if (listed(t->settings->resume_with, key)) {
         log_info("resumed with another %s: %.300s instead of %.300s", key, to, from);
         json_array_append_new(t->changes, json_pack("{s:I, s:s, s:O?, s:O}", "step", (json_int_t)found->step, "key", key, "from", before, "to", value));
     } else
@@ -77,7 +77,7 @@ int resume_check(struct training *t, const struct resumption *found, struct erro
     json_t *now = identity(t), *value;
     const json_t *then = json_object_get(found->state, "identity"), *changes = json_object_get(found->state, "changes");
     const char *key;
-    int rc = check_list(t->config->resume_with, now, error);
+    int rc = check_list(t->settings->resume_with, now, error);
     json_array_extend(t->changes, (json_t *)(uintptr_t)changes);
     json_object_foreach(now, key, value)
     {
@@ -92,14 +92,14 @@ int resume_check(struct training *t, const struct resumption *found, struct erro
 int64_t resume_slices(const struct training *t, const struct resumption *found)
 {
     const json_t *then = json_object_get(found->state, "identity");
-    return t->config->slices || !found->folder ? t->config->slices : json_integer_value(json_object_get(then, "slices"));
+    return t->settings->slices || !found->folder ? t->settings->slices : json_integer_value(json_object_get(then, "slices"));
 }
 
 /* --- finding --- */
 
 int resume_find(const struct training *t, struct resumption *found, struct error *error)
 {
-    const char *resume = t->config->resume, *run = t->folder.path;
+    const char *resume = t->settings->resume, *run = t->folder.path;
     char *checkpoints = fs_join(run, "checkpoints");
     bool latest = resume && !strcmp(resume, "latest");
     int64_t exists = world_max(t->world, t->world->rank ? 0 : fs_exists(checkpoints));
@@ -155,7 +155,7 @@ int resume_save(struct training *t, struct error *error)
         rc = t->objective->save(t->self, &w, sums, error);
     }
     if (rc == 0) rc = moments_save(&t->optimizer, &w, sums, error);
-    rc = checkpoint_commit(&w, t->world, rc, sums, state, t->config->keep, error);
+    rc = checkpoint_commit(&w, t->world, rc, sums, state, t->settings->keep, error);
     json_decref(state);
     if (rc == 0) log_info("saved checkpoint of step %ld", (long)t->step);
     return rc < 0 ? error_prefix(error, "checkpoint of step %ld", (long)t->step) : 0;

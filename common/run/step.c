@@ -44,7 +44,7 @@ static void backward(struct training *t)
 int step_train(struct training *t, struct error *error)
 {
     const struct objective *o = t->objective;
-    const struct training_config *c = t->config;
+    const struct training_settings *c = t->settings;
     double waited = 0;
     bool reduced;
     if (o->step) o->step(t->self);

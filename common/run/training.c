@@ -13,7 +13,7 @@
 
 static int make_plan(struct training *t, int64_t slices, struct error *error)
 {
-    const struct training_config *c = t->config;
+    const struct training_settings *c = t->settings;
     struct plan_wish wish = {.steps = c->steps, .epochs = c->epochs, .batch = c->global_batch, .slices = slices,
                              .least_slice = t->objective->least_slice};
     if (plan_make(&t->plan, &wish, t->samples, t->world->rank, t->world->size, error) < 0) return -1;
@@ -69,7 +69,7 @@ static void say_head(const struct training *t, int argc, char **argv)
 /* On the host: everything that can be refused, before anything is written. */
 static int open_run(struct training *t, struct resumption *found, struct error *error)
 {
-    const struct training_config *c = t->config;
+    const struct training_settings *c = t->settings;
     t->folder.path = fs_join(c->logs, c->name);
     int rc = machine_open(&t->device, t->world, &c->machine, error);
     t->opened = rc == 0;
@@ -80,10 +80,10 @@ static int open_run(struct training *t, struct resumption *found, struct error *
     return world_agree(t->world, rc, error);
 }
 
-static struct optimizer optimizer_of(const struct training_config *c)
+static struct optimizer optimizer_of(const struct training_settings *c)
 {
     return (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps,
-                              .decay = c->wd, .clip = c->clip_norm, .sharded = c->zero == 1};
+                              .decay = c->wd, .clip_norm = c->clip_norm, .sharded = c->zero == 1};
 }
 
 /* (all) Weights, and what lies on the device. */
@@ -91,12 +91,12 @@ static int open_device(struct training *t, const struct resumption *found, struc
 {
     const struct objective *o = t->objective;
     int rc = found->folder ? o->load(t->self, found->folder, error) : o->begin(t->self, error);
-    if (world_agree(t->world, rc, error) < 0 || comm_open(&t->comm, t->world, &t->device, t->config->reduction, error) < 0) return -1;
+    if (world_agree(t->world, rc, error) < 0 || comm_open(&t->comm, t->world, &t->device, t->settings->reduction, error) < 0) return -1;
     parameters_place(t->parameters, &t->device, true);
     parameters_push(t->parameters);
     tape_init(&t->tape, &t->device);
-    t->tape.recompute = t->config->recompute;
-    t->optimizer = optimizer_of(t->config);
+    t->tape.recompute = t->settings->recompute;
+    t->optimizer = optimizer_of(t->settings);
     optimizer_open(&t->optimizer, &t->comm, t->parameters);
     accumulator_open(&t->gradients, &t->comm, t->parameters, t->plan.slices);
     report_open(t);
@@ -137,7 +137,7 @@ static void close_all(struct training *t, const struct error *error)
 /* (all) Checkpoint and validation, as due after a step.  ERROR_STOPPED when a signal stops the run. */
 static int after_step(struct training *t, struct error *error)
 {
-    const struct training_config *c = t->config;
+    const struct training_settings *c = t->settings;
     bool last = t->step == t->plan.steps, enough = c->stop_after && t->step - t->first_step >= c->stop_after;
     bool stopping = world_max(t->world, stop_asked() || enough) > 0 && !last;
     bool save = stopping || last || (c->save_steps && t->step % c->save_steps == 0) || plan_epochs_end(&t->plan, c->save_epochs, t->step);
@@ -166,7 +166,7 @@ void training_run(const struct world *world, const struct option_program *progra
                   struct error *error)
 {
     char *options = mem_zalloc(1, TRAINING_SELF + objective->bytes);
-    struct training t = {.world = world, .program = program, .objective = objective, .options = options, .config = (void *)options,
+    struct training t = {.world = world, .program = program, .objective = objective, .options = options, .settings = (void *)options,
                          .self = options + TRAINING_SELF, .identity = json_object(), .changes = json_array(), .folder.lock = -1};
     int rc = options_parse(program, options, argc, argv, world->rank > 0, error);
     if (rc != OPTIONS_DONE) {

@@ -27,7 +27,7 @@ struct training {
     const struct option_program *program;
     const struct objective *objective;
     void *options;                   /* the block that the program's table fills: config, then the objective's self */
-    struct training_config *config;
+    struct training_settings *settings;
     void *self;
     bool opened;                     /* objective->open was called, so close will be */
 
@@ -57,7 +57,7 @@ struct training {
 };
 
 /* (all) The whole program: options, run, end.  The program's table has training_options at offset 0, the objective's own at TRAINING_SELF. */
-#define TRAINING_SELF sizeof(struct training_config)
+#define TRAINING_SELF sizeof(struct training_settings)
 void training_run(const struct world *world, const struct option_program *program, const struct objective *objective, int argc, char **argv,
                   struct error *error);
 

@@ -142,7 +142,7 @@ static int start(struct work *w, int64_t number, struct fed *fed, struct error *
         .number = number,
         .fed = fed,
         .lm = w->lm,
-        .row = json_pack("{s:s, s:I}", "model", w->lm->hash, "seed", (json_int_t)w->lm->config->seed)};
+        .row = json_pack("{s:s, s:I}", "model", w->lm->hash, "seed", (json_int_t)w->lm->settings->seed)};
     if (ask(w, item, &why) < 0) {
         free_item(item);
         return fail(w, number, why.text, error);
@@ -158,7 +158,7 @@ static int start(struct work *w, int64_t number, struct fed *fed, struct error *
 
 static bool hungry(const struct work *w)
 {
-    return generator_pending(w->lm->generator) < PROMPTS_AHEAD * w->lm->config->sequences;
+    return generator_pending(w->lm->generator) < PROMPTS_AHEAD * w->lm->settings->sequences;
 }
 
 /* Items from the queue as far as there is room; *over: it has no more. */

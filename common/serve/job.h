@@ -9,7 +9,7 @@
  * becomes a row with its error and goes to the quarantine.  Stopped by a signal, a rank puts back what it holds: that
  * counts as no attempt.  Run again, on any number of ranks, it does what is left.
  *
- * To add a program over it: a struct of options with an lm_config (serve/lm.h), a recipe, and two functions
+ * To add a program over it: a struct of options with an lm_settings (serve/lm.h), a recipe, and two functions
  * (captioner/summarize.c is the smallest). */
 #ifndef SERVE_JOB_H
 #define SERVE_JOB_H

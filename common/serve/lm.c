@@ -18,7 +18,7 @@ enum { CONTEXT_MOST = 11264 }; /* of --context 0: the cache of longer ones would
 /* Address space for the pixels of one item; memory comes as it is touched. */
 static const size_t SEEN_MOST = (size_t)1 << 34;
 
-#define AT(field) offsetof(struct lm_config, field)
+#define AT(field) offsetof(struct lm_settings, field)
 const struct option lm_options[] = {
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "folder of a Perception LM or a Llama: config.json and safetensors (Hugging Face), or params.json and .pth (Meta)"},
@@ -37,7 +37,7 @@ const struct option lm_options[] = {
 /* The decoder's matrices as --weights asks. */
 static void pack(const struct lm *lm, struct parameters *p)
 {
-    const char *weights = lm->config->weights;
+    const char *weights = lm->settings->weights;
     if (!strcmp(weights, "fp32") || !lm->device.kernels->packed_bytes) return;
     parameters_pack(p, "decoder.", strcmp(weights, "int8") ? PACKING_BF16 : PACKING_INT8, &lm->device);
 }
@@ -52,7 +52,7 @@ static int open_alone(struct lm *lm, const char *path, const json_t *root, struc
     lm->decoder = &lm->alone;
     parameters_allocate(&lm->parameters);
     pack(lm, &lm->parameters);
-    if (tensors_open(&file, lm->config->model, error) < 0) return -1;
+    if (tensors_open(&file, lm->settings->model, error) < 0) return -1;
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
     int rc = llama_naming_of(&file, &naming, error);
     if (rc == 0) rc = llama_load(lm->decoder, &lm->parameters, &file, naming, used, error);
@@ -66,11 +66,11 @@ static int open_alone(struct lm *lm, const char *path, const json_t *root, struc
 static int open_seeing(struct lm *lm, struct error *error)
 {
     struct plm_config c;
-    if (plm_config_load(&c, lm->config->model, error) < 0) return -1;
+    if (plm_config_load(&c, lm->settings->model, error) < 0) return -1;
     plm_open(&lm->plm, &c);
     lm->decoder = &lm->plm.decoder;
     pack(lm, &lm->plm.parameters);
-    int rc = plm_load(&lm->plm, lm->config->model, error);
+    int rc = plm_load(&lm->plm, lm->settings->model, error);
     plm_place(&lm->plm, &lm->device, false);
     return rc;
 }
@@ -84,7 +84,7 @@ static bool sees(const json_t *root)
 
 static int open_weights(struct lm *lm, bool must_see, struct error *error)
 {
-    const char *folder = lm->config->model;
+    const char *folder = lm->settings->model;
     char *config = fs_join(folder, "config.json");
     if (!fs_exists(config)) {
         free(config);
@@ -106,19 +106,19 @@ static int hash_weights(struct lm *lm, struct error *error)
 {
     struct fs_list list;
     uint64_t all = 0, one;
-    int rc = fs_list(lm->config->model, &list, error);
+    int rc = fs_list(lm->settings->model, &list, error);
     if (rc < 0) return -1;
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         const char *name = list.names[i];
         if (!str_ends_with(name, ".safetensors") && !str_ends_with(name, ".pth")) continue;
-        char *path = fs_join(lm->config->model, name);
+        char *path = fs_join(lm->settings->model, name);
         rc = file_checksum(path, &one, error);
         all = XXH3_64bits_withSeed(&one, sizeof one, all);
         free(path);
     }
     fs_list_free(&list);
     const struct kernels *k = lm->device.kernels;
-    const char *kept = k->packed_bytes ? lm->config->weights : k->real_bytes < sizeof(float) ? "bf16" : "fp32";
+    const char *kept = k->packed_bytes ? lm->settings->weights : k->real_bytes < sizeof(float) ? "bf16" : "fp32";
     bool plain = !strcmp(kept, "fp32");
     snprintf(lm->hash, sizeof lm->hash, "%016llx%s%s", (unsigned long long)all, plain ? "" : "-", plain ? "" : kept);
     return rc;
@@ -126,7 +126,7 @@ static int hash_weights(struct lm *lm, struct error *error)
 
 static int open_tokenizer(struct lm *lm, struct error *error)
 {
-    const struct lm_config *c = lm->config;
+    const struct lm_settings *c = lm->settings;
     if (bpe_open(&lm->bpe, c->tokenizer ? c->tokenizer : c->model, error) < 0 ||
         chat_template_open(&lm->template, lm->bpe, error) < 0)
         return -1;
@@ -140,7 +140,7 @@ static int open_tokenizer(struct lm *lm, struct error *error)
 
 static void open_generator(struct lm *lm)
 {
-    const struct lm_config *c = lm->config;
+    const struct lm_settings *c = lm->settings;
     int64_t trained = lm->decoder->config.context, most = trained < CONTEXT_MOST ? trained : CONTEXT_MOST;
     struct sampling sampling = {.temperature = c->temperature,
                                 .top_p = c->top_p,
@@ -156,7 +156,7 @@ static void open_generator(struct lm *lm)
 
 static int open_all(struct lm *lm, bool must_see, struct error *error)
 {
-    if (machine_open(&lm->device, lm->world, &lm->config->machine, error) < 0) return -1;
+    if (machine_open(&lm->device, lm->world, &lm->settings->machine, error) < 0) return -1;
     tape_init(&lm->tape, &lm->device);
     lm->tape.recording = false;
     if (open_weights(lm, must_see, error) < 0 || open_tokenizer(lm, error) < 0) return -1;
@@ -165,10 +165,10 @@ static int open_all(struct lm *lm, bool must_see, struct error *error)
     return lm->world->rank ? 0 : hash_weights(lm, error);
 }
 
-int lm_open(struct lm *lm, const struct world *world, const struct lm_config *config, bool must_see,
+int lm_open(struct lm *lm, const struct world *world, const struct lm_settings *settings, bool must_see,
             struct error *error)
 {
-    *lm = (struct lm){.world = world, .config = config};
+    *lm = (struct lm){.world = world, .settings = settings};
     if (world_agree(world, open_all(lm, must_see, error), error) < 0) return -1;
     world_broadcast(world, lm->hash, sizeof lm->hash, 0);
     return 0;

@@ -11,17 +11,17 @@
 #include "models/generate.h"
 #include "models/plm.h"
 
-struct lm_config {
+struct lm_settings {
     char *model, *tokenizer, *weights;
     int64_t new_tokens, sequences, rows, context, seed;
     double temperature, top_p;
-    struct machine_config machine;
+    struct machine_settings machine;
 };
 extern const struct option lm_options[];
 
 struct lm {
     const struct world *world;
-    const struct lm_config *config;
+    const struct lm_settings *settings;
     struct device device;
     struct llama *decoder; /* that of plm, or alone */
     struct chat_template template;
@@ -38,7 +38,7 @@ struct lm {
 };
 
 /* (all) config is borrowed.  must_see: refuse a model without vision. */
-int lm_open(struct lm *lm, const struct world *world, const struct lm_config *config, bool must_see,
+int lm_open(struct lm *lm, const struct world *world, const struct lm_settings *settings, bool must_see,
             struct error *error);
 void lm_close(struct lm *lm); /* also one that failed to open */
 

@@ -13,7 +13,7 @@
 
 #include "base/clock.h"
 #include "base/rng.h"
-#include "models/clip.h"
+#include "models/towers.h"
 #include "nn/contrastive.h"
 #include "optim/optimizer.h"
 
@@ -123,7 +123,7 @@ static void lamb(struct device *d, int64_t count)
     parameters_allocate(&p);
     parameters_place(&p, d, true);
     p.master = noise(d, p.total, true);
-    struct lamb l = {.optimizer = {.kind = OPTIMIZER_LAMB, .beta1 = .9, .beta2 = .95, .eps = 1e-6, .decay = .05, .clip = 1}, .gradients = {.leaves = 1, .count = 1, .node = {{0, 1, noise(d, p.total, true)}}}};
+    struct lamb l = {.optimizer = {.kind = OPTIMIZER_LAMB, .beta1 = .9, .beta2 = .95, .eps = 1e-6, .decay = .05, .clip_norm = 1}, .gradients = {.leaves = 1, .count = 1, .node = {{0, 1, noise(d, p.total, true)}}}};
     optimizer_open(&l.optimizer, &comm, &p);
     double seconds = median(d, lamb_once, &l);
     /* norm reads g; direction reads p m v g, writes m v g; apply reads p g, writes p and the copy for products */
@@ -159,7 +159,7 @@ static void loss(struct device *d, int64_t n, int64_t dim)
 
 struct tower {
     struct device *d;
-    struct clip clip;
+    struct towers towers;
     struct tape tape;
     uint8_t *pixels;
     int64_t batch;
@@ -169,12 +169,12 @@ static void embed_once(void *context)
 {
     struct tower *t = context;
     const struct kernels *k = t->d->kernels;
-    int64_t size = t->clip.config.vision.image_size;
+    int64_t size = t->towers.config.vision.image_size;
     for (int i = 0; i < 4; i++) {
         const uint8_t *pixels = k->stage(t->d, i % 2, t->pixels, (size_t)(t->batch * size * size * 3));
         k->staged(t->d, i % 2);
         tape_reset(&t->tape);
-        clip_image(&t->tape, &t->clip, (struct pictures){.pixels = pixels, .count = t->batch, .size = size});
+        towers_image(&t->tape, &t->towers, (struct pictures){.pixels = pixels, .count = t->batch, .size = size});
         k->stage_done(t->d, i % 2);
     }
 }
@@ -188,9 +188,9 @@ static int embed(struct device *d, const char *model, int64_t batch)
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
-    clip_open(&t.clip, &config);
-    clip_init(&t.clip, 0);
-    clip_place(&t.clip, d, false);
+    towers_open(&t.towers, &config);
+    towers_init(&t.towers, 0);
+    towers_place(&t.towers, d, false);
     tape_init(&t.tape, d);
     size_t bytes = (size_t)(batch * config.vision.image_size * config.vision.image_size * 3);
     t.pixels = d->kernels->host_map(d, bytes);
@@ -199,7 +199,7 @@ static int embed(struct device *d, const char *model, int64_t batch)
     embed_once(&t);
     d->planning = false;
     double seconds = median(d, embed_once, &t) / 4;
-    printf("%.1f %.1f\n", (double)batch / seconds, 2 * (double)batch * vision_macs(&t.clip.vision, config.vision.image_size) / seconds / 1e12);
+    printf("%.1f %.1f\n", (double)batch / seconds, 2 * (double)batch * vision_macs(&t.towers.vision, config.vision.image_size) / seconds / 1e12);
     return 0;
 }
 

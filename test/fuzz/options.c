@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!file) return 0;
     fwrite(data, 1, size, file);
     fclose(file);
-    struct trainer_config config = {0};
+    struct trainer_settings config = {0};
     struct error error = {0};
     options_parse(&trainer_program, &config, 2, argv, true, &error);
     options_free(&trainer_program, &config);

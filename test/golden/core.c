@@ -14,7 +14,7 @@
 
 struct golden {
     struct model_config config;
-    struct clip clip;
+    struct towers towers;
     struct safetensors vectors;
     struct device device;
     struct tape tape;
@@ -37,13 +37,13 @@ static bool golden_open(struct golden *g, const char *name, const char *precisio
     arena_open(&g->arena, (size_t)1 << 32);
     snprintf(path, sizeof path, "test/golden/core/%s.json", name);
     int rc = model_config_load(&g->config, path, &error);
-    if (rc == 0) clip_open(&g->clip, &g->config);
+    if (rc == 0) towers_open(&g->towers, &g->config);
     snprintf(path, sizeof path, "test/golden/core/%s-weights.safetensors", name);
-    if (rc == 0) rc = weights_load(&g->clip, path, false, &error);
+    if (rc == 0) rc = weights_load(&g->towers, path, false, &error);
     snprintf(path, sizeof path, "test/golden/core/%s-vectors.safetensors", name);
     if (rc == 0) rc = safetensors_open(&g->vectors, path, &error);
     if (rc == 0) rc = device_open(&g->device, device_count() ? "cuda" : "cpu", precision, NULL, 2, 0, &error);
-    if (rc == 0) clip_place(&g->clip, &g->device, true);
+    if (rc == 0) towers_place(&g->towers, &g->device, true);
     EXPECT(rc == 0, "%s", error.text);
     if (rc < 0) return false;
     tape_init(&g->tape, &g->device);
@@ -63,7 +63,7 @@ static void golden_close(struct golden *g)
 {
     tape_free(&g->tape);
     arena_close(&g->there);
-    clip_close(&g->clip);
+    towers_close(&g->towers);
     device_close(&g->device);
     safetensors_close(&g->vectors);
     arena_close(&g->arena);
@@ -73,10 +73,10 @@ static void golden_close(struct golden *g)
 static void compare_gradients(struct golden *g, double bound)
 {
     struct error error = {0};
-    struct parameters *p = &g->clip.parameters;
+    struct parameters *p = &g->towers.parameters;
     g->device.kernels->download(&g->device, p->values, p->gradients, (size_t)p->total * sizeof(float));
     char *path = fs_join(test_folder(), "grads.safetensors");
-    EXPECT(weights_save(&g->clip, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0, "%s", error.text);
+    EXPECT(weights_save(&g->towers, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0, "%s", error.text);
     test_gradients(&g->arena, &g->vectors, path, bound);
     free(path);
 }
@@ -94,8 +94,8 @@ static struct tensor *forward(struct golden *g, struct tensor **text)
     const uint8_t *pixels = g->device.kernels->stage(&g->device, 0, g->pixels, (size_t)(g->count * g->config.vision.image_size * g->config.vision.image_size * 3));
     g->device.kernels->staged(&g->device, 0);
     g->words = text_pack(&g->arena, &g->device, &g->there, g->ids, g->count, g->config.text.context_length);
-    struct tensor *image = clip_image(&g->tape, &g->clip, (struct pictures){.pixels = pixels, .count = g->count, .size = g->config.vision.image_size});
-    *text = text_forward(&g->tape, &g->clip.text, &g->words);
+    struct tensor *image = towers_image(&g->tape, &g->towers, (struct pictures){.pixels = pixels, .count = g->count, .size = g->config.vision.image_size});
+    *text = text_forward(&g->tape, &g->towers.text, &g->words);
     return image;
 }
 
@@ -120,17 +120,17 @@ static void parity(const char *name, const char *precision, bool recompute, doub
     void *images = arena_take(&g.there, (size_t)n, k->real_bytes), *texts = arena_take(&g.there, (size_t)n, k->real_bytes);
     k->round(&g.device, images, image->data, n);
     k->round(&g.device, texts, text->data, n);
-    contrastive_run(&contrastive, images, texts, di, dt, g.clip.logit_scale->master);
+    contrastive_run(&contrastive, images, texts, di, dt, g.towers.logit_scale->master);
     double totals[CONTRASTIVE_TOTALS];
     k->download(&g.device, totals, contrastive.totals, sizeof totals);
     float loss = (float)contrastive_result(&contrastive, totals).loss;
     test_close("loss", &loss, vector(&g, "loss", &n), 1, loss_bound);
-    k->scale_gradient(&g.device, g.clip.logit_scale->grad, contrastive.totals + CONTRASTIVE_SCALE, g.clip.logit_scale->master);
-    g.clip.logit_scale->touched = true;
+    k->scale_gradient(&g.device, g.towers.logit_scale->grad, contrastive.totals + CONTRASTIVE_SCALE, g.towers.logit_scale->master);
+    g.towers.logit_scale->touched = true;
     tape_seed(&g.tape, image, di);
     tape_seed(&g.tape, text, dt);
     tape_backward(&g.tape, 0, g.tape.segment_count);
-    parameters_settle(&g.clip.parameters);
+    parameters_settle(&g.towers.parameters);
     printf("  features differ by %.2g and %.2g\n", a, b);
     compare_gradients(&g, gradients);
     contrastive_close(&contrastive);

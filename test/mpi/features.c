@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "models/clip.h"
+#include "models/towers.h"
 #include "serve/features.h"
 #include "test/harness.h"
 
@@ -17,7 +17,7 @@ static char *paths[PICTURES];
 
 struct tower {
     struct device device;
-    struct clip clip;
+    struct towers towers;
     struct tape tape;
     struct collection data;
 };
@@ -31,9 +31,9 @@ static void tower_open(struct tower *t, const char *device, const char *precisio
                model_config_load(&config, "PE-Core-Test8-32", &error) == 0,
            "%s", error.text);
     config.vision.layers = LAYERS;
-    clip_open(&t->clip, &config);
-    clip_init(&t->clip, 3);
-    clip_place(&t->clip, &t->device, false);
+    towers_open(&t->towers, &config);
+    towers_init(&t->towers, 3);
+    towers_place(&t->towers, &t->device, false);
     tape_init(&t->tape, &t->device);
     char *folder = getenv("FEATURES_DATA");
     if (folder) EXPECT(collection_open(&t->data, &folder, 1, &error) == 0, "%s", error.text);
@@ -43,7 +43,7 @@ static void tower_close(struct tower *t)
 {
     collection_close(&t->data);
     tape_free(&t->tape);
-    clip_close(&t->clip);
+    towers_close(&t->towers);
     device_close(&t->device);
 }
 
@@ -52,7 +52,7 @@ static struct embedder embedder(struct tower *t, const struct world *w, int64_t 
     return (struct embedder){.world = w,
                              .device = &t->device,
                              .tape = &t->tape,
-                             .encoder = encoder_of_vision(&t->clip.vision, LAYERS),
+                             .encoder = encoder_of_vision(&t->towers.vision, LAYERS),
                              .batch = batch,
                              .media = {.frames = 3, .limits = {.seconds = 60, .max_pixels = 1000000}},
                              .threads = 2};

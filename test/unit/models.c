@@ -21,11 +21,11 @@ static void counts(void)
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         struct model_config config;
         struct error error = {0};
-        struct clip clip;
+        struct towers towers;
         EXPECT(model_config_load(&config, want[i].name, &error) == 0, "%s", error.text);
-        clip_open(&clip, &config); /* address space only: nothing is touched */
-        EXPECT(parameters_elements(&clip.parameters) == want[i].elements, "%s: %ld", want[i].name, (long)parameters_elements(&clip.parameters));
-        clip_close(&clip);
+        towers_open(&towers, &config); /* address space only: nothing is touched */
+        EXPECT(parameters_elements(&towers.parameters) == want[i].elements, "%s: %ld", want[i].name, (long)parameters_elements(&towers.parameters));
+        towers_close(&towers);
     }
     struct model_config config;
     struct error error = {0};
@@ -53,51 +53,51 @@ static void draws(void)
     parameters_free(&p);
 }
 
-static struct clip load(const char *path, bool vision_only, struct error *error)
+static struct towers load(const char *path, bool vision_only, struct error *error)
 {
     struct model_config config;
-    struct clip clip;
+    struct towers towers;
     model_config_load(&config, "test/golden/core/model.json", error);
-    clip_open(&clip, &config);
-    weights_load(&clip, path, vision_only, error);
-    return clip;
+    towers_open(&towers, &config);
+    weights_load(&towers, path, vision_only, error);
+    return towers;
 }
 
 static void namings(void)
 {
     struct error error = {0};
-    struct clip source = load("test/golden/core/model-weights.safetensors", false, &error);
+    struct towers source = load("test/golden/core/model-weights.safetensors", false, &error);
     static const enum weights_naming all[] = {WEIGHTS_PE, WEIGHTS_OPEN_CLIP, WEIGHTS_TIMM};
     for (int i = 0; i < 3; i++) {
         char *path = fs_join(test_folder(), "w.safetensors");
         EXPECT(weights_save(&source, path, all[i], NULL, &error) == 0, "%s", error.text);
-        struct clip copy = load(path, all[i] == WEIGHTS_TIMM, &error);
+        struct towers copy = load(path, all[i] == WEIGHTS_TIMM, &error);
         EXPECT(!error.code, "%s", error.text);
         for (int64_t k = 0; k < copy.parameters.count; k++) {
             const struct parameter *a = source.parameters.list[k], *b = copy.parameters.list[k];
             if (all[i] == WEIGHTS_TIMM && strncmp(a->name, "visual.", 7)) continue;
             EXPECT(!memcmp(a->values, b->values, (size_t)tensor_count(&a->tensor) * sizeof(float)), "naming %d: %s", all[i], a->name);
         }
-        clip_close(&copy);
+        towers_close(&copy);
         if (all[i] == WEIGHTS_TIMM) {
             struct error refused = {0};
             copy = load(path, false, &refused);
             EXPECT(strstr(refused.text, "vision tower only"), "%s", refused.text);
-            clip_close(&copy);
+            towers_close(&copy);
         }
         free(path);
     }
-    clip_close(&source);
+    towers_close(&source);
 }
 
 /* What open_clip wrote comes back from our writer key by key, shape by shape, bit by bit. */
 static void round_trip(void)
 {
     struct error error = {0};
-    struct clip clip = load("test/golden/core/model-weights.safetensors", false, &error);
+    struct towers towers = load("test/golden/core/model-weights.safetensors", false, &error);
     char *path = fs_join(test_folder(), "again.safetensors");
     struct safetensors theirs, ours;
-    EXPECT(weights_save(&clip, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0 && safetensors_open(&ours, path, &error) == 0 &&
+    EXPECT(weights_save(&towers, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0 && safetensors_open(&ours, path, &error) == 0 &&
                safetensors_open(&theirs, "test/golden/core/model-weights.safetensors", &error) == 0,
            "%s", error.text);
     EXPECT(ours.count == theirs.count, "%ld keys, want %ld", (long)ours.count, (long)theirs.count);
@@ -108,7 +108,7 @@ static void round_trip(void)
     }
     safetensors_close(&ours);
     safetensors_close(&theirs);
-    clip_close(&clip);
+    towers_close(&towers);
     free(path);
 }
 
@@ -116,12 +116,12 @@ static void wrong_model(void)
 {
     struct error error = {0};
     struct model_config config;
-    struct clip clip;
+    struct towers towers;
     model_config_load(&config, "test/golden/core/model-g.json", &error);
-    clip_open(&clip, &config);
-    EXPECT(weights_load(&clip, "test/golden/core/model-weights.safetensors", false, &error) < 0, "loaded");
+    towers_open(&towers, &config);
+    EXPECT(weights_load(&towers, "test/golden/core/model-weights.safetensors", false, &error) < 0, "loaded");
     EXPECT(strstr(error.text, "visual.trunk.") && strstr(error.text, "--model"), "%s", error.text);
-    clip_close(&clip);
+    towers_close(&towers);
 }
 
 int main(int argc, char **argv)

@@ -9,7 +9,7 @@
 
 #include "base/fs.h"
 #include "base/rng.h"
-#include "models/clip.h"
+#include "models/towers.h"
 #include "serve/zeroshot.h"
 #include "test/harness.h"
 
@@ -82,7 +82,7 @@ static void numbers_only(void)
 
 struct tower {
     struct device device;
-    struct clip clip;
+    struct towers towers;
     struct tape tape;
     struct tokenizer *tokenizer;
     struct embedder embedder;
@@ -95,9 +95,9 @@ static void tower_open(struct tower *t)
     *t = (struct tower){0};
     open_cpu(&t->device, 2);
     EXPECT(model_config_load(&config, "PE-Core-Test8-32", &error) == 0, "%s", error.text);
-    clip_open(&t->clip, &config);
-    clip_init(&t->clip, 1);
-    clip_place(&t->clip, &t->device, false);
+    towers_open(&t->towers, &config);
+    towers_init(&t->towers, 1);
+    towers_place(&t->towers, &t->device, false);
     tape_init(&t->tape, &t->device);
     t->tokenizer = tokenizer_open();
     t->embedder = (struct embedder){.world = &world,
@@ -105,8 +105,8 @@ static void tower_open(struct tower *t)
                                     .tape = &t->tape,
                                     .tokenizer = t->tokenizer,
                                     .batch = 3,
-                                    .encoder = encoder_of_vision(&t->clip.vision, config.vision.layers),
-                                    .text = &t->clip.text,
+                                    .encoder = encoder_of_vision(&t->towers.vision, config.vision.layers),
+                                    .text = &t->towers.text,
                                     .media = {.limits = {.max_pixels = 1000000}},
                                     .threads = 2};
 }
@@ -115,7 +115,7 @@ static void tower_close(struct tower *t)
 {
     tokenizer_close(t->tokenizer);
     tape_free(&t->tape);
-    clip_close(&t->clip);
+    towers_close(&t->towers);
     device_close(&t->device);
 }
 
@@ -137,7 +137,7 @@ static void features_without_direction(void)
     char *words[] = {"a cat", "a dog", "a cat", "a bird", "two dogs"}, *paths[5];
     float *features = mem_alloc((size_t)(5 * 1024), sizeof *features);
     tower_open(&t);
-    EXPECT(t.clip.config.embed_dim <= 1024, "%ld", (long)t.clip.config.embed_dim);
+    EXPECT(t.towers.config.embed_dim <= 1024, "%ld", (long)t.towers.config.embed_dim);
     EXPECT(test_shell(NULL, "%s/test/make_pictures %s/pictures 5", getenv("BUILD") ? getenv("BUILD") : "build/release",
                       test_folder()) == 0,
            "no pictures");
@@ -145,18 +145,18 @@ static void features_without_direction(void)
     EXPECT(texts_embed(&t.embedder, words, 5, features, &error) == 0 && embed_files(&t.embedder, paths, 5, &error) == 0,
            "%s", error.text);
 
-    struct parameter *tokens = parameters_find(&t.clip.parameters, "token_embedding.weight");
+    struct parameter *tokens = parameters_find(&t.towers.parameters, "token_embedding.weight");
     int32_t ids[128];
-    tokenizer_encode(t.tokenizer, "bird", ids, t.clip.config.text.context_length);
+    tokenizer_encode(t.tokenizer, "bird", ids, t.towers.config.text.context_length);
     tokens->values[ids[1] * tokens->tensor.cols] = NAN;
-    parameters_push(&t.clip.parameters);
+    parameters_push(&t.towers.parameters);
     EXPECT(texts_embed(&t.embedder, words, 5, features, &error) < 0 &&
                strstr(error.text, "text 3 a bird: its feature is not finite"),
            "%s", error.text);
 
-    struct parameter *proj = parameters_find(&t.clip.parameters, "visual.proj");
+    struct parameter *proj = parameters_find(&t.towers.parameters, "visual.proj");
     memset(proj->values, 0, (size_t)tensor_count(&proj->tensor) * sizeof *proj->values);
-    parameters_push(&t.clip.parameters);
+    parameters_push(&t.towers.parameters);
     error = (struct error){0};
     EXPECT(embed_files(&t.embedder, paths, 5, &error) < 0 && strstr(error.text, "0000.jpg: its feature is zero"), "%s",
            error.text);

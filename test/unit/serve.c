@@ -103,7 +103,7 @@ static void finish(void *context, struct job_item *item)
 static int run(struct trial *t, struct error *error)
 {
     char *model = model_folder();
-    struct lm_config config = {.model = model,
+    struct lm_settings config = {.model = model,
                                .tokenizer = "test/golden/bpe",
                                .weights = "fp32",
                                .new_tokens = 5,

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "models/clip.h"
+#include "models/towers.h"
 #include "models/encoder.h"
 #include "test/harness.h"
 
@@ -13,7 +13,7 @@ enum { LAYERS = 5, MOST = 7, MANY = 1100, SIZE = 32 };
 
 struct tower {
     struct device device;
-    struct clip clip;
+    struct towers towers;
     struct tape tape;
     uint8_t *pixels; /* on the device */
     int64_t tokens, width;
@@ -30,9 +30,9 @@ static void tower_open(struct tower *t, int64_t layers, bool class_token)
            "%s", error.text);
     config.vision.layers = layers;
     config.vision.class_token = class_token;
-    clip_open(&t->clip, &config);
-    clip_init(&t->clip, 3);
-    clip_place(&t->clip, &t->device, true);
+    towers_open(&t->towers, &config);
+    towers_init(&t->towers, 3);
+    towers_place(&t->towers, &t->device, true);
     tape_init(&t->tape, &t->device);
     for (size_t i = 0; i < sizeof host; i++) host[i] = (uint8_t)(i * 2654435761u >> 24);
     t->pixels = t->device.kernels->map(&t->device, sizeof host);
@@ -46,7 +46,7 @@ static void tower_close(struct tower *t)
 {
     t->device.kernels->unmap(&t->device, t->pixels, MOST * SIZE * SIZE * 3);
     tape_free(&t->tape);
-    clip_close(&t->clip);
+    towers_close(&t->towers);
     device_close(&t->device);
 }
 
@@ -73,7 +73,7 @@ static void copy_rows(void *self, struct tape *tape, int64_t layer, struct tenso
     c->tensors[layer] = rows;
     c->rows[layer] = mem_realloc(c->rows[layer], (size_t)tensor_count(rows), sizeof(float));
     memcpy(c->rows[layer], rows->data, (size_t)tensor_count(rows) * sizeof(float));
-    vision_mean(tape, (struct vision *)&c->tower->clip.vision, rows,
+    vision_mean(tape, (struct vision *)&c->tower->towers.vision, rows,
                 rows->rows / c->tower->tokens); /* and compute something on the branch */
 }
 
@@ -87,7 +87,7 @@ static void compare(struct tower *t, int64_t images, const bool *wanted, int64_t
     tape_reset(&t->tape);
     t->tape.recording = recording;
     t->tape.recompute = recompute;
-    struct tensor *top = vision_tapped(&t->tape, &t->clip.vision, t->pixels, images, SIZE, NULL, highest, &taps);
+    struct tensor *top = vision_tapped(&t->tape, &t->towers.vision, t->pixels, images, SIZE, NULL, highest, &taps);
     if (wanted[highest]) EXPECT(!memcmp(top->data, c.rows[highest], bytes), "the top of %ld", (long)highest);
     for (int64_t layer = 0; layer <= highest && recording; layer++)
         if (wanted[layer])
@@ -98,7 +98,7 @@ static void compare(struct tower *t, int64_t images, const bool *wanted, int64_t
         want++;
         tape_reset(&t->tape);
         t->tape.recording = false;
-        struct tensor *alone = vision_tokens(&t->tape, &t->clip.vision, t->pixels, images, SIZE, NULL, layer);
+        struct tensor *alone = vision_tokens(&t->tape, &t->towers.vision, t->pixels, images, SIZE, NULL, layer);
         EXPECT(c.rows[layer] && !memcmp(alone->data, c.rows[layer], bytes),
                "layer %ld of %ld images, recording %d, recompute %d", (long)layer, (long)images, recording, recompute);
     }
@@ -125,8 +125,8 @@ static void take_mean(void *self, struct tape *tape, int64_t layer, struct tenso
 {
     struct tower *t = self;
     (void)layer;
-    vision_mean(tape, &t->clip.vision, rows, MOST);
-    vision_pool(tape, &t->clip.vision, rows, MOST, NULL, MOST);
+    vision_mean(tape, &t->towers.vision, rows, MOST);
+    vision_pool(tape, &t->towers.vision, rows, MOST, NULL, MOST);
 }
 
 static size_t scratch_of(int64_t layers, bool tapped)
@@ -136,7 +136,7 @@ static size_t scratch_of(int64_t layers, bool tapped)
     bool *wanted = mem_alloc((size_t)layers + 1, sizeof *wanted);
     for (int64_t i = 0; i <= layers; i++) wanted[i] = tapped;
     struct taps taps = {.layers = layers, .wanted = wanted, .take = take_mean, .self = &t};
-    vision_tapped(&t.tape, &t.clip.vision, t.pixels, MOST, SIZE, NULL, layers, &taps);
+    vision_tapped(&t.tape, &t.towers.vision, t.pixels, MOST, SIZE, NULL, layers, &taps);
     size_t peak = tape_peak(&t.tape);
     free(wanted);
     tower_close(&t);
@@ -161,16 +161,16 @@ static void seeded(struct tower *t, int which, bool recompute, float *gradients)
     struct taps taps = {.layers = LAYERS, .wanted = wanted, .take = copy_rows, .self = &c};
     float *seed = mem_alloc((size_t)count, sizeof *seed);
     for (int64_t i = 0; i < count; i++) seed[i] = (float)sin((double)i * 0.7) / 64;
-    memset(gradients, 0, (size_t)t->clip.parameters.total * sizeof *gradients);
-    parameters_aim(&t->clip.parameters, gradients);
+    memset(gradients, 0, (size_t)t->towers.parameters.total * sizeof *gradients);
+    parameters_aim(&t->towers.parameters, gradients);
     tape_reset(&t->tape);
     t->tape.recording = true;
     t->tape.recompute = recompute;
-    struct tensor *top = vision_tapped(&t->tape, &t->clip.vision, t->pixels, MOST, SIZE, NULL, LAYERS, &taps);
+    struct tensor *top = vision_tapped(&t->tape, &t->towers.vision, t->pixels, MOST, SIZE, NULL, LAYERS, &taps);
     if (which & 1) tape_seed(&t->tape, top, seed);
     if (which & 2) tape_seed(&t->tape, c.tensors[2], seed);
     tape_backward(&t->tape, 0, t->tape.segment_count);
-    parameters_settle(&t->clip.parameters);
+    parameters_settle(&t->towers.parameters);
     for (int i = 0; i <= LAYERS; i++) free(c.rows[i]);
     free(seed);
 }
@@ -179,7 +179,7 @@ static void seeds_add_up(void)
 {
     struct tower t;
     tower_open(&t, LAYERS, true);
-    int64_t n = t.clip.parameters.total;
+    int64_t n = t.towers.parameters.total;
     float *top = mem_alloc((size_t)(4 * n), sizeof *top), *middle = top + n, *both = middle + n, *again = both + n;
     seeded(&t, 1, false, top);
     seeded(&t, 2, false, middle);
@@ -201,17 +201,17 @@ static void backward_of(struct tower *t, const uint8_t *pixels, const int64_t *i
     struct tensor *top[2];
     float *seed = mem_alloc((size_t)(MANY * t->width), sizeof *seed);
     for (int64_t i = 0; i < MANY * t->width; i++) seed[i] = (float)cos((double)i) / 64;
-    memset(gradients, 0, (size_t)t->clip.parameters.total * sizeof *gradients);
-    parameters_aim(&t->clip.parameters, gradients);
+    memset(gradients, 0, (size_t)t->towers.parameters.total * sizeof *gradients);
+    parameters_aim(&t->towers.parameters, gradients);
     tape_reset(&t->tape);
     t->tape.recording = true;
     for (int i = 0; i < passes; i++) {
-        struct tensor *tokens = vision_tokens(&t->tape, &t->clip.vision, pixels, images[i], SIZE, NULL, 1);
-        top[i] = vision_pooled(&t->tape, &t->clip.vision, tokens, images[i]);
+        struct tensor *tokens = vision_tokens(&t->tape, &t->towers.vision, pixels, images[i], SIZE, NULL, 1);
+        top[i] = vision_pooled(&t->tape, &t->towers.vision, tokens, images[i]);
     }
     for (int i = 0; i < passes; i++) tape_seed(&t->tape, top[i], seed);
     tape_backward(&t->tape, 0, t->tape.segment_count);
-    parameters_settle(&t->clip.parameters);
+    parameters_settle(&t->towers.parameters);
     free(seed);
 }
 
@@ -220,7 +220,7 @@ static void passes_of_different_sizes(void)
     static const int64_t images[] = {1, MANY};
     struct tower t;
     tower_open(&t, 1, true);
-    int64_t n = t.clip.parameters.total;
+    int64_t n = t.towers.parameters.total;
     float *few = mem_alloc((size_t)(3 * n), sizeof *few), *many = few + n, *both = many + n;
     uint8_t *pixels = mem_map((size_t)MANY * SIZE * SIZE * 3, 1);
     for (size_t i = 0; i < (size_t)MANY * SIZE * SIZE * 3; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
@@ -261,7 +261,7 @@ static void check_features(bool class_token)
     struct tower t;
     tower_open(&t, LAYERS, class_token);
     struct pictures p = pictures(&t, 3);
-    struct features f = {.tower = &t, .encoder = encoder_of_vision(&t.clip.vision, LAYERS), .pictures = &p};
+    struct features f = {.tower = &t, .encoder = encoder_of_vision(&t.towers.vision, LAYERS), .pictures = &p};
     static const bool all[LAYERS + 1] = {true, true, true, true, true, true};
     struct taps taps = {.layers = LAYERS, .wanted = all, .take = take_features, .self = &f};
     f.encoder.forward(f.encoder.self, &t.tape, &p, &taps);
@@ -284,7 +284,7 @@ static void check_features(bool class_token)
                layer);
     }
     tape_reset(&t.tape);
-    struct tensor *embedding = clip_image(&t.tape, &t.clip, p);
+    struct tensor *embedding = towers_image(&t.tape, &t.towers, p);
     EXPECT(!memcmp(embedding->data, f.of[LAYERS][FEATURE_EMBEDDING], (size_t)tensor_count(embedding) * sizeof(float)),
            "the embedding");
     for (int layer = 0; layer <= LAYERS; layer++)

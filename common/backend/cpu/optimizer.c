@@ -23,22 +23,22 @@ static void parameter_sums(struct device *d, double *out, const double *blocks, 
     }
 }
 
-static void clip_factor(struct device *d, double *norm, float *clip, const double *squares, int64_t parameters, double limit)
+static void clip_factor(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters, double limit)
 {
     (void)d;
     double sum = 0;
     for (int64_t i = 0; i < parameters; i++) sum += squares[i];
     *norm = sqrt(sum);
-    *clip = !isfinite(*norm) ? 0 : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1;
+    *factor = !isfinite(*norm) ? 0 : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1;
 }
 
 /* Direction of the block at `from` into `to`, which may be its gradient.  By value: floats stored here could be the caller's fields. */
 static void direction_block(float *to, struct update u, int64_t from, float decay)
 {
-    float clip = *u.clip, *m = u.m + from, *v = u.v + from;
+    float factor = *u.factor, *m = u.m + from, *v = u.v + from;
     const float *grad = u.g + from, *p = u.p + from;
     for (int i = 0; i < SQUARE_BLOCK; i++) {
-        float g = grad[i] * clip;
+        float g = grad[i] * factor;
         m[i] = u.beta1 * m[i] + (1 - u.beta1) * g;
         v[i] = u.beta2 * v[i] + (1 - u.beta2) * g * g;
         to[i] = (m[i] / u.correct1) / (sqrtf(v[i] / u.correct2) + u.eps) + decay * p[i];
@@ -47,7 +47,7 @@ static void direction_block(float *to, struct update u, int64_t from, float deca
 
 static void adam(struct device *d, const struct update *u)
 {
-    if (*u->clip == 0) return;
+    if (*u->factor == 0) return;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
         float step[SQUARE_BLOCK], *p = u->p + b * SQUARE_BLOCK;
@@ -60,7 +60,7 @@ static void adam(struct device *d, const struct update *u)
 
 static void lamb_direction(struct device *d, const struct update *u)
 {
-    if (*u->clip == 0) return;
+    if (*u->factor == 0) return;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
         if (u->owner[b] >= 0) direction_block(u->g + b * SQUARE_BLOCK, *u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
@@ -71,7 +71,7 @@ static void lamb_direction(struct device *d, const struct update *u)
 
 static void lamb_apply(struct device *d, const struct update *u)
 {
-    if (*u->clip == 0) return;
+    if (*u->factor == 0) return;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
         int32_t owner = u->owner[b];

@@ -34,24 +34,24 @@ static void parameter_sums(struct device *d, double *out, const double *blocks, 
     LAUNCH(d, parameter_sums_kernel, parameters, THREADS, 0, out, blocks, first);
 }
 
-static __global__ void clip_factor_kernel(double *norm, float *clip, const double *squares, int64_t parameters, double limit)
+static __global__ void clip_factor_kernel(double *norm, float *factor, const double *squares, int64_t parameters, double limit)
 {
     double sum = 0;
     for (int64_t i = threadIdx.x; i < parameters; i += THREADS) sum += squares[i];
     sum = block_sum(sum);
     if (threadIdx.x) return;
     *norm = sqrt(sum);
-    *clip = !isfinite(*norm) ? 0.f : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1.f;
+    *factor = !isfinite(*norm) ? 0.f : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1.f;
 }
 
-static void clip_factor(struct device *d, double *norm, float *clip, const double *squares, int64_t parameters, double limit)
+static void clip_factor(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters, double limit)
 {
-    LAUNCH(d, clip_factor_kernel, 1, THREADS, 0, norm, clip, squares, parameters, limit);
+    LAUNCH(d, clip_factor_kernel, 1, THREADS, 0, norm, factor, squares, parameters, limit);
 }
 
-static __device__ __forceinline__ float direction(float *m, float *v, float g, float p, const struct update *u, float clip, float decay)
+static __device__ __forceinline__ float direction(float *m, float *v, float g, float p, const struct update *u, float factor, float decay)
 {
-    g *= clip;
+    g *= factor;
     *m = u->beta1 * *m + (1 - u->beta1) * g;
     *v = u->beta2 * *v + (1 - u->beta2) * g * g;
     return (*m / u->correct1) / (sqrtf(*v / u->correct2) + u->eps) + decay * p;
@@ -60,9 +60,9 @@ static __device__ __forceinline__ float direction(float *m, float *v, float g, f
 /* AdamW whole, or the direction of LAMB with its block sums. */
 template <bool LAMB> static __global__ void __launch_bounds__(THREADS) direction_kernel(struct update u)
 {
-    float clip = *u.clip;
+    float factor = *u.factor;
     int32_t owner = u.owner[blockIdx.x];
-    if (clip == 0 || (!LAMB && owner < 0)) return;
+    if (factor == 0 || (!LAMB && owner < 0)) return;
     float decay = owner < 0 ? 0 : u.decay[owner];
     double p_sum = 0, g_sum = 0;
     for (int k = 0; k < UPDATE_QUADS; k++) {
@@ -70,10 +70,10 @@ template <bool LAMB> static __global__ void __launch_bounds__(THREADS) direction
         float4 p = *(float4 *)(u.p + at), g = *(float4 *)(u.g + at);
         if (owner >= 0) {
             float4 m = *(float4 *)(u.m + at), v = *(float4 *)(u.v + at);
-            g.x = direction(&m.x, &v.x, g.x, p.x, &u, clip, decay);
-            g.y = direction(&m.y, &v.y, g.y, p.y, &u, clip, decay);
-            g.z = direction(&m.z, &v.z, g.z, p.z, &u, clip, decay);
-            g.w = direction(&m.w, &v.w, g.w, p.w, &u, clip, decay);
+            g.x = direction(&m.x, &v.x, g.x, p.x, &u, factor, decay);
+            g.y = direction(&m.y, &v.y, g.y, p.y, &u, factor, decay);
+            g.z = direction(&m.z, &v.z, g.z, p.z, &u, factor, decay);
+            g.w = direction(&m.w, &v.w, g.w, p.w, &u, factor, decay);
             *(float4 *)(u.m + at) = m;
             *(float4 *)(u.v + at) = v;
         }
@@ -106,7 +106,7 @@ static void lamb_direction(struct device *d, const struct update *u)
 static __global__ void lamb_apply_kernel(struct update u)
 {
     int32_t owner = u.owner[blockIdx.x];
-    if (*u.clip == 0 || owner < 0) return;
+    if (*u.factor == 0 || owner < 0) return;
     double weight = sqrt(u.weight_squares[owner]), size = sqrt(u.update_squares[owner]);
     double ratio = u.decay[owner] > 0 && weight > 0 && size > 0 ? weight / size : 1;
     float rate = (float)((double)u.rate * ratio);

@@ -24,7 +24,7 @@ static int cut(const struct video *v, const json_t *metadata, struct span *span,
     return error_set(error, ERROR_FAILED, "no frame between start_time and end_time; the video has %.2f s", video_info(v)->seconds);
 }
 
-static int choose(const struct pack_config *c, const struct video *v, struct span span, int64_t *which)
+static int choose(const struct pack_settings *c, const struct video *v, struct span span, int64_t *which)
 {
     int count = (int)c->frames;
     if (c->frame_rate > 0) {
@@ -42,7 +42,7 @@ static int choose(const struct pack_config *c, const struct video *v, struct spa
     return count;
 }
 
-static int put_frames(const struct pack_config *c, struct video *v, const int64_t *which, int count, struct record *record, struct str *out, struct error *error)
+static int put_frames(const struct pack_settings *c, struct video *v, const int64_t *which, int count, struct record *record, struct str *out, struct error *error)
 {
     struct image *pictures = mem_alloc((size_t)count, sizeof *pictures);
     struct record_frame *frames = mem_zalloc((size_t)count, sizeof *frames);
@@ -77,7 +77,7 @@ static int check_file(struct video *v, const int64_t *which, int count, struct e
     return rc;
 }
 
-int clip_record(const struct pack_config *c, struct sample *s, struct record *record, struct str *media, struct error *error)
+int video_record(const struct pack_settings *c, struct sample *s, struct record *record, struct str *media, struct error *error)
 {
     struct video *v;
     struct span span;
