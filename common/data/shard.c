@@ -117,32 +117,28 @@ static bool is_meta(const uint8_t *page)
     return number(page + 10, 2) & META && number(page + 16, 4) == 0xbeefc0de && number(page + 20, 4) == 1;
 }
 
-/* Page size, root and number of records from the later of the two metas. */
-static int read_metas(struct shard_reader *r)
+/* Page size, root and number of records, from the later of the two metas. */
+int shard_parse(struct shard_reader *reader, struct fs_map file)
 {
-    const uint8_t *first = r->file.bytes;
-    if (r->file.len < META_END || !is_meta(first)) return -1;
-    r->page = number(first + 40, 4);
-    if (r->page < SMALLEST_PAGE || r->page > LARGEST_PAGE || r->page & (r->page - 1)) return -1;
-    if (r->file.len < 2 * r->page) return -1;
-    const uint8_t *second = first + r->page;
+    const uint8_t *first = file.bytes;
+    if (file.len < META_END || !is_meta(first)) return -1;
+    size_t page = number(first + 40, 4);
+    if (page < SMALLEST_PAGE || page > LARGEST_PAGE || page & (page - 1) || file.len < 2 * page) return -1;
+    const uint8_t *second = first + page;
     if (!is_meta(second)) return -1;
     const uint8_t *meta = number(second + 144, 8) > number(first + 144, 8) ? second : first;
-    r->records = (int64_t)number(meta + 120, 8);
-    r->root = number(meta + 128, 8);
+    *reader = (struct shard_reader){
+        .file = file, .page = page, .root = number(meta + 128, 8), .records = (int64_t)number(meta + 120, 8)};
     return 0;
 }
 
 int shard_open(struct shard_reader *reader, const char *path, struct error *error)
 {
-    struct shard_reader r = {0};
-    if (fs_map(path, &r.file, error) < 0) return -1;
-    if (read_metas(&r) < 0) {
-        shard_close(&r);
-        return error_set(error, ERROR_FAILED, "%s: not a shard: its first pages are not LMDB's", path);
-    }
-    *reader = r;
-    return 0;
+    struct fs_map file;
+    if (fs_map(path, &file, error) < 0) return -1;
+    if (shard_parse(reader, file) == 0) return 0;
+    fs_unmap(&file);
+    return error_set(error, ERROR_FAILED, "%s: not a shard: its first pages are not LMDB's", path);
 }
 
 void shard_close(struct shard_reader *r)

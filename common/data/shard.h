@@ -35,6 +35,8 @@ struct shard_reader {
 /* Maps the file at its size.  Fails when it is no LMDB file; damage further in shows when a record is looked for. */
 int shard_open(struct shard_reader *reader, const char *path, struct error *error);
 void shard_close(struct shard_reader *reader);
+/* The same of a file that is mapped; -1 when it is none. */
+int shard_parse(struct shard_reader *reader, struct fs_map file);
 /* XXH3-64 of all its bytes. */
 uint64_t shard_checksum(const struct shard_reader *reader);
 /* The record under a key: it points into the map and lives until shard_close.  Errors name no file. */

@@ -14,7 +14,9 @@ spoil() { # how: the second shard in a copy of the data
         truncated) truncate -s 8192 "$shard" ;;
         grown) truncate -s +4096 "$shard" ;;
         missing) rm "$shard" ;;
-        record) printf '\x7f\x01' | dd of="$shard" bs=1 seek=9000 conv=notrunc 2> /dev/null ;;
+        record) # within the media of its first one
+            local at; at=$(grep -abo PRec "$shard" | head -1 | cut -d: -f1)
+            printf '\x7f\x01' | dd of="$shard" bs=1 seek=$((at + 100)) conv=notrunc 2> /dev/null ;;
         pages) # the header of every page but the first two
             local at size; size=$(stat -c %s "$shard")
             for ((at = 8192; at < size; at += 4096)); do
@@ -48,17 +50,19 @@ check shards_that_are_not_verified trusting
 
 pe-dataloader pack --input "$tmp/pictures" --output "$tmp/single" --samples-per-shard 1 > /dev/null 2>&1
 for n in $(seq 0 89); do echo "{\"item\":$n,\"key\":\"x\",\"text\":\"sample $n\"}"; done > "$tmp/human.jsonl"
-captions_killed() { # kill -9 on one rank, then the rest on two
+ended() { # SIGNAL STATUS: on one rank, then the rest on two
     local pack="pe-captioner pack --data $tmp/single --captions $tmp" pid
+    rm -rf "$tmp/whole" "$tmp/part"
     $pack --output "$tmp/whole" > /dev/null 2>&1
     $pack --output "$tmp/part" > /dev/null 2>&1 &
     pid=$!
     for _ in $(seq 300); do [ -e "$tmp/part/shard-00002.json" ] && break; sleep 0.01; done
-    kill -9 $pid; wait $pid 2> /dev/null
-    [ ! -e "$tmp/part/dataset.json" ] || { echo "was not killed in time"; return 1; }
+    kill -"$1" $pid; wait $pid 2> /dev/null
+    [ $? -eq "$2" ] && [ ! -e "$tmp/part/dataset.json" ] || { echo "did not end so, or in time"; return 1; }
     touch -d 2001-01-01 "$tmp/part/shard-00001.lmdb"
     ranks 2 $pack --output "$tmp/part" && diff -r "$tmp/whole" "$tmp/part" &&
         [ "$(stat -c %Y "$tmp/part/shard-00001.lmdb")" -lt 1000000000 ] # what was done is not done again
 }
-check killed_pack_of_captions_is_completed captions_killed
+check killed_pack_of_captions_is_completed ended KILL 137
+check stopped_pack_of_captions_is_completed ended USR1 75
 finish

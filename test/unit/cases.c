@@ -10,6 +10,7 @@
 #include "checkpoint/pytorch.h"
 #include "data/image.h"
 #include "data/record.h"
+#include "data/shard.h"
 #include "dataloader/manifest.h"
 #include "dataloader/source.h"
 #include "models/config.h"
@@ -121,6 +122,26 @@ static void show_model(const uint8_t *bytes, size_t len, struct str *out)
     json_decref(root);
 }
 
+static void show_shard(const uint8_t *bytes, size_t len, struct str *out)
+{
+    struct shard_reader reader;
+    if (shard_parse(&reader, (struct fs_map){bytes, len}) < 0) {
+        str_puts(out, "error: no shard\n");
+        return;
+    }
+    str_printf(out, "%ld records\n", (long)reader.records);
+    for (int64_t key = 0; key < 4; key++) {
+        struct error error = {0};
+        struct record r;
+        const uint8_t *value;
+        size_t n;
+        int rc = shard_find(&reader, key, &value, &n, &error);
+        if (rc == 0) rc = record_decode(value, n, &r, &error);
+        if (rc < 0) str_printf(out, "%ld: error: %s\n", (long)key, error.text);
+        else str_printf(out, "%ld: label %d, %zu bytes of %d\n", (long)key, r.label, r.len, r.bytes[r.len - 1]);
+    }
+}
+
 static void run_cases(const char *parser, void (*show)(const uint8_t *, size_t, struct str *))
 {
     struct error error = {0};
@@ -181,12 +202,14 @@ static void cases_cut_short(void)
     cut_cases("pytorch", show_pytorch);
     cut_cases("safetensors", show_safetensors);
     cut_cases("tar", show_tar);
+    cut_cases("shard", show_shard);
     cut_cases("csv", show_csv);
     cut_cases("jsonl", show_jsonl);
 }
 
 static void cases_image(void) { run_cases("image", show_image); }
 static void cases_tar(void) { run_cases("tar", show_tar); }
+static void cases_shard(void) { run_cases("shard", show_shard); }
 static void cases_csv(void) { run_cases("csv", show_csv); }
 static void cases_tsv(void) { run_cases("tsv", show_tsv); }
 static void cases_jsonl(void) { run_cases("jsonl", show_jsonl); }
@@ -199,6 +222,7 @@ int main(int argc, char **argv)
     update = argc > 1 && !strcmp(argv[1], "--update");
     return test_main(update ? 1 : argc, argv, (struct test[]){{"cases_image", cases_image},
                                                               {"cases_tar", cases_tar},
+                                                              {"cases_shard", cases_shard},
                                                               {"cases_csv", cases_csv},
                                                               {"cases_tsv", cases_tsv},
                                                               {"cases_jsonl", cases_jsonl},
