@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
 
@@ -19,8 +20,8 @@
 #define RED_ZONE 0
 #endif
 
-enum { ALIGN = 256 };                      /* bytes: whole cache lines, and what GPUs load best */
-enum { COMMIT = 1 << 25 };                 /* device memory comes in pieces of 32 MiB */
+enum { ALIGN = 256 };      /* bytes: whole cache lines, and what GPUs load best */
+enum { COMMIT = 1 << 25 }; /* device memory comes in pieces of 32 MiB */
 
 static size_t bytes_of(size_t count, size_t size)
 {
@@ -83,11 +84,22 @@ void mem_unmap(void *block, size_t count, size_t size)
     if (block) munmap(block, bytes_of(count, size));
 }
 
+/* Where address space is limited (ulimit -v) arenas share it: one takes no more than this part. */
+static size_t fair_share(size_t wanted)
+{
+    enum { ARENAS = 32 };
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+    size_t share = limit.rlim_cur / ARENAS & ~(size_t)(COMMIT - 1);
+    return wanted < share || !share ? wanted : share;
+}
+
 void arena_open(struct arena *arena, size_t limit)
 {
-    *arena = (struct arena){.limit = limit};
-    /* Where address space is limited (ulimit -v, strict overcommit) a smaller arena will do. */
-    while (!(arena->base = reserve(arena->limit)) && arena->limit > (size_t)1 << 28) arena->limit /= 2;
+    enum { LEAST = 1 << 28 };
+    *arena = (struct arena){.limit = fair_share(limit)};
+    /* where the system grants less for another reason (strict overcommit) a smaller arena will do */
+    while (!(arena->base = reserve(arena->limit)) && arena->limit > LEAST) arena->limit /= 2;
     CHECK(arena->base, "cannot reserve %zu bytes of address space", arena->limit);
 }
 
@@ -107,8 +119,8 @@ void arena_close(struct arena *arena)
 void *arena_take(struct arena *arena, size_t count, size_t size)
 {
     size_t bytes = (bytes_of(count, size) + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-    CHECK(bytes + RED_ZONE <= arena->limit - arena->used, "arena of %zu bytes is full: %zu used, %zu wanted", arena->limit,
-          arena->used, bytes);
+    CHECK(bytes + RED_ZONE <= arena->limit - arena->used, "arena of %zu bytes is full: %zu used, %zu wanted",
+          arena->limit, arena->used, bytes);
     void *block = arena->base + arena->used;
     arena->used += bytes + RED_ZONE;
     if (arena->used > arena->peak) arena->peak = arena->used;

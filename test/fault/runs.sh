@@ -100,4 +100,6 @@ locked() {
     [ $rc -eq 0 ] && status 75 pe-trainer $common --name busy --steps 100000 --save-every-n-steps 0 --resume latest --stop-after 1
 }
 check second_job_in_the_folder_is_refused locked
+little_room() { (ulimit -v 8000000; pe-trainer $common --name room --steps 2); }
+check little_address_space_is_enough little_room
 finish
