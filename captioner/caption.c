@@ -13,6 +13,7 @@ struct caption_settings {
 };
 
 #define AT(field) offsetof(struct caption_settings, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data sets of videos or pictures (pe-dataloader pack)"},
@@ -27,6 +28,7 @@ static const struct option options[] = {
     {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that so often was too slow, or ended the program, is quarantined"},
     {OPTION_TABLE, .offset = AT(lm), .table = lm_options},
     {0}};
+/* clang-format on */
 static const struct option_program program = {"pe-captioner", "caption",
                                               "caption videos, their frames, and pictures by a Perception LM", options};
 
@@ -102,6 +104,7 @@ static int caption(const struct caption_settings *c, const struct collection *da
                       .texts = TEXTS_MOST,
                       .attempts = c->attempts,
                       .recipe = recipe,
+                      .data = data,
                       .feed = &feed,
                       .ask = ask,
                       .finish = finish,

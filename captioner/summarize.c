@@ -20,6 +20,7 @@ struct summarize_settings {
 };
 
 #define AT(field) offsetof(struct summarize_settings, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned, in the same order"},
@@ -29,6 +30,7 @@ static const struct option options[] = {
     {OPTION_INT, "attempts", AT(attempts), "3", 1, 100, NULL, "an item that ends the program so often is quarantined"},
     {OPTION_TABLE, .offset = AT(lm), .table = lm_options},
     {0}};
+/* clang-format on */
 static const struct option_program program = {"pe-captioner", "summarize",
                                               "write one short caption from all that is known of a video", options};
 
@@ -82,8 +84,10 @@ static char *fill(const char *template, const json_t *metadata, const json_t *ro
             str_putc(&out, *at++);
             continue;
         }
-        if (found < 3) put_value(&out, json_object_get(metadata, names[found]));
-        else put_captions(&out, row, found == 4);
+        if (found < 3)
+            put_value(&out, json_object_get(metadata, names[found]));
+        else
+            put_captions(&out, row, found == 4);
         at += len + 2;
     }
     return str_steal(&out);
@@ -152,6 +156,7 @@ static int summarize(struct summary *s, struct lm *lm, struct error *error)
                       .texts = 1,
                       .attempts = c->attempts,
                       .recipe = recipe,
+                      .data = &s->data,
                       .ask = ask,
                       .finish = finish,
                       .context = s};

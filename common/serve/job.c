@@ -57,8 +57,10 @@ static void link_item(struct work *w, struct job_item *item)
 
 static void unlink_item(struct work *w, struct job_item *item)
 {
-    if (item->previous) item->previous->next = item->next;
-    else w->items = item->next;
+    if (item->previous)
+        item->previous->next = item->next;
+    else
+        w->items = item->next;
     if (item->next) item->next->previous = item->previous;
 }
 
@@ -82,8 +84,10 @@ void job_describe(const struct job_text *text, json_t *entry)
     json_decref(flags);
 }
 
+/* The item goes to the quarantine; where its whole shard is damaged the job ends: the others of it would follow. */
 static int fail(struct work *w, int64_t number, const char *why, struct error *error)
 {
+    if (w->job->data && collection_reach(w->job->data, number, error) < 0) return -1;
     w->done++;
     w->failed++;
     return rows_write(&w->rows, number, json_pack("{s:s}", "error", why), error);
@@ -169,8 +173,10 @@ static int take_items(struct work *w, bool *over, struct error *error)
     while (rc == 0 && (w->feed ? feed_has_room(w->feed) : hungry(w)) && (more = queue_take(&w->queue, &number)) == 1) {
         int64_t item = w->rows.todo[number];
         rc = rows_begin(&w->rows, item, error);
-        if (rc == 0 && w->feed) feed_put(w->feed, item);
-        else if (rc == 0) rc = start(w, item, NULL, error);
+        if (rc == 0 && w->feed)
+            feed_put(w->feed, item);
+        else if (rc == 0)
+            rc = start(w, item, NULL, error);
     }
     queue_serve(&w->queue);
     *over = more < 0;

@@ -47,6 +47,7 @@ struct job {
     int64_t texts;           /* of an item at most.  Text i of item n is drawn as key n * texts + i */
     int64_t attempts;        /* at an item */
     const json_t *recipe;    /* (borrowed) what rows depend on beside the model: options_identity, inputs' checksums */
+    const struct collection *data;  /* whose samples the items are; NULL: of none */
     const struct feed_config *feed; /* how items are decoded; NULL: there is nothing to see */
     /* Ask for the item's texts by job_ask, none or several.  -1: the item goes to the quarantine. */
     int (*ask)(void *context, struct job_item *item, struct error *error);

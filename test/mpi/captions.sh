@@ -111,6 +111,13 @@ slow() { # every clip takes longer than a microsecond: all are tried again, and 
 }
 check slow_item_is_tried_again_then_quarantined slow
 
+damaged() { # a shard that is damaged as a whole ends the run on all ranks: its items are not given up one by one
+    cp -r "$tmp/all" "$tmp/broken"
+    printf X | dd of="$tmp/broken/shard-00001.lmdb" bs=1 seek=5000 conv=notrunc 2> /dev/null
+    status 1 ranks 2 $caption --data "$tmp/broken" --output "$tmp/unwhole" && [ ! -e "$tmp/unwhole/captions.jsonl" ]
+}
+check damaged_shard_ends_captioning damaged
+
 # People correct some; the language model sums up; what is best goes into shards.
 data="--data $tmp/all --captions $tmp/one"
 edited() {
