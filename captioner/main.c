@@ -38,7 +38,9 @@ int main(int argc, char **argv)
     for (int i = 0; i < VERBS; i++) programs[1 + i] = verbs[i]->program;
     int verb = options_verb(programs, "words for videos: train a Perception LM, caption, refine, summarize, pack", argc,
                             argv, world.rank > 0, &error);
-    if (verb == 0) training_run(&world, &train_program, &caption_objective, argc - 2, argv + 2, &error);
-    else if (verb > 0) run(verbs[verb - 1], &world, argc - 2, argv + 2, &error);
+    if (verb == 0)
+        training_run(&world, &train_program, &caption_objective, argc - 2, argv + 2, &error);
+    else if (verb > 0)
+        run(verbs[verb - 1], &world, argc - 2, argv + 2, &error);
     return world_leave(&world, &error);
 }

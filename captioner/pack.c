@@ -22,14 +22,16 @@ struct pack_settings {
 };
 
 #define AT(field) offsetof(struct pack_settings, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of captions.jsonl, summaries.jsonl, human.jsonl, as far as they are there"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the new data set"},
     {OPTION_CHOICE, "keep", AT(keep), "best", 0, 0, "best|all", "the best caption, or all that there are, the best first, and those the data had", OPTION_IDENTITY},
     {0}};
-static const struct option_program program = {
-    "pe-captioner", "pack", "write video-text shards from data and captions", options};
+/* clang-format on */
+static const struct option_program program = {"pe-captioner", "pack", "write video-text shards from data and captions",
+                                              options};
 
 /* From the best to the least. */
 static const char *const sources[] = {"human", "summaries", "captions"};
@@ -68,8 +70,7 @@ static const char *text_of(const struct texts *t, int source, int64_t item)
     const json_t *entry = source == CAPTIONS ? json_array_get(json_object_get(row, "texts"), 0) : row;
     const char *text = json_string_value(json_object_get(entry, "text"));
     size_t i;
-    json_array_foreach(json_object_get(entry, "flags"), i, flag)
-    {
+    json_array_foreach (json_object_get(entry, "flags"), i, flag) {
         const char *name = json_string_value(flag);
         if (name && (!strcmp(name, "refusal") || !strcmp(name, "empty"))) return NULL;
     }
@@ -105,8 +106,7 @@ struct caption_pack {
 };
 
 /* What the pack is made from: data sets by identity, files of texts by checksum. */
-static int recipe(const struct pack_settings *c, const struct collection *data, json_t **made_from,
-                  struct error *error)
+static int recipe(const struct pack_settings *c, const struct collection *data, json_t **made_from, struct error *error)
 {
     json_t *sets = json_array(), *files = json_array();
     int rc = 0;

@@ -20,18 +20,22 @@ struct refine_settings {
 };
 
 #define AT(field) offsetof(struct refine_settings, field)
+/* clang-format off */
 static const struct option export_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of the rows"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to edit (JSON lines)"},
     {0}};
+/* clang-format on */
 static const struct option_program export_program = {"pe-captioner", "refine-export",
                                                      "write captions out for people to correct", export_options};
+/* clang-format off */
 static const struct option import_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of the rows; human.jsonl is written there"},
     {OPTION_STRING, "input", AT(input), "!", 0, 0, NULL, "the edited file"},
     {0}};
+/* clang-format on */
 static const struct option_program import_program = {
     "pe-captioner", "refine-import", "take corrected captions in: they are preferred from then on", import_options};
 

@@ -12,6 +12,7 @@
 #include "models/plm_files.h"
 
 #define AT(field) offsetof(struct train_settings, field)
+/* clang-format off */
 static const struct option train_options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(data), .table = data_options},
@@ -31,7 +32,10 @@ static const struct option train_options[] = {
     {OPTION_INT, "pooling", AT(pooling), "0", 0, 64, NULL, "of the projected grid; 0: the model's, 1 in the stage of the projector", OPTION_IDENTITY},
     {OPTION_REAL, "drop-path", AT(drop_path), "0", 0, 0.9, NULL, "share of the tower's branches left out (the paper: 0.1 in stage all)", OPTION_IDENTITY},
     {0}};
-/* The recipe is the paper's; for the projector it takes a rate of 1e-4, and lets rates sink to a hundredth of the peak. */
+/* clang-format on */
+/* The recipe is the paper's; for the projector it takes a rate of 1e-4, and lets rates sink to a hundredth of the peak.
+ * */
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_TABLE, .offset = TRAINING_SELF, .table = train_options},
     {OPTION_TABLE, .offset = 0, .table = training_options},
@@ -41,6 +45,7 @@ static const struct option options[] = {
     {OPTION_DEFAULT, "eps", .fallback = "1e-8"},
     {OPTION_DEFAULT, "save-frequency", .fallback = "0"},
     {0}};
+/* clang-format on */
 const struct option_program train_program = {"pe-captioner", "train", "teach a Perception LM", options};
 
 static bool projector_alone(const struct train *t)
@@ -58,14 +63,17 @@ static int open_model(struct train *t, struct error *error)
 {
     const struct train_settings *c = &t->settings;
     struct plm_config config;
-    if (!c->model == !c->plm_config) return error_set(error, ERROR_USAGE, "give either --model, to go on from, or --plm-config, to start anew");
-    if (c->model && (c->vision || c->decoder)) return error_set(error, ERROR_USAGE, "--vision and --decoder are for a start with --plm-config");
-    if (plm_config_load(&config, model_folder(t), error) < 0 || bpe_open(&t->bpe, c->tokenizer ? c->tokenizer : model_folder(t), error) < 0 ||
+    if (!c->model == !c->plm_config)
+        return error_set(error, ERROR_USAGE, "give either --model, to go on from, or --plm-config, to start anew");
+    if (c->model && (c->vision || c->decoder))
+        return error_set(error, ERROR_USAGE, "--vision and --decoder are for a start with --plm-config");
+    if (plm_config_load(&config, model_folder(t), error) < 0 ||
+        bpe_open(&t->bpe, c->tokenizer ? c->tokenizer : model_folder(t), error) < 0 ||
         chat_template_open(&t->template, t->bpe, error) < 0)
         return -1;
     if (bpe_size(t->bpe) > config.decoder.vocab_size)
-        return error_set(error, ERROR_USAGE, "the tokenizer has %ld tokens, the model %ld: they do not belong together", (long)bpe_size(t->bpe),
-                         (long)config.decoder.vocab_size);
+        return error_set(error, ERROR_USAGE, "the tokenizer has %ld tokens, the model %ld: they do not belong together",
+                         (long)bpe_size(t->bpe), (long)config.decoder.vocab_size);
     plm_open(&t->plm, &config);
     t->pooling = c->pooling ? c->pooling : projector_alone(t) ? 1 : config.pooling;
     if (config.vision.image_size / config.vision.patch_size % t->pooling)
@@ -82,10 +90,18 @@ static int open_examples(struct train *t, struct error *error)
     const struct train_settings *c = &t->settings;
     const struct vision_config *v = &t->plm.config.vision;
     int64_t side = v->image_size / v->patch_size / t->pooling;
-    struct examples_config x = {.sources = &c->data.train_data, .media_root = c->media_root, .video_prompt = c->video_prompt,
-                                .image_prompt = c->image_prompt, .media = media_options_of(&c->data.media), .size = (int)v->image_size,
-                                .tiles = (int)c->tiles, .tile_rows = side * side, .context = c->context, .plain = projector_alone(t),
-                                .template = &t->template, .seed = (uint64_t)t->run->settings->seed};
+    struct examples_config x = {.sources = &c->data.train_data,
+                                .media_root = c->media_root,
+                                .video_prompt = c->video_prompt,
+                                .image_prompt = c->image_prompt,
+                                .media = media_options_of(&c->data.media),
+                                .size = (int)v->image_size,
+                                .tiles = (int)c->tiles,
+                                .tile_rows = side * side,
+                                .context = c->context,
+                                .plain = projector_alone(t),
+                                .template = &t->template,
+                                .seed = (uint64_t)t->run->settings->seed};
     if (examples_open(&t->examples, &x, error) < 0) return -1;
     if (!strcmp(c->data.verify_shards, "off")) collection_trust(&t->examples.data);
     return 0;
@@ -98,8 +114,10 @@ static int identify(struct train *t, struct error *error)
     json_t *identity = t->run->identity;
     json_object_set_new(identity, "model-config", plm_config_json(&t->plm.config));
     json_object_set_new(identity, "train-data", json_checksum(examples_identity(&t->examples)));
-    return tensors_identify(identity, "model", c->model, error) < 0 || tensors_identify(identity, "vision", c->vision, error) < 0
-               ? -1 : tensors_identify(identity, "decoder", c->decoder, error);
+    return tensors_identify(identity, "model", c->model, error) < 0 ||
+                   tensors_identify(identity, "vision", c->vision, error) < 0
+               ? -1
+               : tensors_identify(identity, "decoder", c->decoder, error);
 }
 
 static int open(struct training *run, void *self, struct error *error)
@@ -144,8 +162,13 @@ static int start(void *self, struct error *error)
     t->slices = mem_zalloc((size_t)p->mine, sizeof *t->slices);
     device_host_arena_open(d, &t->host, train_host_bytes(t));
     device_arena_open(d, &t->there, DEVICE_ARENA);
-    struct ring_config ring = {.maker = &train_slices, .self = t, .first = t->run->step * p->mine, .end = p->steps * p->mine,
-                               .threads = (int)t->settings.data.workers, .ahead = (int)p->mine + AHEAD, .keep = (int)p->mine};
+    struct ring_config ring = {.maker = &train_slices,
+                               .self = t,
+                               .first = t->run->step * p->mine,
+                               .end = p->steps * p->mine,
+                               .threads = (int)t->settings.data.workers,
+                               .ahead = (int)p->mine + AHEAD,
+                               .keep = (int)p->mine};
     t->ring = ring_open(&ring);
     return 0;
 }
@@ -224,8 +247,19 @@ static int save(void *self, const struct checkpoint_writer *w, json_t *sums, str
     return rc;
 }
 
-const struct objective caption_objective = {
-    .bytes = sizeof(struct train), .least_slice = 1, .checks = 1, .figures_bytes = sizeof(double),
-    .open = open, .begin = begin, .load = load, .start = start,
-    .receive = train_receive, .between = train_between, .backward = train_backward, .gather = gather, .figures = figures,
-    .sample = sample, .save = save, .close = close};
+const struct objective caption_objective = {.bytes = sizeof(struct train),
+                                            .least_slice = 1,
+                                            .checks = 1,
+                                            .figures_bytes = sizeof(double),
+                                            .open = open,
+                                            .begin = begin,
+                                            .load = load,
+                                            .start = start,
+                                            .receive = train_receive,
+                                            .between = train_between,
+                                            .backward = train_backward,
+                                            .gather = gather,
+                                            .figures = figures,
+                                            .sample = sample,
+                                            .save = save,
+                                            .close = close};

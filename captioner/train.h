@@ -1,9 +1,11 @@
 /* What pe-captioner train teaches: a Perception LM to answer (PLM paper section 3; models/SPEC.md).
  *
- *   stage projector   tower and decoder frozen, media and caption alone, no pooling: the projector learns the decoder's space
+ *   stage projector   tower and decoder frozen, media and caption alone, no pooling: the projector learns the decoder's
+ * space
  *   stage all         everything, chat template, loss on the response, LayerScale and DropPath on the tower
  *
- * The third stage of the paper is `all` again, on the rows that people corrected.  How a run lives is in run/training.h. */
+ * The third stage of the paper is `all` again, on the rows that people corrected.  How a run lives is in
+ * run/training.h. */
 #ifndef CAPTIONER_TRAIN_H
 #define CAPTIONER_TRAIN_H
 
@@ -26,7 +28,8 @@ struct packed {
     struct example *examples; /* [rows] */
     int64_t *numbers;         /* [rows] which they are */
     uint64_t *epochs;
-    int64_t rows, tiles, media, targets; /* of the decoder; of all examples: tiles, decoder rows of them, tokens to predict */
+    int64_t rows, tiles, media,
+        targets; /* of the decoder; of all examples: tiles, decoder rows of them, tokens to predict */
 };
 
 struct train {
@@ -38,11 +41,11 @@ struct train {
     struct examples examples;
     int64_t pooling;
     struct ring *ring;
-    struct arena host, there;   /* of a slice */
-    struct packed **slices;     /* [mine] of the step under way */
-    double targets[2];          /* tokens to predict and decoder rows of the global batch, of two steps under way */
+    struct arena host, there; /* of a slice */
+    struct packed **slices;   /* [mine] of the step under way */
+    double targets[2];        /* tokens to predict and decoder rows of the global batch, of two steps under way */
     double rows[2];
-    double *loss;               /* [slices] on the device: sums over the targets of a slice */
+    double *loss; /* [slices] on the device: sums over the targets of a slice */
 };
 
 extern const struct option_program train_program;

@@ -18,7 +18,8 @@ static void open_slice(void *self, void *made)
     const struct train *t = self;
     struct packed *p = made;
     size_t rows = (size_t)t->run->plan.rows;
-    *p = (struct packed){.examples = mem_zalloc(rows, sizeof *p->examples), .numbers = mem_alloc(rows, sizeof *p->numbers),
+    *p = (struct packed){.examples = mem_zalloc(rows, sizeof *p->examples),
+                         .numbers = mem_alloc(rows, sizeof *p->numbers),
                          .epochs = mem_alloc(rows, sizeof *p->epochs)};
 }
 
@@ -38,7 +39,8 @@ static int64_t begin_slice(void *self, void *made, int64_t number)
     const struct plan *plan = &t->run->plan;
     struct packed *p = made;
     drop_examples(t, p);
-    for (int64_t i = 0; i < plan->rows; i++) p->numbers[i] = training_sample(t->run, number / plan->mine, number % plan->mine, i, &p->epochs[i]);
+    for (int64_t i = 0; i < plan->rows; i++)
+        p->numbers[i] = training_sample(t->run, number / plan->mine, number % plan->mine, i, &p->epochs[i]);
     return plan->rows;
 }
 
@@ -62,7 +64,8 @@ static void finish_slice(void *self, void *made)
     p->media = p->tiles * t->examples.config.tile_rows;
 }
 
-const struct ring_maker train_slices = {sizeof(struct packed), open_slice, begin_slice, make_example, finish_slice, close_slice};
+const struct ring_maker train_slices = {sizeof(struct packed), open_slice,   begin_slice,
+                                        make_example,          finish_slice, close_slice};
 
 /* --- the step --- */
 
@@ -89,8 +92,10 @@ size_t train_host_bytes(const struct train *t)
     enum { ROW_ARRAYS = 8, ALIGNMENT = 1 << 20 }; /* 4-byte arrays over decoder rows, at most */
     const struct examples_config *c = &t->examples.config;
     int most = c->tiles + 1 > c->media.frames ? c->tiles + 1 : c->media.frames;
-    size_t tiles = (size_t)(t->run->plan.rows * most), rows = (size_t)(t->run->plan.rows * c->context), patches = (size_t)plm_patches(&t->plm.config);
-    size_t tile = (size_t)(c->size * c->size) * 3 + patches * sizeof(int32_t) + (size_t)t->plm.config.vision.layers * 2 * sizeof(float);
+    size_t tiles = (size_t)(t->run->plan.rows * most), rows = (size_t)(t->run->plan.rows * c->context),
+           patches = (size_t)plm_patches(&t->plm.config);
+    size_t tile = (size_t)(c->size * c->size) * 3 + patches * sizeof(int32_t) +
+                  (size_t)t->plm.config.vision.layers * 2 * sizeof(float);
     return tiles * tile + rows * sizeof(int32_t) * ROW_ARRAYS + ALIGNMENT;
 }
 
@@ -112,7 +117,8 @@ static const float *draw_paths(struct train *t, const struct packed *p)
         for (int k = 0; k < p->examples[i].tiles; k++, tile++) {
             uint64_t key = (uint64_t)p->numbers[i] * TILES_MOST + (uint64_t)k;
             struct rng rng = rng_open((uint64_t)t->run->settings->seed, RNG_DROP, p->epochs[i], key);
-            for (int64_t b = 0; b < 2 * layers; b++) keep[b * p->tiles + tile] = rng_uniform(&rng) < rate ? 0 : (float)(1 / (1 - rate));
+            for (int64_t b = 0; b < 2 * layers; b++)
+                keep[b * p->tiles + tile] = rng_uniform(&rng) < rate ? 0 : (float)(1 / (1 - rate));
         }
     return bring(t, keep, bytes);
 }
@@ -121,7 +127,8 @@ static const float *draw_paths(struct train *t, const struct packed *p)
 static struct tensor *see(struct train *t, const struct packed *p)
 {
     const struct plm_config *c = &t->plm.config;
-    size_t tile = (size_t)(c->vision.image_size * c->vision.image_size * 3), at = 0, patches = (size_t)(p->tiles * plm_patches(c));
+    size_t tile = (size_t)(c->vision.image_size * c->vision.image_size * 3), at = 0,
+           patches = (size_t)(p->tiles * plm_patches(c));
     uint8_t *pixels = arena_take(&t->host, (size_t)p->tiles, tile);
     int32_t *index = arena_take(&t->host, patches, sizeof *index);
     for (int64_t i = 0; i < t->run->plan.rows; i++) {
@@ -131,7 +138,8 @@ static struct tensor *see(struct train *t, const struct packed *p)
     }
     plm_index(c, p->tiles, index);
     t->plm.vision.keep = draw_paths(t, p);
-    struct tensor *rows = plm_rows(&t->run->tape, &t->plm, bring(t, pixels, at), p->tiles, bring(t, index, patches * sizeof *index), t->pooling);
+    struct tensor *rows = plm_rows(&t->run->tape, &t->plm, bring(t, pixels, at), p->tiles,
+                                   bring(t, index, patches * sizeof *index), t->pooling);
     t->plm.vision.keep = NULL;
     return rows;
 }
@@ -140,7 +148,8 @@ static struct tensor *see(struct train *t, const struct packed *p)
 static struct tensor *forward(struct train *t, const struct packed *p)
 {
     size_t count = (size_t)t->run->plan.rows, learned_bytes = (size_t)p->targets * sizeof(int32_t);
-    int32_t *ids = arena_take(&t->host, (size_t)p->rows, sizeof *ids), *starts = arena_take(&t->host, count + 1, sizeof *starts);
+    int32_t *ids = arena_take(&t->host, (size_t)p->rows, sizeof *ids),
+            *starts = arena_take(&t->host, count + 1, sizeof *starts);
     int32_t *media = arena_take(&t->host, (size_t)p->media + 1, sizeof *media);
     int32_t *rows = arena_take(&t->host, learned_bytes, 1), *targets = arena_take(&t->host, learned_bytes, 1);
     int64_t row = 0, inserted = 0, learned = 0;
@@ -159,7 +168,8 @@ static struct tensor *forward(struct train *t, const struct packed *p)
     batch.inserted = seen;
     batch.inserted_rows = seen ? bring(t, media, (size_t)inserted * sizeof *media) : NULL;
     struct tensor *hidden = llama_forward(&t->run->tape, &t->plm.decoder, &batch);
-    return llama_loss(&t->run->tape, &t->plm.decoder, hidden, bring(t, rows, learned_bytes), bring(t, targets, learned_bytes), learned);
+    return llama_loss(&t->run->tape, &t->plm.decoder, hidden, bring(t, rows, learned_bytes),
+                      bring(t, targets, learned_bytes), learned);
 }
 
 void train_backward(void *self, int64_t n)

@@ -13,19 +13,22 @@ struct folder {
 };
 
 /* All pictures and videos below root/inner, depth first, in byte order. */
-static int walk(struct source *s, struct folder *f, const char *root, const char *inner, bool *captions, struct error *error)
+static int walk(struct source *s, struct folder *f, const char *root, const char *inner, bool *captions,
+                struct error *error)
 {
     char *path = *inner ? fs_join(root, inner) : mem_strdup(root);
     struct fs_list list;
     int rc = fs_list(path, &list, error);
     for (size_t i = 0; rc == 0 && i < list.count; i++) {
         char *below = *inner ? fs_join(inner, list.names[i]) : mem_strdup(list.names[i]), *full = fs_join(root, below);
-        if (fs_is_folder(full)) rc = walk(s, f, root, below, captions, error);
+        if (fs_is_folder(full))
+            rc = walk(s, f, root, below, captions, error);
         else if (image_is_name(below) || video_is_name(below)) {
             *captions |= video_is_name(below); /* need none */
             if (s->count % 1024 == 0) f->names = mem_realloc(f->names, (size_t)s->count + 1024, sizeof *f->names);
             f->names[s->count++] = mem_strdup(below);
-        } else if (str_ends_with(below, ".txt") || str_ends_with(below, ".json")) *captions = true;
+        } else if (str_ends_with(below, ".txt") || str_ends_with(below, ".json"))
+            *captions = true;
         free(below);
         free(full);
     }
@@ -78,7 +81,8 @@ static int folder_read(const struct source *s, int64_t index, struct sample *sam
         rc = fs_read(json, &bytes, &len, error);
         json_t *object = rc == 0 ? json_loadb(bytes, len, 0, &why) : NULL;
         if (rc == 0) free(bytes);
-        if (json_is_object(object)) rc = sample_metadata(sample, object, error);
+        if (json_is_object(object))
+            rc = sample_metadata(sample, object, error);
         else if (rc == 0) {
             json_decref(object);
             rc = error_set(error, ERROR_FAILED, "json: %s", object ? "not an object" : why.text);
@@ -109,13 +113,16 @@ int folder_open(struct source *source, const char *path, struct sources *all, st
     struct folder *f = s.state = mem_zalloc(1, sizeof *f);
     bool captions = false;
     int rc = walk(&s, f, path, "", &captions, error);
-    if (rc == 0 && !s.count) rc = error_set(error, ERROR_FAILED, "%s: no pictures (.jpg .jpeg .png .webp) or videos in this folder", path);
+    if (rc == 0 && !s.count)
+        rc = error_set(error, ERROR_FAILED, "%s: no pictures (.jpg .jpeg .png .webp) or videos in this folder", path);
     if (rc == 0 && !captions) {
         f->labels = mem_alloc((size_t)s.count, sizeof *f->labels);
         for (int64_t i = 0; rc == 0 && i < s.count; i++) {
             char class[256], *slash = strchr(f->names[i], '/');
             if (!slash)
-                rc = error_set(error, ERROR_FAILED, "%s/%s: neither caption files beside the pictures nor a folder a class", path, f->names[i]);
+                rc = error_set(error, ERROR_FAILED,
+                               "%s/%s: neither caption files beside the pictures nor a folder a class", path,
+                               f->names[i]);
             else {
                 snprintf(class, sizeof class, "%.*s", (int)(slash - f->names[i]), f->names[i]);
                 f->labels[i] = (int)sources_class(all, class);

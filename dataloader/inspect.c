@@ -15,32 +15,47 @@
 #include "log/log.h"
 
 #define AT(field) offsetof(struct inspect_settings, field)
+/* clang-format off */
 static const struct option info_options[] = {
     {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"},
     {OPTION_INT, "sample", AT(sample), "-1", -1, 1e15, NULL, "print this sample: captions, label, metadata"},
     {0}};
-static const struct option verify_options[] = {{OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"}, {0}};
+/* clang-format on */
+static const struct option verify_options[] = {
+    {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"}, {0}};
+/* clang-format off */
 static const struct option export_options[] = {
     {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "folder of the data set"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder for 00000.tar ..., a webdataset tar a shard"},
     {0}};
+/* clang-format on */
 const struct option_program info_program = {"pe-dataloader", "info", "say what a data set holds", info_options};
-const struct option_program verify_program = {"pe-dataloader", "verify", "check every record and every shard's checksum", verify_options};
-const struct option_program export_program = {"pe-dataloader", "export", "write a data set as webdataset tars", export_options};
+const struct option_program verify_program = {"pe-dataloader", "verify",
+                                              "check every record and every shard's checksum", verify_options};
+const struct option_program export_program = {"pe-dataloader", "export", "write a data set as webdataset tars",
+                                              export_options};
 
 static const char *media_name(const struct record *r)
 {
-    return r->media == RECORD_JPEG ? "JPEG" : r->media == RECORD_WEBP ? "WebP" : r->media == RECORD_FRAMES ? "video frames" : "video file";
+    return r->media == RECORD_JPEG     ? "JPEG"
+           : r->media == RECORD_WEBP   ? "WebP"
+           : r->media == RECORD_FRAMES ? "video frames"
+                                       : "video file";
 }
 
 static int print_sample(const struct dataset *d, int64_t index, struct error *error)
 {
     struct record r;
-    if (index >= d->samples) return error_set(error, ERROR_USAGE, "--sample %ld: the data set has %ld samples", (long)index, (long)d->samples);
+    if (index >= d->samples)
+        return error_set(error, ERROR_USAGE, "--sample %ld: the data set has %ld samples", (long)index,
+                         (long)d->samples);
     if (dataset_read(d, index, &r, error) < 0) return -1;
     printf("sample %ld: %s %d x %d, %zu bytes\n", (long)index, media_name(&r), r.width, r.height, r.len);
-    for (int i = 0; r.media == RECORD_FRAMES && i < r.frames; i++) printf("%s%.3f s%s", i ? ", " : "frames at ", record_frame(&r, i).seconds, i + 1 < r.frames ? "" : "\n");
-    if (r.label >= 0) printf("label: %d%s%s\n", r.label, r.label < d->class_count ? " " : "", r.label < d->class_count ? d->classes[r.label] : "");
+    for (int i = 0; r.media == RECORD_FRAMES && i < r.frames; i++)
+        printf("%s%.3f s%s", i ? ", " : "frames at ", record_frame(&r, i).seconds, i + 1 < r.frames ? "" : "\n");
+    if (r.label >= 0)
+        printf("label: %d%s%s\n", r.label, r.label < d->class_count ? " " : "",
+               r.label < d->class_count ? d->classes[r.label] : "");
     for (uint32_t i = 0; i < r.caption_count; i++) {
         size_t len;
         const char *text = record_caption(&r, i, &len);
@@ -74,14 +89,17 @@ int info_run(const struct world *world, const struct inspect_settings *c, struct
         frames += r.media == RECORD_FRAMES ? r.frames : 0;
         pixels += (int64_t)r.width * r.height;
     }
-    if (rc == 0 && c->sample >= 0) rc = print_sample(&d, c->sample, error);
+    if (rc == 0 && c->sample >= 0)
+        rc = print_sample(&d, c->sample, error);
     else if (rc == 0)
-        printf("%-12s %ld in %ld shards, %.1f MB of media\n%-12s %ld JPEG, %ld WebP\n%-12s %ld as frames (%ld of them), %ld as files\n%-12s %.0f pixels on average\n"
+        printf("%-12s %ld in %ld shards, %.1f MB of media\n%-12s %ld JPEG, %ld WebP\n%-12s %ld as frames (%ld of "
+               "them), %ld as files\n%-12s %.0f pixels on average\n"
                "%-12s %ld (%.2f a sample, %.1f words each)\n%-12s %ld samples, %ld named classes\n",
-               "samples", (long)d.samples, (long)d.shard_count, (double)bytes / 1e6, "pictures", (long)kinds[RECORD_JPEG], (long)kinds[RECORD_WEBP], "videos",
-               (long)kinds[RECORD_FRAMES], (long)frames, (long)kinds[RECORD_VIDEO], "size", (double)pixels / (double)(d.samples + !d.samples), "captions",
-               (long)captions, (double)captions / (double)(d.samples + !d.samples), (double)words / (double)(captions + !captions), "labels", (long)labelled,
-               (long)d.class_count);
+               "samples", (long)d.samples, (long)d.shard_count, (double)bytes / 1e6, "pictures",
+               (long)kinds[RECORD_JPEG], (long)kinds[RECORD_WEBP], "videos", (long)kinds[RECORD_FRAMES], (long)frames,
+               (long)kinds[RECORD_VIDEO], "size", (double)pixels / (double)(d.samples + !d.samples), "captions",
+               (long)captions, (double)captions / (double)(d.samples + !d.samples),
+               (double)words / (double)(captions + !captions), "labels", (long)labelled, (long)d.class_count);
     dataset_close(&d);
     return rc;
 }
@@ -104,7 +122,8 @@ int verify_run(const struct world *world, const struct inspect_settings *c, stru
     int rc = stopping_end(&stopping, 0, "not all shards were looked at", error);
     if (rc == 0) {
         bad = world_sum(world, bad);
-        if (bad) rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards, listed above", c->data, (long)bad);
+        if (bad)
+            rc = error_set(error, ERROR_FAILED, "%s: %ld damaged records or shards, listed above", c->data, (long)bad);
         else if (!world->rank)
             printf("%s: %ld samples in %ld shards, all sound\n", c->data, (long)d.samples, (long)d.shard_count);
     }
@@ -139,9 +158,13 @@ static const char *video_container(const uint8_t *b, size_t len)
     static const struct {
         size_t at;
         const char *magic, *ending;
-    } kinds[] = {{4, "ftyp", "mp4"}, {0, "\x1a\x45\xdf\xa3", "mkv"}, {0, "RIFF", "avi"}, {0, "OggS", "ogv"}, {0, "FLV", "flv"}, {0, "\x47", "ts"}, {4, "moov", "mov"}};
+    } kinds[] = {{4, "ftyp", "mp4"}, {0, "\x1a\x45\xdf\xa3", "mkv"},
+                 {0, "RIFF", "avi"}, {0, "OggS", "ogv"},
+                 {0, "FLV", "flv"},  {0, "\x47", "ts"},
+                 {4, "moov", "mov"}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (len > kinds[i].at + 4 && !memcmp(b + kinds[i].at, kinds[i].magic, strlen(kinds[i].magic))) return kinds[i].ending;
+        if (len > kinds[i].at + 4 && !memcmp(b + kinds[i].at, kinds[i].magic, strlen(kinds[i].magic)))
+            return kinds[i].ending;
     return "mpg";
 }
 
@@ -157,7 +180,12 @@ static void export_record(FILE *out, int64_t index, const struct record *r)
             snprintf(extension, sizeof extension, "%03d.%s", i, f.len > 1 && f.bytes[0] == 0xff ? "jpg" : "webp");
             tar_member(out, key, extension, f.bytes, f.len);
         }
-    else tar_member(out, key, r->media == RECORD_JPEG ? "jpg" : r->media == RECORD_WEBP ? "webp" : video_container(r->bytes, r->len), r->bytes, r->len);
+    else
+        tar_member(out, key,
+                   r->media == RECORD_JPEG   ? "jpg"
+                   : r->media == RECORD_WEBP ? "webp"
+                                             : video_container(r->bytes, r->len),
+                   r->bytes, r->len);
     for (uint32_t i = 0; i < r->caption_count; i++) {
         size_t len;
         const char *caption = record_caption(r, i, &len);
@@ -217,7 +245,8 @@ int export_run(const struct world *world, const struct inspect_settings *c, stru
         free(path);
     }
     rc = stopping_end(&stopping, rc, "not all tars are there", error);
-    if (rc == 0 && !world->rank) printf("%s: %ld samples in %ld tars\n", c->output, (long)d.samples, (long)d.shard_count);
+    if (rc == 0 && !world->rank)
+        printf("%s: %ld samples in %ld tars\n", c->output, (long)d.samples, (long)d.shard_count);
     str_free(&names);
     dataset_close(&d);
     return rc;

@@ -9,8 +9,10 @@
 #include "dataloader/pack.h"
 #include "log/log.h"
 
-static const struct option_program *const programs[] = {&pack_program, &info_program, &verify_program, &export_program, NULL};
-static int (*const inspections[])(const struct world *, const struct inspect_settings *, struct error *) = {NULL, info_run, verify_run, export_run};
+static const struct option_program *const programs[] = {&pack_program, &info_program, &verify_program, &export_program,
+                                                        NULL};
+static int (*const inspections[])(const struct world *, const struct inspect_settings *,
+                                  struct error *) = {NULL, info_run, verify_run, export_run};
 
 int main(int argc, char **argv)
 {
@@ -24,8 +26,10 @@ int main(int argc, char **argv)
     if (verb < 0) return world_leave(&world, &error);
     void *config = verb == 0 ? (void *)&pack : &inspect;
     if (options_parse(programs[verb], config, argc - 2, argv + 2, world.rank > 0, &error) == OPTIONS_OK) {
-        if (verb == 0) pack_run(&world, &pack, &error);
-        else inspections[verb](&world, &inspect, &error);
+        if (verb == 0)
+            pack_run(&world, &pack, &error);
+        else
+            inspections[verb](&world, &inspect, &error);
     }
     options_free(programs[verb], config);
     return world_leave(&world, &error);

@@ -1,4 +1,5 @@
-/* Manifests: CSV (RFC 4180), TSV and JSON lines that name picture files.  Relative paths start at the manifest's folder. */
+/* Manifests: CSV (RFC 4180), TSV and JSON lines that name picture files.  Relative paths start at the manifest's
+ * folder. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,8 +21,10 @@ static bool field(const char **at, const char *end, char separator, struct str *
     str_append(out, "", 0);
     if (p < end && *p == '"' && separator == ',') {
         for (p++; p < end; p++) {
-            if (*p == '"' && p + 1 < end && p[1] == '"') p++;
-            else if (*p == '"') break;
+            if (*p == '"' && p + 1 < end && p[1] == '"')
+                p++;
+            else if (*p == '"')
+                break;
             str_putc(out, *p);
         }
         if (p < end) p++;
@@ -43,7 +46,8 @@ json_t *manifest_parse_table(const char *text, size_t len, char separator)
     bool more = len > 0;
     while (more) {
         more = field(&at, end, separator, &cell);
-        if (!json_array_size(names) && str_starts_with(cell.data, "\xef\xbb\xbf")) memmove(cell.data, cell.data + 3, cell.len - 2);
+        if (!json_array_size(names) && str_starts_with(cell.data, "\xef\xbb\xbf"))
+            memmove(cell.data, cell.data + 3, cell.len - 2);
         json_array_append_new(names, json_stringn_nocheck(cell.data, strlen(cell.data)));
     }
     while (at < end) {
@@ -58,8 +62,10 @@ json_t *manifest_parse_table(const char *text, size_t len, char separator)
             const char *name = json_string_value(json_array_get(names, i));
             json_t *value = json_stringn(cell.data, cell.len);
             if (!value) value = json_string(""); /* not UTF-8: reported as an empty caption or path */
-            if (name) json_object_set_new_nocheck(row, name, value);
-            else json_decref(value);
+            if (name)
+                json_object_set_new_nocheck(row, name, value);
+            else
+                json_decref(value);
         }
         json_array_append_new(rows, row);
     }
@@ -131,8 +137,7 @@ static void number_classes(struct manifest *m, struct sources *all)
 {
     size_t i;
     json_t *row;
-    json_array_foreach(m->rows, i, row)
-    {
+    json_array_foreach (m->rows, i, row) {
         const char *name = first_of(row, class_keys);
         if (!name || !*name) continue;
         char *end;
@@ -151,8 +156,10 @@ int manifest_open(struct source *source, const char *path, struct sources *all, 
     struct manifest *m = s.state = mem_zalloc(1, sizeof *m);
     m->folder = mem_strdup(path);
     char *slash = strrchr(m->folder, '/');
-    if (slash) slash[slash == m->folder] = 0;
-    else strcpy(m->folder, ".");
+    if (slash)
+        slash[slash == m->folder] = 0;
+    else
+        strcpy(m->folder, ".");
     m->rows = str_ends_with(path, ".jsonl") ? manifest_parse_lines(text, len)
                                             : manifest_parse_table(text, len, str_ends_with(path, ".tsv") ? '\t' : ',');
     free(text);
@@ -160,11 +167,12 @@ int manifest_open(struct source *source, const char *path, struct sources *all, 
     int with_path = 0;
     size_t i;
     json_t *row;
-    json_array_foreach(m->rows, i, row) with_path += first_of(row, path_keys) != NULL;
+    json_array_foreach (m->rows, i, row) with_path += first_of(row, path_keys) != NULL;
     if (!with_path) {
         manifest_close(&s);
         free(s.path);
-        return error_set(error, ERROR_FAILED, "%s: no column named filepath, image, video, path, file or filename", path);
+        return error_set(error, ERROR_FAILED, "%s: no column named filepath, image, video, path, file or filename",
+                         path);
     }
     number_classes(m, all);
     *source = s;

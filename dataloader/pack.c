@@ -16,6 +16,7 @@
 #include "log/log.h"
 
 #define AT(field) offsetof(struct pack_settings, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_STRINGS, "input", AT(input), "!", 0, 0, NULL, "webdataset tars, folders, ImageFolders, CSV/TSV/JSONL manifests, of pictures or videos, in this order"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "folder of the data set"},
@@ -32,8 +33,9 @@ static const struct option options[] = {
     {OPTION_REAL, "max-bad-fraction", AT(max_bad_fraction), "0.1", 0, 1, NULL, "fail when more than this share of the items is quarantined"},
     {OPTION_INT, "threads", AT(threads), "0", 0, 1024, NULL, "threads of this rank; 0: its share of the cores"},
     {0}};
-const struct option_program pack_program = {
-    "pe-dataloader", "pack", "pack images and captions into LMDB shards", options};
+/* clang-format on */
+const struct option_program pack_program = {"pe-dataloader", "pack", "pack images and captions into LMDB shards",
+                                            options};
 
 enum { CHUNK = 64 };
 
@@ -41,7 +43,7 @@ struct packed {
     struct str bytes; /* encoded record, empty when bad */
     char *key;
     const char *source;
-    uint64_t hash;    /* of the media bytes */
+    uint64_t hash; /* of the media bytes */
     bool video;
     struct error why;
 };
@@ -86,10 +88,10 @@ static int picture_record(const struct pack_settings *c, struct sample *s, struc
         rc = image_encode(&image, want, (int)c->quality, &bytes, &len, error);
         if (rc == 0) str_append(media, bytes, len);
         free(bytes);
-    } else str_append(media, s->media, s->len);
-    *record = (struct record){.media = want == IMAGE_JPEG ? RECORD_JPEG : RECORD_WEBP,
-                              .width = image.width,
-                              .height = image.height};
+    } else
+        str_append(media, s->media, s->len);
+    *record = (struct record){
+        .media = want == IMAGE_JPEG ? RECORD_JPEG : RECORD_WEBP, .width = image.width, .height = image.height};
     image_free(&image);
     return rc;
 }
@@ -144,8 +146,10 @@ static int pack_chunk(const struct pack_settings *c, const struct sources *sourc
     for (int64_t i = 0; i < n; i++) pack_item(c, sources, first + i, &packed[i]);
     for (int64_t i = 0; i < n; i++) {
         struct packed *p = &packed[i];
-        if (p->why.code) writer_leave_out(w, p->source, p->key ? p->key : "", p->hash, p->why.text);
-        else if (rc == 0) rc = writer_append(w, &p->bytes, p->video, error);
+        if (p->why.code)
+            writer_leave_out(w, p->source, p->key ? p->key : "", p->hash, p->why.text);
+        else if (rc == 0)
+            rc = writer_append(w, &p->bytes, p->video, error);
         str_free(&p->bytes);
         free(p->key);
     }

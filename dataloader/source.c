@@ -26,7 +26,8 @@ int sample_caption(struct sample *s, const char *text, size_t len, struct error 
     if (memchr(text, 0, len)) return error_set(error, ERROR_FAILED, "caption holds a zero byte");
     for (size_t at = 0; at < len;) {
         utf8proc_int32_t code;
-        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &code);
+        utf8proc_ssize_t used =
+            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &code);
         if (used <= 0) return error_set(error, ERROR_FAILED, "caption is not UTF-8 (byte %zu)", at);
         at += (size_t)used;
     }
@@ -45,7 +46,8 @@ static int captions_from(struct sample *s, const json_t *value, struct error *er
 
 int sample_metadata(struct sample *s, json_t *object, struct error *error)
 {
-    static const char *const caption_keys[] = {"caption", "captions", "text", "human_caption", "model_caption", "title"};
+    static const char *const caption_keys[] = {"caption",       "captions",      "text",
+                                               "human_caption", "model_caption", "title"};
     json_decref(s->metadata);
     s->metadata = object;
     for (size_t i = 0; i < sizeof caption_keys / sizeof *caption_keys && !s->caption_count; i++)
@@ -75,11 +77,16 @@ static int open_one(struct sources *all, const char *path, struct error *error)
 {
     struct source *s = add(all);
     int rc;
-    if (!fs_exists(path)) rc = error_set(error, ERROR_FAILED, "%s: no such file or folder", path);
-    else if (fs_is_folder(path)) rc = folder_open(s, path, all, error);
-    else if (str_ends_with(path, ".tar")) rc = tar_open(s, path, error);
-    else if (str_ends_with(path, ".csv") || str_ends_with(path, ".tsv") || str_ends_with(path, ".jsonl")) rc = manifest_open(s, path, all, error);
-    else rc = error_set(error, ERROR_FAILED, "%s: not a folder, .tar, .csv, .tsv or .jsonl", path);
+    if (!fs_exists(path))
+        rc = error_set(error, ERROR_FAILED, "%s: no such file or folder", path);
+    else if (fs_is_folder(path))
+        rc = folder_open(s, path, all, error);
+    else if (str_ends_with(path, ".tar"))
+        rc = tar_open(s, path, error);
+    else if (str_ends_with(path, ".csv") || str_ends_with(path, ".tsv") || str_ends_with(path, ".jsonl"))
+        rc = manifest_open(s, path, all, error);
+    else
+        rc = error_set(error, ERROR_FAILED, "%s: not a folder, .tar, .csv, .tsv or .jsonl", path);
     if (rc == 0) all->source_count++;
     return rc;
 }
@@ -131,7 +138,8 @@ void sources_close(struct sources *all)
     *all = (struct sources){0};
 }
 
-int sources_read(const struct sources *all, int64_t index, struct sample *sample, const struct source **source, struct error *error)
+int sources_read(const struct sources *all, int64_t index, struct sample *sample, const struct source **source,
+                 struct error *error)
 {
     const struct source *s = all->list;
     while (index >= s->count) index -= (s++)->count;

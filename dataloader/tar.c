@@ -105,10 +105,14 @@ static void add_member(struct source *s, struct tar *t, const char *name, const 
     bool video = video_is_name(name), picture = image_is_name(dot) || video;
     if (!picture && strcmp(dot, ".txt") && strcmp(dot, ".json") && strcmp(dot, ".cls")) return;
     struct entry *e = entry_for(s, t, name, (size_t)(dot - name));
-    if (picture) e->media = part, e->video = video;
-    else if (!strcmp(dot, ".txt")) e->text = part;
-    else if (!strcmp(dot, ".json")) e->json = part;
-    else e->cls = part;
+    if (picture)
+        e->media = part, e->video = video;
+    else if (!strcmp(dot, ".txt"))
+        e->text = part;
+    else if (!strcmp(dot, ".json"))
+        e->json = part;
+    else
+        e->cls = part;
 }
 
 static void broken(struct source *s, struct tar *t, size_t at, const char *why)
@@ -128,7 +132,8 @@ static void member_name(const uint8_t *h, char **pending, char name[512])
         *pending = NULL;
     } else if (!memcmp(h + 257, "ustar", 5) && h[345] && memcmp(h + 257, "ustar  ", 7))
         snprintf(name, 512, "%.155s/%.100s", (const char *)h + 345, (const char *)h);
-    else snprintf(name, 512, "%.100s", (const char *)h);
+    else
+        snprintf(name, 512, "%.100s", (const char *)h);
     if (!strncmp(name, "./", 2)) memmove(name, name + 2, strlen(name) - 1);
 }
 
@@ -158,7 +163,8 @@ static int tar_read(const struct source *source, int64_t index, struct sample *s
         char number[16] = {0}, *end;
         memcpy(number, e->cls.bytes, e->cls.len < 15 ? e->cls.len : 15);
         long label = strtol(number, &end, 10);
-        if (end == number || label < 0 || label > 1 << 30) return error_set(error, ERROR_FAILED, "cls: \"%s\" is no label", number);
+        if (end == number || label < 0 || label > 1 << 30)
+            return error_set(error, ERROR_FAILED, "cls: \"%s\" is no label", number);
         sample->label = (int)label;
     }
     sample->media = mem_alloc(e->media.len, 1);

@@ -21,7 +21,8 @@ static int cut(const struct video *v, const json_t *metadata, struct span *span,
     if (json_is_number(to))
         while (span->end > span->first && video_time(v, span->end - 1) >= json_number_value(to)) span->end--;
     if (span->first < span->end) return 0;
-    return error_set(error, ERROR_FAILED, "no frame between start_time and end_time; the video has %.2f s", video_info(v)->seconds);
+    return error_set(error, ERROR_FAILED, "no frame between start_time and end_time; the video has %.2f s",
+                     video_info(v)->seconds);
 }
 
 static int choose(const struct pack_settings *c, const struct video *v, struct span span, int64_t *which)
@@ -42,7 +43,8 @@ static int choose(const struct pack_settings *c, const struct video *v, struct s
     return count;
 }
 
-static int put_frames(const struct pack_settings *c, struct video *v, const int64_t *which, int count, struct record *record, struct str *out, struct error *error)
+static int put_frames(const struct pack_settings *c, struct video *v, const int64_t *which, int count,
+                      struct record *record, struct str *out, struct error *error)
 {
     struct image *pictures = mem_alloc((size_t)count, sizeof *pictures);
     struct record_frame *frames = mem_zalloc((size_t)count, sizeof *frames);
@@ -50,7 +52,8 @@ static int put_frames(const struct pack_settings *c, struct video *v, const int6
     for (int i = 0; i < count && rc == 0; i++) {
         uint8_t *bytes = NULL;
         pack_shrink(&pictures[i], c->resize);
-        rc = image_encode(&pictures[i], strcmp(c->format, "webp") ? IMAGE_JPEG : IMAGE_WEBP, (int)c->quality, &bytes, &frames[i].len, error);
+        rc = image_encode(&pictures[i], strcmp(c->format, "webp") ? IMAGE_JPEG : IMAGE_WEBP, (int)c->quality, &bytes,
+                          &frames[i].len, error);
         frames[i].bytes = bytes;
         frames[i].seconds = video_time(v, which[i]);
         record->width = pictures[i].width;
@@ -77,24 +80,29 @@ static int check_file(struct video *v, const int64_t *which, int count, struct e
     return rc;
 }
 
-int video_record(const struct pack_settings *c, struct sample *s, struct record *record, struct str *media, struct error *error)
+int video_record(const struct pack_settings *c, struct sample *s, struct record *record, struct str *media,
+                 struct error *error)
 {
     struct video *v;
     struct span span;
     bool keep = !strcmp(c->video, "file");
     if (keep && (json_object_get(s->metadata, "start_time") || json_object_get(s->metadata, "end_time")))
         return error_set(error, ERROR_FAILED, "start_time and end_time need --video frames");
-    if (video_open_bytes(&v, s->key, s->media, s->len, (struct video_limits){c->video_seconds, c->max_pixels}, error) < 0) return -1;
+    if (video_open_bytes(&v, s->key, s->media, s->len, (struct video_limits){c->video_seconds, c->max_pixels}, error) <
+        0)
+        return -1;
     const struct video_info *info = video_info(v);
     int64_t *which = mem_alloc((size_t)c->frames, sizeof *which);
     int rc = cut(v, s->metadata, &span, error), count = rc == 0 ? choose(c, v, span, which) : 0;
     if (rc == 0) rc = keep ? check_file(v, which, count, error) : put_frames(c, v, which, count, record, media, error);
     if (rc == 0 && keep) {
         str_append(media, s->media, s->len);
-        *record = (struct record){.media = RECORD_VIDEO, .width = info->width, .height = info->height, .frames = (int)info->frames};
+        *record = (struct record){
+            .media = RECORD_VIDEO, .width = info->width, .height = info->height, .frames = (int)info->frames};
     }
-    json_object_set_new(s->metadata, "video", json_pack("{s:s, s:i, s:i, s:I, s:f}", "codec", info->codec, "width", info->width, "height", info->height, "frames",
-                                                        (json_int_t)info->frames, "seconds", info->seconds));
+    json_object_set_new(s->metadata, "video",
+                        json_pack("{s:s, s:i, s:i, s:I, s:f}", "codec", info->codec, "width", info->width, "height",
+                                  info->height, "frames", (json_int_t)info->frames, "seconds", info->seconds));
     free(which);
     video_close(v);
     return rc;

@@ -40,18 +40,21 @@ int main(int argc, char **argv)
     log_open(world.rank);
 
     if (choose(argc, argv, world.rank > 0, &task, &error) < 0) return world_leave(&world, &error);
-    struct option options[] = {
-        {OPTION_TABLE, .table = session_options},
-        {OPTION_TABLE, .offset = sizeof(struct session_settings), .table = task ? task->options : export_program.options},
-        {0}};
+    struct option options[] = {{OPTION_TABLE, .table = session_options},
+                               {OPTION_TABLE, .offset = sizeof(struct session_settings),
+                                .table = task ? task->options : export_program.options},
+                               {0}};
     struct option_program verb = {program, task ? task->name : export_program.verb,
                                   task ? task->summary : export_program.summary, options};
-    struct session_settings *config = mem_zalloc(1, sizeof *config + (task ? task->bytes : sizeof(struct export_settings)));
+    struct session_settings *config =
+        mem_zalloc(1, sizeof *config + (task ? task->bytes : sizeof(struct export_settings)));
     void *self = config + 1; /* what the verb's own options fill */
     if (options_parse(&verb, config, argc - 2, argv + 2, world.rank > 0, &error) == OPTIONS_OK) {
         if (session_open(&session, &world, config, task ? task->use(self) : USE_WEIGHTS, &error) == 0) {
-            if (task) tasks_run(&task, &self, 1, &session, &error);
-            else export_run(self, &session, &error);
+            if (task)
+                tasks_run(&task, &self, 1, &session, &error);
+            else
+                export_run(self, &session, &error);
         }
         session_close(&session);
     }

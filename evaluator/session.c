@@ -8,6 +8,7 @@
 #include "models/weights.h"
 
 #define AT(field) offsetof(struct session_settings, field)
+/* clang-format off */
 const struct option session_options[] = {
     {OPTION_STRING, "weights", AT(weights), "!", 0, 0, NULL,
      ".safetensors file (PE, open_clip or timm naming) or checkpoint folder"},
@@ -19,6 +20,7 @@ const struct option session_options[] = {
     {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {OPTION_TABLE, .offset = AT(machine), .table = machine_options},
     {0}};
+/* clang-format on */
 
 static int read_model(struct model_config *model, const struct session_settings *c, enum session_use use,
                       struct error *error)
@@ -138,10 +140,11 @@ static void print(json_t *metrics)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(metrics, key, value)
-    {
-        if (json_is_real(value)) printf("%-28s %.4f\n", key, json_real_value(value));
-        else printf("%-28s %lld\n", key, (long long)json_integer_value(value));
+    json_object_foreach (metrics, key, value) {
+        if (json_is_real(value))
+            printf("%-28s %.4f\n", key, json_real_value(value));
+        else
+            printf("%-28s %lld\n", key, (long long)json_integer_value(value));
     }
 }
 

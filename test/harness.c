@@ -39,8 +39,8 @@ double test_close(const char *what, const float *a, const float *b, int64_t coun
         if (!(gap <= bound) && at < 0) at = i;
     }
     if (at >= 0)
-        test_fail(__FILE__, __LINE__, "values are close", "%s[%ld]: %.9g, want %.9g, bound %.3g of %.9g (worst %.3g)", what, (long)at,
-                  (double)a[at], (double)b[at], bound, top, worst);
+        test_fail(__FILE__, __LINE__, "values are close", "%s[%ld]: %.9g, want %.9g, bound %.3g of %.9g (worst %.3g)",
+                  what, (long)at, (double)a[at], (double)b[at], bound, top, worst);
     return worst;
 }
 
@@ -76,8 +76,10 @@ int test_shell(char **output, const char *format, ...)
     while (pipe && (got = fread(block, 1, sizeof block, pipe)) > 0) str_append(&all, block, got);
     int status = pipe ? pclose(pipe) : -1;
     str_free(&line);
-    if (output) *output = str_steal(&all);
-    else str_free(&all);
+    if (output)
+        *output = str_steal(&all);
+    else
+        str_free(&all);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -146,7 +148,8 @@ int test_gradients(struct arena *arena, const struct safetensors *vectors, const
         int64_t n, have = 0;
         snprintf(name, sizeof name, "grad.%s", mine.entries[i].name);
         if (strlen(name) > 9 && !strcmp(name + strlen(name) - 9, "head.bias")) continue;
-        float *want = test_vector(arena, vectors, name, &n), *got = test_vector(arena, &mine, mine.entries[i].name, &have);
+        float *want = test_vector(arena, vectors, name, &n),
+              *got = test_vector(arena, &mine, mine.entries[i].name, &have);
         EXPECT(want && n == have, "%s", name);
         if (!want || n != have) continue;
         double gap = test_close(name, got, want, n, bound);

@@ -1,5 +1,5 @@
-/* Make test pictures: make_pictures FOLDER COUNT [SIZE].  Scenes of SIZE (48) pixels of coloured shapes as JPEG and WebP with captions NAME.txt, drawn from the
- * project's own encoder, so that tests need no data from outside. */
+/* Make test pictures: make_pictures FOLDER COUNT [SIZE].  Scenes of SIZE (48) pixels of coloured shapes as JPEG and
+ * WebP with captions NAME.txt, drawn from the project's own encoder, so that tests need no data from outside. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -13,7 +13,8 @@ static const uint8_t paint[4][3] = {{220, 30, 30}, {30, 180, 60}, {40, 60, 220},
 
 static void draw(struct image *image, int colour, int shape, struct rng *rng)
 {
-    int unit = image->width / 48, cx = unit * (16 + (int)rng_below(rng, 16)), cy = unit * (16 + (int)rng_below(rng, 16)), r = unit * (8 + (int)rng_below(rng, 6));
+    int unit = image->width / 48, cx = unit * (16 + (int)rng_below(rng, 16)),
+        cy = unit * (16 + (int)rng_below(rng, 16)), r = unit * (8 + (int)rng_below(rng, 6));
     for (int y = 0; y < image->height; y++)
         for (int x = 0; x < image->width; x++) {
             uint8_t *p = image->pixels + 3 * (y * image->width + x);
@@ -43,7 +44,8 @@ int main(int argc, char **argv)
         free(path);
         free(bytes);
         snprintf(name, sizeof name, "%04d.txt", i);
-        int n = snprintf(text, sizeof text, "a %s %s\n%s in %s\n", colours[colour], shapes[shape], shapes[shape], colours[colour]);
+        int n = snprintf(text, sizeof text, "a %s %s\n%s in %s\n", colours[colour], shapes[shape], shapes[shape],
+                         colours[colour]);
         path = fs_join(argv[1], name);
         if (fs_write(path, text, (size_t)n, &error) < 0) return 1;
         free(path);

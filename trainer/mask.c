@@ -36,7 +36,8 @@ size_t mask_host_bytes(const struct trainer *t)
     struct mask m;
     if (!(t->settings.mask_weight > 0)) return 0;
     measure(&m, t, t->largest);
-    return (size_t)(m.images * patch_count(t, t->largest) + 4 * m.images * m.hidden + 4 * patch_count(t, t->largest)) + 4096;
+    return (size_t)(m.images * patch_count(t, t->largest) + 4 * m.images * m.hidden + 4 * patch_count(t, t->largest)) +
+           4096;
 }
 
 /* map [images * patches] and rows [images * hidden] in host memory. */
@@ -70,11 +71,13 @@ void mask_targets(struct mask *m, struct trainer *t, const struct slice *x)
     m->map = device_bring(&t->run->device, &t->buffers, map, (size_t)(m->images * patches));
     m->rows = device_bring(&t->run->device, &t->buffers, rows, (size_t)n * sizeof *rows);
     void *raw = arena_take(&t->buffers, (size_t)(n * width), k->real_bytes);
-    float *mean = arena_take(&t->buffers, (size_t)n, sizeof *mean), *rstd = arena_take(&t->buffers, (size_t)n, sizeof *rstd);
+    float *mean = arena_take(&t->buffers, (size_t)n, sizeof *mean),
+          *rstd = arena_take(&t->buffers, (size_t)n, sizeof *rstd);
     m->target = (struct tensor){.rows = n, .cols = width, .segment = -1, .slot = -1};
     m->target.data = arena_take(&t->buffers, (size_t)(n * width), k->real_bytes);
     k->gather_rows(&t->run->device, raw, x->tokens->data, m->rows, n, width);
-    k->norm_forward(&t->run->device, m->target.data, mean, rstd, raw, v->ln_post_weight->master, v->ln_post_bias->master, n, width, 1e-5f);
+    k->norm_forward(&t->run->device, m->target.data, mean, rstd, raw, v->ln_post_weight->master,
+                    v->ln_post_bias->master, n, width, 1e-5f);
 }
 
 void mask_forward(struct mask *m, struct trainer *t, double *cosines)
@@ -85,7 +88,8 @@ void mask_forward(struct mask *m, struct trainer *t, double *cosines)
     tape->recording = true;
     struct tensor *tokens = vision_tokens(tape, v, m->pixels, m->images, m->size, m->map, v->config.layers);
     tape_open_segment(tape);
-    struct tensor *normed = op_norm(tape, op_gather(tape, tokens, m->rows, m->target.rows), v->ln_post_weight, v->ln_post_bias);
+    struct tensor *normed =
+        op_norm(tape, op_gather(tape, tokens, m->rows, m->target.rows), v->ln_post_weight, v->ln_post_bias);
     struct tensor *cosine = tape_close_segment(tape, tokens, op_cosine(tape, normed, &m->target));
     float *seed = arena_take(&t->buffers, (size_t)m->target.rows, sizeof *seed);
     d->kernels->sum_floats(d, cosines, cosine->data, m->target.rows);

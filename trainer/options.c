@@ -1,7 +1,9 @@
-/* The options of pe-trainer beside those of all training programs.  Defaults are PE's published recipe (PE Tab. 18) where it names a value. */
+/* The options of pe-trainer beside those of all training programs.  Defaults are PE's published recipe (PE Tab. 18)
+ * where it names a value. */
 #include "trainer/trainer.h"
 
 #define AT(field) offsetof(struct trainer_settings, field)
+/* clang-format off */
 static const struct option trainer_options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(data), .table = data_options},
@@ -42,9 +44,12 @@ static const struct option trainer_options[] = {
     {OPTION_REAL, "distill-contrastive-weight", AT(distill_contrastive), "0", 0, 1000, NULL, "of the contrastive loss beside it", OPTION_IDENTITY},
     {OPTION_REAL, "distill-logit-scale", AT(distill_scale), "200", 0.001, 1e6, NULL, "of the teacher, fixed", OPTION_IDENTITY},
     {0}};
+/* clang-format on */
 
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_TABLE, .offset = TRAINING_SELF, .table = trainer_options},
     {OPTION_TABLE, .offset = 0, .table = training_options},
     {0}};
+/* clang-format on */
 const struct option_program trainer_program = {"pe-trainer", NULL, "train a Perception Encoder contrastively", options};

@@ -1,5 +1,6 @@
-/* A step of the contrastive objective.  With --grad-cache slices are embedded without recording and run again, recorded, once their feature gradients are known;
- * without it they are recorded at once.  The arithmetic of a slice is the same either way, and so are the bits. */
+/* A step of the contrastive objective.  With --grad-cache slices are embedded without recording and run again,
+ * recorded, once their feature gradients are known; without it they are recorded at once.  The arithmetic of a slice is
+ * the same either way, and so are the bits. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +45,8 @@ void trainer_step(void *self)
     s->slices = arena_take(s->host, (size_t)p->mine, sizeof *s->slices);
     s->images = arena_take(&t->buffers, real_bytes(t, p->local), 1);
     s->texts = arena_take(&t->buffers, real_bytes(t, p->local), 1);
-    size_t teacher = (size_t)(p->local * t->teacher.config.embed_dim) * run->device.kernels->real_bytes; /* 0 without one */
+    size_t teacher =
+        (size_t)(p->local * t->teacher.config.embed_dim) * run->device.kernels->real_bytes; /* 0 without one */
     t->contrastive.teacher_images = s->teacher_images = teacher ? arena_take(&t->buffers, teacher, 1) : NULL;
     t->contrastive.teacher_texts = s->teacher_texts = teacher ? arena_take(&t->buffers, teacher, 1) : NULL;
     s->d_images = arena_take(&t->buffers, (size_t)(p->local * t->towers.config.embed_dim), sizeof(float));
@@ -63,8 +65,10 @@ int trainer_receive(void *self, int64_t n, double *waited, struct error *error)
     struct batch *b = loader_next(t->loader, waited, error);
     if (!b) return -1;
     *x = (struct slice){.size = b->size, .slot = (int)(t->received++ % t->pixel_slots), .pictures = b->pictures};
-    x->samples = memcpy(arena_take(s->host, (size_t)rows, sizeof *x->samples), b->samples, (size_t)rows * sizeof *x->samples);
-    x->epochs = memcpy(arena_take(s->host, (size_t)rows, sizeof *x->epochs), b->epochs, (size_t)rows * sizeof *x->epochs);
+    x->samples =
+        memcpy(arena_take(s->host, (size_t)rows, sizeof *x->samples), b->samples, (size_t)rows * sizeof *x->samples);
+    x->epochs =
+        memcpy(arena_take(s->host, (size_t)rows, sizeof *x->epochs), b->epochs, (size_t)rows * sizeof *x->epochs);
     x->pixels = d->kernels->stage(d, x->slot, b->pixels, pixel_bytes(b->pictures, b->size));
     if (b->pictures > rows) {
         size_t bytes = (size_t)(rows + 1) * sizeof *b->starts;
@@ -72,7 +76,8 @@ int trainer_receive(void *self, int64_t n, double *waited, struct error *error)
     }
     x->words = text_pack(s->host, d, &t->buffers, b->ids, rows, t->towers.config.text.context_length);
     if (!t->settings.teacher) return 0;
-    x->teacher_pixels = d->kernels->stage(d, teacher_slot(t, x), b->other_pixels, pixel_bytes(b->pictures, t->teacher.config.vision.image_size));
+    x->teacher_pixels = d->kernels->stage(d, teacher_slot(t, x), b->other_pixels,
+                                          pixel_bytes(b->pictures, t->teacher.config.vision.image_size));
     x->teacher_words = text_pack(s->host, d, &t->buffers, b->other_ids, rows, t->teacher.config.text.context_length);
     return 0;
 }
@@ -95,7 +100,8 @@ void trainer_imagine(void *self, int64_t n)
     struct slice *x = &s->slices[n];
     struct device *d = &t->run->device;
     int64_t rows = t->run->plan.rows;
-    for (int i = 0; i < t->pixel_slots && n == 0; i++) d->kernels->stage(d, i, NULL, pixel_bytes(t->pictures, t->largest));
+    for (int i = 0; i < t->pixel_slots && n == 0; i++)
+        d->kernels->stage(d, i, NULL, pixel_bytes(t->pictures, t->largest));
     *x = (struct slice){.size = t->largest, .slot = (int)n, .pictures = t->pictures};
     if (t->pictures > rows) { /* as many frames as can be */
         int32_t *starts = arena_take(s->host, (size_t)rows + 1, sizeof *starts);
@@ -108,7 +114,8 @@ void trainer_imagine(void *self, int64_t n)
     x->pixels = d->kernels->stage(d, x->slot, NULL, pixel_bytes(t->pictures, t->largest));
     if (!t->settings.teacher) return;
     x->teacher_words = longest_texts(t, t->teacher.config.text.context_length);
-    x->teacher_pixels = d->kernels->stage(d, teacher_slot(t, x), NULL, pixel_bytes(t->pictures, t->teacher.config.vision.image_size));
+    x->teacher_pixels =
+        d->kernels->stage(d, teacher_slot(t, x), NULL, pixel_bytes(t->pictures, t->teacher.config.vision.image_size));
 }
 
 /* A frozen tower is embedded without recording even in a recorded pass. */
@@ -117,7 +124,8 @@ static void embed(struct trainer *t, struct slice *x, bool record)
     struct tape *tape = &t->run->tape;
     x->first = tape->segment_count;
     tape->recording = record && !t->settings.lock_image;
-    x->tokens = vision_tokens(tape, &t->towers.vision, x->pixels, x->pictures, x->size, NULL, t->towers.config.vision.layers);
+    x->tokens =
+        vision_tokens(tape, &t->towers.vision, x->pixels, x->pictures, x->size, NULL, t->towers.config.vision.layers);
     x->image = vision_pool(tape, &t->towers.vision, x->tokens, x->pictures, x->starts, t->run->plan.rows);
     tape->recording = record && !t->settings.lock_text;
     x->text = text_forward(tape, &t->towers.text, &x->words);
@@ -148,10 +156,14 @@ static void ask_teacher(struct trainer *t, int64_t n)
     k->staged(d, teacher_slot(t, x));
     tape_reset(tape);
     tape->recording = false;
-    struct pictures pictures = {.pixels = x->teacher_pixels, .count = x->pictures, .samples = t->run->plan.rows, .starts = x->starts,
+    struct pictures pictures = {.pixels = x->teacher_pixels,
+                                .count = x->pictures,
+                                .samples = t->run->plan.rows,
+                                .starts = x->starts,
                                 .size = t->teacher.config.vision.image_size};
     k->round(d, (char *)t->step.teacher_images + at, towers_image(tape, &t->teacher, pictures)->data, count);
-    k->round(d, (char *)t->step.teacher_texts + at, text_forward(tape, &t->teacher.text, &x->teacher_words)->data, count);
+    k->round(d, (char *)t->step.teacher_texts + at, text_forward(tape, &t->teacher.text, &x->teacher_words)->data,
+             count);
     k->stage_done(d, teacher_slot(t, x));
 }
 
@@ -204,7 +216,8 @@ double trainer_macs(void *self)
         const struct text_batch *w = &x->words;
         double squares = 0;
         for (int64_t i = 0; i < w->count; i++) squares += pow(w->starts[i + 1] - w->starts[i], 2);
-        macs += (double)x->pictures * vision_macs(&t->towers.vision, x->size) + text_macs(&t->towers.text, (double)w->rows, squares, (double)w->count);
+        macs += (double)x->pictures * vision_macs(&t->towers.vision, x->size) +
+                text_macs(&t->towers.text, (double)w->rows, squares, (double)w->count);
     }
     return macs;
 }

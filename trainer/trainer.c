@@ -18,10 +18,12 @@ static int load_config(struct model_config *model, const char *name, const char 
 {
     if (model_config_load(model, name, error) < 0) return -1;
     if (size % model->vision.patch_size)
-        return error_set(error, ERROR_USAGE, "--%s %ld is no multiple of the patch size %ld", key, (long)size, (long)model->vision.patch_size);
+        return error_set(error, ERROR_USAGE, "--%s %ld is no multiple of the patch size %ld", key, (long)size,
+                         (long)model->vision.patch_size);
     if (size) model->vision.image_size = size;
     if (model->text.vocab_size == TOKEN_VOCABULARY) return 0;
-    return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", name, (long)model->text.vocab_size, TOKEN_VOCABULARY);
+    return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", name,
+                     (long)model->text.vocab_size, TOKEN_VOCABULARY);
 }
 
 static int open_model(struct trainer *t, struct error *error)
@@ -31,16 +33,20 @@ static int open_model(struct trainer *t, struct error *error)
     struct vision_config *v = &model.vision;
     if (load_config(&model, c->model, "force-image-size", c->image_size, error) < 0) return -1;
     if (strcmp(c->pool, "model")) v->pool = strcmp(c->pool, "class") ? POOL_ATTENTION : POOL_CLASS;
-    if (v->pool == POOL_CLASS && !v->class_token) return error_set(error, ERROR_USAGE, "--pool class: %s has no class token", c->model);
+    if (v->pool == POOL_CLASS && !v->class_token)
+        return error_set(error, ERROR_USAGE, "--pool class: %s has no class token", c->model);
     if (strcmp(c->rope, "model")) v->rope = !strcmp(c->rope, "true");
     if (resolutions_parse(&t->resolutions, c->resolution_schedule, v->image_size, v->patch_size, error) < 0) return -1;
     for (int i = 0; i < t->resolutions.count; i++)
         if (t->resolutions.size[i] > t->largest) t->largest = (int)t->resolutions.size[i];
-    if (c->lock_image && c->mask_weight > 0) return error_set(error, ERROR_USAGE, "--mask-weight %g teaches the vision tower, --lock-image freezes it", c->mask_weight);
+    if (c->lock_image && c->mask_weight > 0)
+        return error_set(error, ERROR_USAGE, "--mask-weight %g teaches the vision tower, --lock-image freezes it",
+                         c->mask_weight);
     towers_open(&t->towers, &model);
     for (int64_t i = 0; i < t->towers.parameters.count; i++) {
         struct parameter *p = t->towers.parameters.list[i];
-        if (strcmp(p->name, "logit_scale")) parameter_freeze(p, str_starts_with(p->name, "visual.") ? c->lock_image : c->lock_text);
+        if (strcmp(p->name, "logit_scale"))
+            parameter_freeze(p, str_starts_with(p->name, "visual.") ? c->lock_image : c->lock_text);
     }
     return 0;
 }
@@ -50,8 +56,11 @@ static int open_teacher(struct trainer *t, struct error *error)
     const struct trainer_settings *c = &t->settings;
     struct model_config model;
     if (!c->teacher) return 0;
-    if (!c->teacher_weights) return error_set(error, ERROR_USAGE, "--distill-model %s: a teacher must know something, give --distill-pretrained", c->teacher);
-    if (load_config(&model, c->teacher, "distill-image-size", c->teacher_size, error) < 0) return error_prefix(error, "--distill-model");
+    if (!c->teacher_weights)
+        return error_set(error, ERROR_USAGE,
+                         "--distill-model %s: a teacher must know something, give --distill-pretrained", c->teacher);
+    if (load_config(&model, c->teacher, "distill-image-size", c->teacher_size, error) < 0)
+        return error_prefix(error, "--distill-model");
     towers_open(&t->teacher, &model);
     return weights_load(&t->teacher, c->teacher_weights, false, error);
 }
@@ -64,10 +73,13 @@ static int open_data(struct trainer *t, struct error *error)
     bool trusted = !strcmp(c->data.verify_shards, "off");
     if (collection_open(&t->data, sets->items, sets->count, error) < 0) return -1;
     if (!t->data.samples) return error_set(error, ERROR_FAILED, "--train-data: no samples");
-    if (c->upsampling.count && collection_weigh(&t->data, c->upsampling.items, c->upsampling.count, error) < 0) return -1;
+    if (c->upsampling.count && collection_weigh(&t->data, c->upsampling.items, c->upsampling.count, error) < 0)
+        return -1;
     if (trusted) collection_trust(&t->data);
     if (collection_read(&t->data, 0, &first, error) < 0) return -1;
-    if (!first.caption_count) return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them", sets->items[0]);
+    if (!first.caption_count)
+        return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them",
+                         sets->items[0]);
     if (!c->val_data.count) return 0;
     if (collection_open(&t->validation, c->val_data.items, c->val_data.count, error) < 0) return -1;
     if (trusted) collection_trust(&t->validation);
@@ -78,9 +90,13 @@ static int open_augmentation(struct trainer *t, struct error *error)
 {
     const struct trainer_settings *c = &t->settings;
     bool plain = !strcmp(c->augment, "none");
-    t->augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min, .scale_max = plain ? 1 : c->scale_max, .ratio_min = c->ratio_min,
-                                            .ratio_max = c->ratio_max, .brightness = plain ? 0 : c->brightness,
-                                            .saturation = plain ? 0 : c->saturation, .flip = plain ? 0 : c->flip};
+    t->augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min,
+                                            .scale_max = plain ? 1 : c->scale_max,
+                                            .ratio_min = c->ratio_min,
+                                            .ratio_max = c->ratio_max,
+                                            .brightness = plain ? 0 : c->brightness,
+                                            .saturation = plain ? 0 : c->saturation,
+                                            .flip = plain ? 0 : c->flip};
     if (t->augmentation.scale_min > t->augmentation.scale_max || c->ratio_min > c->ratio_max)
         return error_set(error, ERROR_USAGE, "--aug-scale-min and --aug-ratio-min must not exceed their maxima");
     return 0;
@@ -94,7 +110,9 @@ static int identify(struct trainer *t, struct error *error)
     json_object_set_new(identity, "model-config", model_config_json(&t->towers.config));
     json_object_set_new(identity, "train-data", json_checksum(collection_identity(&t->data)));
     if (c->teacher) json_object_set_new(identity, "distill-model", model_config_json(&t->teacher.config));
-    return tensors_identify(identity, "distill-pretrained", c->teacher_weights, error) < 0 ? -1 : tensors_identify(identity, "pretrained", c->pretrained, error);
+    return tensors_identify(identity, "distill-pretrained", c->teacher_weights, error) < 0
+               ? -1
+               : tensors_identify(identity, "pretrained", c->pretrained, error);
 }
 
 static int open(struct training *run, void *self, struct error *error)
@@ -102,7 +120,9 @@ static int open(struct training *run, void *self, struct error *error)
     struct trainer *t = self;
     t->run = run;
     t->media = media_options_of(&t->settings.data.media);
-    if (open_model(t, error) < 0 || open_data(t, error) < 0 || open_augmentation(t, error) < 0 || open_teacher(t, error) < 0) return -1;
+    if (open_model(t, error) < 0 || open_data(t, error) < 0 || open_augmentation(t, error) < 0 ||
+        open_teacher(t, error) < 0)
+        return -1;
     if (machine_open_host(&t->host, run->world, &run->settings->machine, error) < 0) return -1;
     t->tokenizer = tokenizer_open();
     run->parameters = &t->towers.parameters;
@@ -138,21 +158,38 @@ static void job(void *self, struct batch *b)
     int64_t step = b->number / p->mine;
     b->count = p->rows;
     b->size = (int)resolution_at(&t->resolutions, step, p->steps);
-    for (int64_t i = 0; i < p->rows; i++) b->samples[i] = training_sample(t->run, step, b->number % p->mine, i, &b->epochs[i]);
+    for (int64_t i = 0; i < p->rows; i++)
+        b->samples[i] = training_sample(t->run, step, b->number % p->mine, i, &b->epochs[i]);
 }
 
 static void start_loader(struct trainer *t)
 {
-    enum { AHEAD = 2, AHEAD_OF_COPIES = 8 }; /* slices beyond those of a step; of a step, where pixels leave the loader's memory at once */
+    enum {
+        AHEAD = 2,
+        AHEAD_OF_COPIES = 8
+    }; /* slices beyond those of a step; of a step, where pixels leave the loader's memory at once */
     const struct plan *p = &t->run->plan;
     bool copied = t->run->device.kernels->reserve != NULL;
     int64_t ahead = copied && p->mine > AHEAD_OF_COPIES ? AHEAD_OF_COPIES : p->mine;
-    struct loader_config c = {.data = &t->data, .tokenizer = t->tokenizer, .augmentation = &t->augmentation,
-                              .context = t->towers.config.text.context_length, .media = t->media, .batches = p->steps * p->mine,
-                              .first = t->run->step * p->mine, .count_max = p->rows, .size_max = t->largest, .seed = (uint64_t)t->run->settings->seed,
-                              .threads = (int)t->settings.data.workers, .ahead = (int)ahead + AHEAD, .keep = copied ? AHEAD : (int)p->mine,
-                              .device = &t->run->device, .job = job, .job_context = t};
-    if (t->settings.teacher) c.other.size = (int)t->teacher.config.vision.image_size, c.other.context = t->teacher.config.text.context_length;
+    struct loader_config c = {.data = &t->data,
+                              .tokenizer = t->tokenizer,
+                              .augmentation = &t->augmentation,
+                              .context = t->towers.config.text.context_length,
+                              .media = t->media,
+                              .batches = p->steps * p->mine,
+                              .first = t->run->step * p->mine,
+                              .count_max = p->rows,
+                              .size_max = t->largest,
+                              .seed = (uint64_t)t->run->settings->seed,
+                              .threads = (int)t->settings.data.workers,
+                              .ahead = (int)ahead + AHEAD,
+                              .keep = copied ? AHEAD : (int)p->mine,
+                              .device = &t->run->device,
+                              .job = job,
+                              .job_context = t};
+    if (t->settings.teacher)
+        c.other.size = (int)t->teacher.config.vision.image_size,
+        c.other.context = t->teacher.config.text.context_length;
     /* a slice's pixels stay until its backward pass is over; some more may be on their way meanwhile */
     t->pixel_slots = p->mine + AHEAD;
     t->loader = loader_open(&c);
@@ -171,7 +208,9 @@ static int start(void *self, struct error *error)
         tape_init(&t->teacher_tape, &run->device);
     }
     contrastive_open(&t->contrastive, &run->device, &run->comm, p->rows, t->towers.config.embed_dim, p->slices);
-    if (c->teacher) contrastive_teach(&t->contrastive, t->teacher.config.embed_dim, c->distill_contrastive, c->distill_weight, c->distill_scale);
+    if (c->teacher)
+        contrastive_teach(&t->contrastive, t->teacher.config.embed_dim, c->distill_contrastive, c->distill_weight,
+                          c->distill_scale);
     device_arena_open(&run->device, &t->buffers, DEVICE_ARENA);
     for (int i = 0; i < 2; i++) device_host_arena_open(&run->device, &t->memory[i], trainer_host_bytes(t));
     start_loader(t);
@@ -220,7 +259,8 @@ static void figures(void *self, int64_t step, const void *gathered, struct figur
     struct contrastive_result c = contrastive_result(&t->contrastive, g->totals);
     int64_t size = resolution_at(&t->resolutions, step - 1, t->run->plan.steps);
     double mask = t->settings.mask_weight > 0 ? 1 - g->mask / mask_rows(t, (int)size) : 0;
-    double loss = t->contrastive.weight * c.loss + t->contrastive.distill_weight * c.divergence + t->settings.mask_weight * mask;
+    double loss =
+        t->contrastive.weight * c.loss + t->contrastive.distill_weight * c.divergence + t->settings.mask_weight * mask;
     figures_set(f, "logit_scale", "Logit Scale", FIGURE_LAST, exp((double)g->log_scale));
     figures_set(f, "contrastive_loss", "Contrastive_loss", FIGURE_LAST, c.loss);
     figures_set(f, "loss", "Loss", FIGURE_MEAN, loss);
@@ -238,7 +278,8 @@ static void gradients(void *self, float *sum, bool reduced)
     struct device *d = &t->run->device;
     const struct parameter *scale = parameters_find(&t->towers.parameters, "logit_scale");
     if (reduced || !t->run->world->rank)
-        d->kernels->scale_gradient(d, sum + scale->offset, t->contrastive.totals + CONTRASTIVE_SCALE, t->towers.logit_scale->master);
+        d->kernels->scale_gradient(d, sum + scale->offset, t->contrastive.totals + CONTRASTIVE_SCALE,
+                                   t->towers.logit_scale->master);
 }
 
 static void settle(void *self)
@@ -267,9 +308,26 @@ static int save(void *self, const struct checkpoint_writer *w, json_t *sums, str
     return rc;
 }
 
-const struct objective contrastive_objective = {
-    .bytes = sizeof(struct trainer), .least_slice = 32, .checks = 2, .figures_bytes = sizeof(struct gathered),
-    .open = open, .begin = begin, .load = load, .start = start,
-    .step = trainer_step, .receive = trainer_receive, .imagine = trainer_imagine, .forward = trainer_forward, .between = trainer_between,
-    .backward = trainer_backward, .gradients = gradients, .settle = settle, .gather = gather, .figures = figures, .macs = trainer_macs,
-    .sample = sample, .validate = validate, .save = save, .close = close};
+const struct objective contrastive_objective = {.bytes = sizeof(struct trainer),
+                                                .least_slice = 32,
+                                                .checks = 2,
+                                                .figures_bytes = sizeof(struct gathered),
+                                                .open = open,
+                                                .begin = begin,
+                                                .load = load,
+                                                .start = start,
+                                                .step = trainer_step,
+                                                .receive = trainer_receive,
+                                                .imagine = trainer_imagine,
+                                                .forward = trainer_forward,
+                                                .between = trainer_between,
+                                                .backward = trainer_backward,
+                                                .gradients = gradients,
+                                                .settle = settle,
+                                                .gather = gather,
+                                                .figures = figures,
+                                                .macs = trainer_macs,
+                                                .sample = sample,
+                                                .validate = validate,
+                                                .save = save,
+                                                .close = close};

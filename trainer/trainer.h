@@ -1,4 +1,5 @@
-/* What pe-trainer teaches: an image tower and a text tower to agree (PE section 2.1), from pairs alone, from a frozen teacher's similarities, or both. */
+/* What pe-trainer teaches: an image tower and a text tower to agree (PE section 2.1), from pairs alone, from a frozen
+ * teacher's similarities, or both. */
 #ifndef TRAINER_TRAINER_H
 #define TRAINER_TRAINER_H
 
@@ -28,46 +29,46 @@ struct trainer_settings {
 
 /* A slice of the batch on its way through the step. */
 struct slice {
-    int size, slot;               /* pixels a side; where they are staged */
-    const uint8_t *pixels;        /* on the device */
-    int64_t pictures;             /* more than samples where there are videos */
-    const int32_t *starts;        /* on the device, [rows + 1] the first picture of each sample; NULL where each has one */
-    int64_t *samples;             /* [rows] */
-    uint64_t *epochs;             /* [rows] */
+    int size, slot;        /* pixels a side; where they are staged */
+    const uint8_t *pixels; /* on the device */
+    int64_t pictures;      /* more than samples where there are videos */
+    const int32_t *starts; /* on the device, [rows + 1] the first picture of each sample; NULL where each has one */
+    int64_t *samples;      /* [rows] */
+    uint64_t *epochs;      /* [rows] */
     struct text_batch words;
     const uint8_t *teacher_pixels; /* the same as the teacher takes them */
     struct text_batch teacher_words;
     struct tensor *image, *text, *tokens;
-    int first, end;               /* segments on the tape */
+    int first, end; /* segments on the tape */
 };
 
 /* Of the step under way; its memory is in the trainer's arenas. */
 struct step {
     struct arena *host;
-    struct slice *slices;       /* [mine] */
-    void *images, *texts;       /* [local, dim] real */
+    struct slice *slices;                 /* [mine] */
+    void *images, *texts;                 /* [local, dim] real */
     void *teacher_images, *teacher_texts; /* likewise of the teacher */
-    float *d_images, *d_texts;  /* [local, dim] */
-    double *mask;               /* [mine] sum of cosines of the mask loss */
+    float *d_images, *d_texts;            /* [local, dim] */
+    double *mask;                         /* [mine] sum of cosines of the mask loss */
 };
 
 struct trainer {
     struct trainer_settings settings; /* first: the option table fills it */
     struct training *run;
-    struct towers towers, teacher;    /* teacher: when config.teacher is given */
+    struct towers towers, teacher; /* teacher: when config.teacher is given */
     struct tape teacher_tape;
-    struct device host;           /* the CPU, for figures of the validation */
+    struct device host; /* the CPU, for figures of the validation */
     struct collection data, validation;
     struct tokenizer *tokenizer;
     struct augmentation augmentation;
     struct media_options media;
     struct resolutions resolutions;
-    int largest;                  /* pixels a side, of all resolutions */
-    int64_t pictures;             /* of a slice, at most */
+    int largest;      /* pixels a side, of all resolutions */
+    int64_t pictures; /* of a slice, at most */
     struct loader *loader;
     int64_t received, pixel_slots; /* slices taken from the loader; places for their pixels */
-    struct arena memory[2];       /* host data of a step; two steps may be under way on a GPU */
-    struct arena buffers;         /* device data of a step */
+    struct arena memory[2];        /* host data of a step; two steps may be under way on a GPU */
+    struct arena buffers;          /* device data of a step */
     struct contrastive contrastive;
     struct step step;
 };

@@ -13,9 +13,14 @@ static void report(struct trainer *t, const struct retrieval_scores *m, int64_t 
         const char *key;
         double value;
         bool logged;
-    } figures[] = {{"image_to_text_R@1", m->text[0], true}, {"image_to_text_R@5", m->text[1], true}, {"image_to_text_R@10", m->text[2], true},
-                   {"text_to_image_R@1", m->image[0], true}, {"text_to_image_R@5", m->image[1], true}, {"text_to_image_R@10", m->image[2], true},
-                   {"image_to_text_median_rank", m->text_median_rank, false}, {"text_to_image_median_rank", m->image_median_rank, false}};
+    } figures[] = {{"image_to_text_R@1", m->text[0], true},
+                   {"image_to_text_R@5", m->text[1], true},
+                   {"image_to_text_R@10", m->text[2], true},
+                   {"text_to_image_R@1", m->image[0], true},
+                   {"text_to_image_R@5", m->image[1], true},
+                   {"text_to_image_R@10", m->image[2], true},
+                   {"image_to_text_median_rank", m->text_median_rank, false},
+                   {"text_to_image_median_rank", m->image_median_rank, false}};
     json_t *row = json_object();
     struct str line = {0};
     for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
@@ -33,9 +38,14 @@ int trainer_validate(struct trainer *t, struct error *error)
     double start = clock_seconds();
     struct training *run = t->run;
     int64_t most = t->settings.val_samples, count = t->validation.samples < most ? t->validation.samples : most;
-    struct embedder e = {.world = run->world, .device = &run->device, .tape = &run->tape, .text = &t->towers.text,
+    struct embedder e = {.world = run->world,
+                         .device = &run->device,
+                         .tape = &run->tape,
+                         .text = &t->towers.text,
                          .encoder = encoder_of_vision(&t->towers.vision, t->towers.config.vision.layers),
-                         .tokenizer = t->tokenizer, .batch = VALIDATION_BATCH, .media = t->media,
+                         .tokenizer = t->tokenizer,
+                         .batch = VALIDATION_BATCH,
+                         .media = t->media,
                          .threads = (int)t->settings.data.workers};
     struct picture_source source = {.data = &t->validation, .count = count};
     struct retrieval retrieval;

@@ -153,8 +153,10 @@ void tape_tap(struct tape *tape, const struct taps *taps, int64_t layer, struct 
 
 static void execute(struct tape *tape, struct call *call)
 {
-    if (call->op->in_place) call->out->data = call->in[0]->data;
-    else if (!call->out->data) call->out->data = arena_take(home(tape), tensor_bytes(tape, call->out), 1);
+    if (call->op->in_place)
+        call->out->data = call->in[0]->data;
+    else if (!call->out->data)
+        call->out->data = arena_take(home(tape), tensor_bytes(tape, call->out), 1);
     call->op->forward(tape, call);
 }
 
@@ -190,7 +192,8 @@ static int pool_take(struct tape *tape, size_t bytes)
         if (tape->pool[i].used) continue;
         if (tape->pool[i].bytes < bytes) {
             if (empty < 0 || tape->pool[i].bytes > tape->pool[empty].bytes) empty = i;
-        } else if (best < 0 || tape->pool[i].bytes < tape->pool[best].bytes) best = i;
+        } else if (best < 0 || tape->pool[i].bytes < tape->pool[best].bytes)
+            best = i;
     }
     if (best < 0) { /* the largest that is too small makes room */
         CHECK(empty >= 0, "all %d gradient slots are in use", TAPE_SLOTS);
@@ -232,8 +235,10 @@ void tape_pass_gradient(struct tape *tape, struct tensor *from, struct tensor *t
         return;
     }
     struct gradient g = tape_gradient(tape, to);
-    if (g.accumulate) tape->device->kernels->add_real(tape->device, g.data, from->grad, tensor_count(to));
-    else tape->device->kernels->copy(tape->device, g.data, from->grad, tensor_bytes(tape, to));
+    if (g.accumulate)
+        tape->device->kernels->add_real(tape->device, g.data, from->grad, tensor_count(to));
+    else
+        tape->device->kernels->copy(tape->device, g.data, from->grad, tensor_bytes(tape, to));
 }
 
 void tape_seed(struct tape *tape, struct tensor *tensor, const float *grad)
@@ -241,8 +246,10 @@ void tape_seed(struct tape *tape, struct tensor *tensor, const float *grad)
     struct gradient g = tape_gradient(tape, tensor);
     if (!g.data) return;
     CHECK(!g.accumulate, "the gradient of [%ld, %ld] is there already", (long)tensor->rows, (long)tensor->cols);
-    if (tensor->wide) tape->device->kernels->copy(tape->device, g.data, grad, tensor_bytes(tape, tensor));
-    else tape->device->kernels->round(tape->device, g.data, grad, tensor_count(tensor));
+    if (tensor->wide)
+        tape->device->kernels->copy(tape->device, g.data, grad, tensor_bytes(tape, tensor));
+    else
+        tape->device->kernels->round(tape->device, g.data, grad, tensor_count(tensor));
 }
 
 static void replay(struct tape *tape, struct segment *s)

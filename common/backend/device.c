@@ -19,8 +19,8 @@ static const struct kernels *choose(const char *level)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("avx512dq");
+    bool v4 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq");
     bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     if (v4 && (!level || !strcmp(level, "x86-64-v4"))) return &cpu_kernels_v4;
     if (v3 && (!level || !strcmp(level, "x86-64-v3"))) return &cpu_kernels_v3;
@@ -31,7 +31,8 @@ static const struct kernels *choose(const char *level)
 
 static int open_cpu(struct device *device, const char *precision, const char *level, int threads, struct error *error)
 {
-    if (strcmp(precision, "fp32")) return error_set(error, ERROR_USAGE, "--precision %s: the cpu computes in fp32", precision);
+    if (strcmp(precision, "fp32"))
+        return error_set(error, ERROR_USAGE, "--precision %s: the cpu computes in fp32", precision);
     const struct kernels *kernels = choose(level);
     if (!kernels) return error_set(error, ERROR_USAGE, "--cpu-level %s: this machine or build does not have it", level);
     int available = omp_get_num_procs();
@@ -44,7 +45,8 @@ static int open_cpu(struct device *device, const char *precision, const char *le
     return 0;
 }
 
-/* The CUDA backend, loaded once: so that programs start without half a gigabyte of libraries, and run where there are none. */
+/* The CUDA backend, loaded once: so that programs start without half a gigabyte of libraries, and run where there are
+ * none. */
 static const struct backend *load(char *path, size_t size, char *why, size_t why_size)
 {
     ssize_t n = readlink("/proc/self/exe", path, size - 1);
@@ -55,10 +57,14 @@ static const struct backend *load(char *path, size_t size, char *why, size_t why
     if (getenv("PERCEPT_CUDA")) snprintf(path, size, "%s", getenv("PERCEPT_CUDA"));
     void *library = access(path, R_OK) ? NULL : dlopen(path, RTLD_NOW | RTLD_LOCAL);
     const struct backend *backend = library ? dlsym(library, BACKEND_SYMBOL) : NULL;
-    if (access(path, R_OK)) snprintf(why, why_size, "this program was built without CUDA (no %s)", path);
-    else if (!backend) snprintf(why, why_size, "%s", dlerror());
-    else if (backend->version != BACKEND_VERSION) snprintf(why, why_size, "%s belongs to another build", path);
-    else return backend;
+    if (access(path, R_OK))
+        snprintf(why, why_size, "this program was built without CUDA (no %s)", path);
+    else if (!backend)
+        snprintf(why, why_size, "%s", dlerror());
+    else if (backend->version != BACKEND_VERSION)
+        snprintf(why, why_size, "%s belongs to another build", path);
+    else
+        return backend;
     return NULL;
 }
 
@@ -74,24 +80,30 @@ int device_count(void)
     return backend ? backend->count() : 0;
 }
 
-static int open_cuda(struct device *device, const char *name, const char *precision, int threads, int local, struct error *error)
+static int open_cuda(struct device *device, const char *name, const char *precision, int threads, int local,
+                     struct error *error)
 {
     char path[4096], why[512];
     const struct backend *backend = load(path, sizeof path, why, sizeof why);
     if (!backend) return error_set(error, ERROR_USAGE, "--device %s: %s", name, why);
     char *end = "";
-    int count = backend->count(), index = name[4] == ':' ? (int)strtol(name + 5, &end, 10) : local % (count > 0 ? count : 1);
+    int count = backend->count(),
+        index = name[4] == ':' ? (int)strtol(name + 5, &end, 10) : local % (count > 0 ? count : 1);
     if (*end || end == name + 5) return error_set(error, ERROR_USAGE, "--device %s: must be cpu, cuda or cuda:N", name);
-    if (count < 1) return error_set(error, ERROR_USAGE, "--device %s: no GPU, or no driver for it, on this machine", name);
-    if (index < 0 || index >= count) return error_set(error, ERROR_USAGE, "--device %s: this machine has GPUs 0 to %d", name, count - 1);
+    if (count < 1)
+        return error_set(error, ERROR_USAGE, "--device %s: no GPU, or no driver for it, on this machine", name);
+    if (index < 0 || index >= count)
+        return error_set(error, ERROR_USAGE, "--device %s: this machine has GPUs 0 to %d", name, count - 1);
     *device = (struct device){.threads = threads > 0 ? threads : omp_get_num_procs(), .index = index};
     return backend->open(device, index, precision, error);
 }
 
-int device_open(struct device *device, const char *name, const char *precision, const char *level, int threads, int local, struct error *error)
+int device_open(struct device *device, const char *name, const char *precision, const char *level, int threads,
+                int local, struct error *error)
 {
     if (!strcmp(name, "cpu")) return open_cpu(device, precision, level, threads, error);
-    if (!strcmp(name, "cuda") || !strncmp(name, "cuda:", 5)) return open_cuda(device, name, precision, threads, local, error);
+    if (!strcmp(name, "cuda") || !strncmp(name, "cuda:", 5))
+        return open_cuda(device, name, precision, threads, local, error);
     return error_set(error, ERROR_USAGE, "--device %s: must be cpu, cuda or cuda:N", name);
 }
 
@@ -113,7 +125,8 @@ int device_group_id(struct device *device, unsigned char id[COLLECTIVES_ID], str
     return backend_of(device)->group_id(device, id, error);
 }
 
-int device_connect(struct device *device, const unsigned char id[COLLECTIVES_ID], int rank, int size, struct error *error)
+int device_connect(struct device *device, const unsigned char id[COLLECTIVES_ID], int rank, int size,
+                   struct error *error)
 {
     return backend_of(device)->connect(device, id, rank, size, error);
 }
@@ -140,7 +153,11 @@ void device_arena_open(struct device *device, struct arena *arena, size_t limit)
         arena_open(arena, limit);
         return;
     }
-    *arena = (struct arena){.base = k->reserve(device, limit), .limit = limit, .commit = k->commit, .release = k->release, .context = device};
+    *arena = (struct arena){.base = k->reserve(device, limit),
+                            .limit = limit,
+                            .commit = k->commit,
+                            .release = k->release,
+                            .context = device};
 }
 
 const void *device_bring(struct device *device, struct arena *arena, const void *host, size_t bytes)
@@ -160,8 +177,13 @@ static void release_host(void *device, void *base, size_t limit, size_t committe
 
 void device_host_arena_open(struct device *device, struct arena *arena, size_t limit)
 {
-    if (!device->kernels->reserve) arena_open(arena, limit);
-    else *arena = (struct arena){.base = device->kernels->host_map(device, limit), .limit = limit, .release = release_host, .context = device};
+    if (!device->kernels->reserve)
+        arena_open(arena, limit);
+    else
+        *arena = (struct arena){.base = device->kernels->host_map(device, limit),
+                                .limit = limit,
+                                .release = release_host,
+                                .context = device};
 }
 
 void device_reserve(struct device *device, size_t floats)

@@ -7,8 +7,8 @@
 #ifndef BASE_CHECK_H
 #define BASE_CHECK_H
 
-#define CHECK(condition, ...)                                                          \
-    do {                                                                               \
+#define CHECK(condition, ...) \
+    do { \
         if (__builtin_expect(!(condition), 0)) check_fail(__FILE__, __LINE__, #condition, __VA_ARGS__); \
     } while (0)
 
@@ -16,7 +16,8 @@
 void check_fail(const char *file, int line, const char *text, const char *format, ...)
     __attribute__((noreturn, format(printf, 4, 5)));
 
-/* The machine lacks what the job needs, deep inside where no error can be handed up: print "error: message" and end the job with status 1. */
+/* The machine lacks what the job needs, deep inside where no error can be handed up: print "error: message" and end the
+ * job with status 1. */
 void check_end(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
 /* Call `hook` with the status instead of ending this process alone.  The hook must not return. */

@@ -29,8 +29,12 @@ void clock_stamp(char out[20])
 void clock_duration(double seconds, char out[32])
 {
     long s = seconds < 0 || seconds > 8.6e7 ? 0 : (long)(seconds + .5);
-    if (s < 60) snprintf(out, 32, "%lds", s);
-    else if (s < 3600) snprintf(out, 32, "%ldm%02lds", s / 60, s % 60);
-    else if (s < 86400) snprintf(out, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
-    else snprintf(out, 32, "%ldd%02ldh", s / 86400, s / 3600 % 24);
+    if (s < 60)
+        snprintf(out, 32, "%lds", s);
+    else if (s < 3600)
+        snprintf(out, 32, "%ldm%02lds", s / 60, s % 60);
+    else if (s < 86400)
+        snprintf(out, 32, "%ldh%02ldm", s / 3600, s / 60 % 60);
+    else
+        snprintf(out, 32, "%ldd%02ldh", s / 86400, s / 3600 % 24);
 }

@@ -15,7 +15,7 @@ enum error_code {
 };
 
 struct error {
-    int code;        /* enum error_code */
+    int code; /* enum error_code */
     char text[1536];
 };
 

@@ -28,8 +28,10 @@ json_t *json_text(const char *text)
     if (value) return value;
     struct str escaped = {0};
     for (; *text; text++)
-        if ((unsigned char)*text < 128) str_putc(&escaped, *text);
-        else str_printf(&escaped, "\\x%02x", (unsigned char)*text);
+        if ((unsigned char)*text < 128)
+            str_putc(&escaped, *text);
+        else
+            str_printf(&escaped, "\\x%02x", (unsigned char)*text);
     value = json_string(escaped.data);
     str_free(&escaped);
     return value;
@@ -58,8 +60,7 @@ static void put_value(struct str *out, const json_t *value, int depth)
     json_t *member;
     size_t n = 0, i;
     if (json_object_size(value)) {
-        json_object_foreach((json_t *)(uintptr_t)value, key, member)
-        {
+        json_object_foreach ((json_t *)(uintptr_t)value, key, member) {
             json_t *name = json_string(key);
             str_putc(out, n++ ? ',' : '{');
             put_line(out, depth + 1);
@@ -71,15 +72,15 @@ static void put_value(struct str *out, const json_t *value, int depth)
         put_line(out, depth);
         str_putc(out, '}');
     } else if (json_array_size(value)) {
-        json_array_foreach(value, i, member)
-        {
+        json_array_foreach (value, i, member) {
             str_putc(out, i ? ',' : '[');
             put_line(out, depth + 1);
             put_value(out, member, depth + 1);
         }
         put_line(out, depth);
         str_putc(out, ']');
-    } else put_leaf(out, value);
+    } else
+        put_leaf(out, value);
 }
 
 int json_write(const char *path, const json_t *value, struct error *error)

@@ -10,7 +10,8 @@
 /* The value in the file, a new reference; NULL with `error` naming path, line and column. */
 json_t *json_read(const char *path, struct error *error);
 
-/* Write `value` (borrowed), indented, one member a line, keys in their order, each number in the fewest digits that read back as it. */
+/* Write `value` (borrowed), indented, one member a line, keys in their order, each number in the fewest digits that
+ * read back as it. */
 int json_write(const char *path, const json_t *value, struct error *error);
 
 /* A text as a string, a new reference; where it is no UTF-8, with its bytes above 127 as \xff. */

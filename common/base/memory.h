@@ -25,7 +25,8 @@ char *mem_strdup(const char *text) __attribute__((malloc, warn_unused_result));
 struct arena {
     unsigned char *base;
     size_t used, limit, peak; /* bytes */
-    /* Memory that is not the host's (backend/device.h): commit puts memory behind bytes [from, to) of base, release gives all back. */
+    /* Memory that is not the host's (backend/device.h): commit puts memory behind bytes [from, to) of base, release
+     * gives all back. */
     void (*commit)(void *context, void *base, size_t from, size_t to);
     void (*release)(void *context, void *base, size_t limit, size_t committed);
     void *context;
@@ -39,7 +40,10 @@ void arena_close(struct arena *arena);
 /* count x size uninitialised bytes, valid until a release below them. */
 void *arena_take(struct arena *arena, size_t count, size_t size) __attribute__((warn_unused_result));
 
-static inline size_t arena_mark(const struct arena *arena) { return arena->used; }
+static inline size_t arena_mark(const struct arena *arena)
+{
+    return arena->used;
+}
 void arena_release(struct arena *arena, size_t mark);
 
 /* A large buffer of its own, zeroed by the system, aligned to 64 bytes, backed by huge pages where offered. */

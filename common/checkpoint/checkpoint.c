@@ -20,10 +20,12 @@ enum { STEP_DIGITS = 8 };
 static bool is_step(const char *name)
 {
     size_t prefix = strlen(STEP_PREFIX);
-    return str_starts_with(name, STEP_PREFIX) && strlen(name) == prefix + STEP_DIGITS && strspn(name + prefix, "0123456789") == STEP_DIGITS;
+    return str_starts_with(name, STEP_PREFIX) && strlen(name) == prefix + STEP_DIGITS &&
+           strspn(name + prefix, "0123456789") == STEP_DIGITS;
 }
 
-int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, const char *run, int64_t step, struct error *error)
+int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, const char *run, int64_t step,
+                     struct error *error)
 {
     struct str name = {0};
     *w = (struct checkpoint_writer){.root = fs_join(run, "checkpoints")};
@@ -48,7 +50,8 @@ char *checkpoint_file(const struct checkpoint_writer *w, const char *name)
 static json_t *gather_sums(const struct world *world, json_t *sums)
 {
     enum { ROOM = 4096 };
-    char *mine = mem_zalloc(ROOM, 1), *all = mem_zalloc(ROOM, (size_t)world->size), *text = json_dumps(sums, JSON_COMPACT);
+    char *mine = mem_zalloc(ROOM, 1), *all = mem_zalloc(ROOM, (size_t)world->size),
+         *text = json_dumps(sums, JSON_COMPACT);
     snprintf(mine, ROOM, "%s", text);
     world_gather_all(world, mine, ROOM, all);
     json_t *joint = json_object();
@@ -68,14 +71,17 @@ static int point_latest(const struct checkpoint_writer *w, struct error *error)
 {
     char *link = fs_join(w->root, "latest"), *aside = fs_join(w->root, "latest.tmp");
     unlink(aside);
-    int rc = symlink(strrchr(w->folder, '/') + 1, aside) < 0 ? error_set(error, ERROR_FAILED, "%s: %s", aside, strerror(errno)) : 0;
+    int rc = symlink(strrchr(w->folder, '/') + 1, aside) < 0
+                 ? error_set(error, ERROR_FAILED, "%s: %s", aside, strerror(errno))
+                 : 0;
     if (rc == 0) rc = fs_rename(aside, link, error);
     free(link);
     free(aside);
     return rc;
 }
 
-/* Keep the one just written and the keep - 1 before it.  Later ones are damaged, or this one would not have been written: they do not count. */
+/* Keep the one just written and the keep - 1 before it.  Later ones are damaged, or this one would not have been
+ * written: they do not count. */
 static int prune(const struct checkpoint_writer *w, int64_t keep, struct error *error)
 {
     const char *own = strrchr(w->folder, '/') + 1;
@@ -110,8 +116,8 @@ static int finish(struct checkpoint_writer *w, json_t *sums, const json_t *state
     return rc;
 }
 
-int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, int rc, json_t *sums, const json_t *state, int64_t keep,
-                      struct error *error)
+int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, int rc, json_t *sums, const json_t *state,
+                      int64_t keep, struct error *error)
 {
     rc = world_agree(world, rc, error);
     json_t *all = gather_sums(world, sums);
@@ -151,10 +157,11 @@ static int verify(const struct world *world, const char *folder, const json_t *s
     int n = 0, rc = 0;
     const json_t *files = json_object_get(state, "files"), *step = json_object_get(state, "step");
     if (!json_object_size(files)) return error_set(error, ERROR_FAILED, "%s: state.json lists no files", folder);
-    if (!json_is_integer(step) || json_integer_value(step) < 0 || (is_step(name) && json_integer_value(step) != atoll(name + strlen(STEP_PREFIX))))
-        return error_set(error, ERROR_FAILED, "%s: state.json is of step %lld: edited or damaged", folder, (long long)json_integer_value(step));
-    json_object_foreach((json_t *)(uintptr_t)files, key, sum)
-    {
+    if (!json_is_integer(step) || json_integer_value(step) < 0 ||
+        (is_step(name) && json_integer_value(step) != atoll(name + strlen(STEP_PREFIX))))
+        return error_set(error, ERROR_FAILED, "%s: state.json is of step %lld: edited or damaged", folder,
+                         (long long)json_integer_value(step));
+    json_object_foreach ((json_t *)(uintptr_t)files, key, sum) {
         if (rc < 0 || n++ % world->size != world->rank) continue;
         char *path = fs_join(folder, key);
         rc = verify_file(path, sum, error);
@@ -174,8 +181,8 @@ static json_t *read_state(const struct world *world, const char *folder, struct 
     return NULL;
 }
 
-/* The names of the step folders, newest first, as rank 0 sees them: on a shared file system others may see them later, and all ranks must try the
- * same ones.  *names is the caller's to free. */
+/* The names of the step folders, newest first, as rank 0 sees them: on a shared file system others may see them later,
+ * and all ranks must try the same ones.  *names is the caller's to free. */
 static int64_t step_names(const struct world *world, const char *root, char (**names)[16], struct error *error)
 {
     struct fs_list list = {0};
@@ -205,7 +212,8 @@ int checkpoint_find(const struct world *world, const char *run, char **folder, j
         char *path = fs_join(root, names[i]);
         *state = read_state(world, path, &why);
         found = *state != NULL;
-        if (found) *folder = path;
+        if (found)
+            *folder = path;
         else {
             if (!world->rank) log_warn("checkpoint skipped: %s", why.text);
             error_set(&first, ERROR_FAILED, "%s", why.text);
@@ -213,7 +221,9 @@ int checkpoint_find(const struct world *world, const char *run, char **folder, j
         }
     }
     if (!found && count > 0)
-        found = error_set(error, ERROR_FAILED, "%s: none of %ld checkpoints is sound; the newest: %s; mend it, or start a new --name", root, (long)count, first.text);
+        found = error_set(error, ERROR_FAILED,
+                          "%s: none of %ld checkpoints is sound; the newest: %s; mend it, or start a new --name", root,
+                          (long)count, first.text);
     free(names);
     free(root);
     return found;
@@ -222,7 +232,9 @@ int checkpoint_find(const struct world *world, const char *run, char **folder, j
 int checkpoint_open(const struct world *world, const char *path, char **folder, json_t **state, struct error *error)
 {
     char *resolved = realpath(path, NULL);
-    int rc = resolved ? 0 : error_set(error, ERROR_USAGE, "--resume %s: neither \"latest\" nor a checkpoint's folder: %s", path, strerror(errno));
+    int rc = resolved ? 0
+                      : error_set(error, ERROR_USAGE, "--resume %s: neither \"latest\" nor a checkpoint's folder: %s",
+                                  path, strerror(errno));
     if (world_agree(world, rc, error) == 0 && (*state = read_state(world, resolved, error))) {
         *folder = resolved;
         return 1;

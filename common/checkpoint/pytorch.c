@@ -80,7 +80,9 @@ static int entry_place(const unsigned char *h, uint64_t *size, uint64_t *offset)
 }
 
 /* Call visit for each member until it returns 1; 0 when none did, -1 when the archive is damaged. */
-static int each_member(const struct machine *m, int (*visit)(void *context, const char *name, size_t name_len, struct member member), void *context)
+static int each_member(const struct machine *m,
+                       int (*visit)(void *context, const char *name, size_t name_len, struct member member),
+                       void *context)
 {
     const unsigned char *f = m->file;
     size_t len = m->file_len;
@@ -157,7 +159,8 @@ static void add(struct machine *m, struct value *list, struct value *item)
 
 static void push(struct machine *m, struct value *v)
 {
-    if (m->depth == m->depth_cap) m->stack = mem_realloc(m->stack, (size_t)(m->depth_cap = 2 * m->depth_cap + 64), sizeof *m->stack);
+    if (m->depth == m->depth_cap)
+        m->stack = mem_realloc(m->stack, (size_t)(m->depth_cap = 2 * m->depth_cap + 64), sizeof *m->stack);
     m->stack[m->depth++] = v;
 }
 
@@ -281,9 +284,11 @@ static const struct {
     const char *name;
     enum safetensors_dtype dtype;
     int size;
-} storages[] = {{"torch FloatStorage", ST_F32, 4}, {"torch HalfStorage", ST_F16, 2}, {"torch BFloat16Storage", ST_BF16, 2}, {"torch DoubleStorage", ST_F64, 8},
-                {"torch LongStorage", ST_I64, 8},  {"torch IntStorage", ST_OTHER, 4}, {"torch ShortStorage", ST_OTHER, 2}, {"torch CharStorage", ST_OTHER, 1},
-                {"torch ByteStorage", ST_OTHER, 1}, {"torch BoolStorage", ST_OTHER, 1}};
+} storages[] = {{"torch FloatStorage", ST_F32, 4},     {"torch HalfStorage", ST_F16, 2},
+                {"torch BFloat16Storage", ST_BF16, 2}, {"torch DoubleStorage", ST_F64, 8},
+                {"torch LongStorage", ST_I64, 8},      {"torch IntStorage", ST_OTHER, 4},
+                {"torch ShortStorage", ST_OTHER, 2},   {"torch CharStorage", ST_OTHER, 1},
+                {"torch ByteStorage", ST_OTHER, 1},    {"torch BoolStorage", ST_OTHER, 1}};
 
 static int element_size(enum safetensors_dtype dtype)
 {
@@ -297,12 +302,14 @@ static int push_storage(struct machine *m)
 {
     struct value *id = pop(m), *v = new_value(m, STORAGE);
     if (!id) return -1;
-    if (id->kind != LIST || id->count < 5 || id->items[1]->kind != NAME || id->items[2]->kind != TEXT || id->items[4]->kind != NUMBER)
+    if (id->kind != LIST || id->count < 5 || id->items[1]->kind != NAME || id->items[2]->kind != TEXT ||
+        id->items[4]->kind != NUMBER)
         return refuse(m, "a storage of unknown form");
     int size = 0;
     for (size_t i = 0; i < sizeof storages / sizeof *storages; i++)
         if (!strcmp(id->items[1]->text, storages[i].name)) v->dtype = storages[i].dtype, size = storages[i].size;
-    if (!size) return error_set(m->error, ERROR_FAILED, "%s: storage of unknown type %.100s", m->path, id->items[1]->text);
+    if (!size)
+        return error_set(m->error, ERROR_FAILED, "%s: storage of unknown type %.100s", m->path, id->items[1]->text);
     struct str name = {0};
     str_printf(&name, "%sdata/%s", m->prefix, id->items[2]->text);
     struct search s = {.name = name.data};
@@ -319,8 +326,8 @@ static int push_storage(struct machine *m)
 /* _rebuild_tensor_v2(storage, offset, shape, strides, ...) */
 static struct value *rebuild(struct machine *m, const struct value *a)
 {
-    if (a->count < 4 || a->items[0]->kind != STORAGE || a->items[1]->kind != NUMBER || a->items[2]->kind != LIST || a->items[3]->kind != LIST ||
-        a->items[2]->count > 8 || a->items[3]->count != a->items[2]->count) {
+    if (a->count < 4 || a->items[0]->kind != STORAGE || a->items[1]->kind != NUMBER || a->items[2]->kind != LIST ||
+        a->items[3]->kind != LIST || a->items[2]->count > 8 || a->items[3]->count != a->items[2]->count) {
         refuse(m, "a tensor of unknown form");
         return NULL;
     }
@@ -331,7 +338,8 @@ static struct value *rebuild(struct machine *m, const struct value *a)
     v->dtype = storage->dtype;
     for (int i = v->ndim - 1; i >= 0; i--) {
         int64_t n = shape->items[i]->number;
-        if (n < 0 || __builtin_mul_overflow(elements, n > 1 ? n : 1, &elements) || (n > 1 && strides->items[i]->number != elements / n)) {
+        if (n < 0 || __builtin_mul_overflow(elements, n > 1 ? n : 1, &elements) ||
+            (n > 1 && strides->items[i]->number != elements / n)) {
             refuse(m, "a tensor that is not contiguous; save tensor.contiguous()");
             return NULL;
         }
@@ -354,10 +362,18 @@ static int reduce(struct machine *m)
     struct value *arguments = pop(m), *name = pop(m), *result = NULL;
     if (!arguments || !name) return -1;
     if (name->kind != NAME || arguments->kind != LIST) return refuse(m, "a call of something that has no name");
-    if (!strcmp(name->text, "collections OrderedDict")) result = new_value(m, DICT);
-    else if (!strcmp(name->text, "torch._utils _rebuild_tensor_v2")) result = rebuild(m, arguments);
-    else if (!strcmp(name->text, "torch._utils _rebuild_parameter") && arguments->count && arguments->items[0]->kind == TENSOR) result = arguments->items[0];
-    else return error_set(m->error, ERROR_FAILED, "%s: wants to call \"%.100s\", which is refused; save a dictionary of tensors, or use safetensors", m->path, name->text);
+    if (!strcmp(name->text, "collections OrderedDict"))
+        result = new_value(m, DICT);
+    else if (!strcmp(name->text, "torch._utils _rebuild_tensor_v2"))
+        result = rebuild(m, arguments);
+    else if (!strcmp(name->text, "torch._utils _rebuild_parameter") && arguments->count &&
+             arguments->items[0]->kind == TENSOR)
+        result = arguments->items[0];
+    else
+        return error_set(
+            m->error, ERROR_FAILED,
+            "%s: wants to call \"%.100s\", which is refused; save a dictionary of tensors, or use safetensors", m->path,
+            name->text);
     if (!result) return -1;
     push(m, result);
     return 0;
@@ -367,7 +383,8 @@ static int reduce(struct machine *m)
 
 static int set_items(struct machine *m, struct value *items, enum kind kind)
 {
-    if (!items || !m->depth || m->stack[m->depth - 1]->kind != kind || (kind == DICT && items->count % 2)) return refuse(m, "items for nothing that takes them");
+    if (!items || !m->depth || m->stack[m->depth - 1]->kind != kind || (kind == DICT && items->count % 2))
+        return refuse(m, "items for nothing that takes them");
     for (int64_t i = 0; i < items->count; i++) add(m, m->stack[m->depth - 1], items->items[i]);
     return 0;
 }
@@ -428,22 +445,26 @@ static int push_marked(struct machine *m)
 static int build(struct machine *m)
 {
     struct value *state = pop(m);
-    return state && m->depth && m->stack[m->depth - 1]->kind == DICT ? 0 : refuse(m, "state for an object that has none");
+    return state && m->depth && m->stack[m->depth - 1]->kind == DICT ? 0
+                                                                     : refuse(m, "state for an object that has none");
 }
 
 static int step(struct machine *m, unsigned char op, int64_t *memoized)
 {
     switch (op) {
-    case 0x80: return skip(m, 1);                                      /* PROTO */
-    case 0x95: return skip(m, 8);                                      /* FRAME */
+    case 0x80: return skip(m, 1); /* PROTO */
+    case 0x95: return skip(m, 8); /* FRAME */
     case '(': push(m, new_value(m, MARK)); return 0;
-    case 'N': case 0x88: case 0x89: push(m, new_value(m, NONE)); return 0; /* NONE, NEWTRUE, NEWFALSE */
+    case 'N':
+    case 0x88:
+    case 0x89: push(m, new_value(m, NONE)); return 0; /* NONE, NEWTRUE, NEWFALSE */
     case '}': push(m, new_value(m, DICT)); return 0;
-    case ']': case ')': push(m, new_value(m, LIST)); return 0;
+    case ']':
+    case ')': push(m, new_value(m, LIST)); return 0;
     case 'J': return push_number(m, 4);
     case 'K': return push_number(m, 1);
     case 'M': return push_number(m, 2);
-    case 'G': return push_number(m, 8);                                /* BINFLOAT: its value is not needed */
+    case 'G': return push_number(m, 8); /* BINFLOAT: its value is not needed */
     case 0x8a: return push_long(m);
     case 'X': return push_text(m, 4, TEXT);
     case 0x8c: return push_text(m, 1, TEXT);
@@ -457,7 +478,9 @@ static int step(struct machine *m, unsigned char op, int64_t *memoized)
     case 'j': return recall(m, 4);
     case 't': return push_marked(m);
     case 'l': return push_marked(m);
-    case 0x85: case 0x86: case 0x87: return push_tuple(m, op - 0x84);
+    case 0x85:
+    case 0x86:
+    case 0x87: return push_tuple(m, op - 0x84);
     case 's': return single(m, DICT);
     case 'u': return set_items(m, pop_marked(m), DICT);
     case 'a': return single(m, LIST);
@@ -486,7 +509,9 @@ static const struct value *find_tensors(const struct value *top)
     static const char *const wrappers[] = {"state_dict", "model", "weights"};
     for (int64_t i = 0; i + 1 < top->count; i += 2)
         for (size_t w = 0; w < sizeof wrappers / sizeof *wrappers; w++)
-            if (top->items[i]->kind == TEXT && !strcmp(top->items[i]->text, wrappers[w]) && top->items[i + 1]->kind == DICT) return top->items[i + 1];
+            if (top->items[i]->kind == TEXT && !strcmp(top->items[i]->text, wrappers[w]) &&
+                top->items[i + 1]->kind == DICT)
+                return top->items[i + 1];
     return top;
 }
 
@@ -498,7 +523,8 @@ static int list_tensors(struct machine *m, const struct value *dict, struct safe
         const struct value *key = dict->items[i], *v = dict->items[i + 1];
         if (key->kind != TEXT || v->kind != TENSOR) continue;
         if (json_object_get(out->header, key->text) || json_object_set_new(out->header, key->text, json_null()) < 0)
-            return error_set(m->error, ERROR_FAILED, "%s: tensor %.200s is there twice, or its name is not UTF-8", m->path, key->text);
+            return error_set(m->error, ERROR_FAILED, "%s: tensor %.200s is there twice, or its name is not UTF-8",
+                             m->path, key->text);
         struct safetensors_entry *e = &out->entries[out->count++];
         *e = (struct safetensors_entry){.dtype = v->dtype, .ndim = v->ndim, .count = v->number, .bytes = v->bytes};
         e->name = json_object_iter_key(json_object_iter_at(out->header, key->text));
@@ -507,18 +533,21 @@ static int list_tensors(struct machine *m, const struct value *dict, struct safe
     return out->count ? 0 : error_set(m->error, ERROR_FAILED, "%s: holds no tensors by name", m->path);
 }
 
-int pytorch_parse(struct safetensors *file, const char *path, const unsigned char *bytes, size_t len, struct error *error)
+int pytorch_parse(struct safetensors *file, const char *path, const unsigned char *bytes, size_t len,
+                  struct error *error)
 {
     struct machine m = {.path = path, .file = bytes, .file_len = len, .error = error};
     struct search s = {.prefix = m.prefix};
     struct safetensors out = {0};
     if (each_member(&m, is_pickle, &s) != 1)
-        return error_set(error, ERROR_FAILED, "%s: not a file of torch.save (a zip archive with a data.pkl), or cut short", path);
+        return error_set(error, ERROR_FAILED,
+                         "%s: not a file of torch.save (a zip archive with a data.pkl), or cut short", path);
     m.code = s.found.bytes;
     m.len = s.found.len;
     arena_open(&m.arena, (size_t)1 << 34);
     const struct value *top = run(&m);
-    int rc = top && top->kind == DICT ? list_tensors(&m, find_tensors(top), &out) : refuse(&m, "no dictionary of tensors");
+    int rc =
+        top && top->kind == DICT ? list_tensors(&m, find_tensors(top), &out) : refuse(&m, "no dictionary of tensors");
     arena_close(&m.arena);
     free(m.stack);
     free(m.memo);

@@ -16,12 +16,13 @@ static const struct {
     const char *name;
     enum safetensors_dtype dtype;
     int size;
-} dtypes[] = {{"F32", ST_F32, 4}, {"F16", ST_F16, 2}, {"BF16", ST_BF16, 2}, {"F64", ST_F64, 8}, {"I64", ST_I64, 8}, {"I32", ST_OTHER, 4},
-              {"I16", ST_OTHER, 2}, {"I8", ST_OTHER, 1}, {"U8", ST_OTHER, 1}, {"BOOL", ST_OTHER, 1}, {"U32", ST_OTHER, 4},
-              {"U64", ST_OTHER, 8}, {"U16", ST_OTHER, 2}};
+} dtypes[] = {{"F32", ST_F32, 4},  {"F16", ST_F16, 2},    {"BF16", ST_BF16, 2}, {"F64", ST_F64, 8},
+              {"I64", ST_I64, 8},  {"I32", ST_OTHER, 4},  {"I16", ST_OTHER, 2}, {"I8", ST_OTHER, 1},
+              {"U8", ST_OTHER, 1}, {"BOOL", ST_OTHER, 1}, {"U32", ST_OTHER, 4}, {"U64", ST_OTHER, 8},
+              {"U16", ST_OTHER, 2}};
 
-static int parse_entry(struct safetensors_entry *e, const char *path, const char *name, const json_t *o, const unsigned char *data,
-                       size_t room, struct error *error)
+static int parse_entry(struct safetensors_entry *e, const char *path, const char *name, const json_t *o,
+                       const unsigned char *data, size_t room, struct error *error)
 {
     const char *dtype = json_string_value(json_object_get(o, "dtype"));
     const json_t *shape = json_object_get(o, "shape"), *offsets = json_object_get(o, "data_offsets");
@@ -32,43 +33,48 @@ static int parse_entry(struct safetensors_entry *e, const char *path, const char
     for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++)
         if (!strcmp(dtype, dtypes[i].name)) e->dtype = dtypes[i].dtype, size = dtypes[i].size;
     if (!size) return error_set(error, ERROR_FAILED, "%s: tensor %.200s has unknown dtype %.20s", path, name, dtype);
-    if (json_array_size(shape) > 8) return error_set(error, ERROR_FAILED, "%s: tensor %.200s has over 8 dimensions", path, name);
+    if (json_array_size(shape) > 8)
+        return error_set(error, ERROR_FAILED, "%s: tensor %.200s has over 8 dimensions", path, name);
     for (size_t i = 0; i < json_array_size(shape); i++) {
         const json_t *n = json_array_get(shape, i);
         int64_t dim = json_integer_value(n);
-        if (!json_is_integer(n) || dim < 0 || __builtin_mul_overflow(e->count, dim, &e->count) || e->count > (int64_t)1 << 48)
+        if (!json_is_integer(n) || dim < 0 || __builtin_mul_overflow(e->count, dim, &e->count) ||
+            e->count > (int64_t)1 << 48)
             return error_set(error, ERROR_FAILED, "%s: tensor %.200s has a bad shape", path, name);
         e->shape[e->ndim++] = dim;
     }
     const json_t *a = json_array_get(offsets, 0), *b = json_array_get(offsets, 1);
     int64_t from = json_integer_value(a), to = json_integer_value(b);
-    if (!json_is_integer(a) || !json_is_integer(b) || from < 0 || to < from || (uint64_t)to > room || to - from != e->count * size)
-        return error_set(error, ERROR_FAILED, "%s: tensor %.200s lies outside the file or does not fit its shape", path, name);
+    if (!json_is_integer(a) || !json_is_integer(b) || from < 0 || to < from || (uint64_t)to > room ||
+        to - from != e->count * size)
+        return error_set(error, ERROR_FAILED, "%s: tensor %.200s lies outside the file or does not fit its shape", path,
+                         name);
     e->bytes = data + from;
     return 0;
 }
 
-int safetensors_parse(struct safetensors *file, const char *path, const unsigned char *bytes, size_t len, struct error *error)
+int safetensors_parse(struct safetensors *file, const char *path, const unsigned char *bytes, size_t len,
+                      struct error *error)
 {
     struct safetensors out = {0};
     uint64_t header = 0;
     if (len < 8) return error_set(error, ERROR_FAILED, "%s: %zu bytes are no safetensors file", path, len);
     for (int i = 7; i >= 0; i--) header = header << 8 | bytes[i];
     if (header > len - 8 || header > 100 << 20)
-        return error_set(error, ERROR_FAILED, "%s: no safetensors file, or cut short (header of %llu bytes in %zu)", path,
-                         (unsigned long long)header, len);
+        return error_set(error, ERROR_FAILED, "%s: no safetensors file, or cut short (header of %llu bytes in %zu)",
+                         path, (unsigned long long)header, len);
     json_error_t cause;
     out.header = json_loadb((const char *)bytes + 8, header, JSON_REJECT_DUPLICATES, &cause);
     if (!json_is_object(out.header)) {
         json_decref(out.header);
-        return error_set(error, ERROR_FAILED, "%s: header is not JSON: %s", path, out.header ? "not an object" : cause.text);
+        return error_set(error, ERROR_FAILED, "%s: header is not JSON: %s", path,
+                         out.header ? "not an object" : cause.text);
     }
     out.entries = mem_zalloc(json_object_size(out.header), sizeof *out.entries);
     out.path = mem_strdup(path);
     const char *name;
     json_t *value;
-    json_object_foreach(out.header, name, value)
-    {
+    json_object_foreach (out.header, name, value) {
         if (!strcmp(name, "__metadata__")) continue;
         if (parse_entry(&out.entries[out.count], path, name, value, bytes + 8 + header, len - 8 - header, error) < 0) {
             safetensors_close(&out);
@@ -118,8 +124,10 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 static float from_half(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, mantissa = half & 1023, bits;
-    if (exponent == 31) bits = sign | 0x7f800000 | mantissa << 13;
-    else if (exponent) bits = sign | (exponent + 112) << 23 | mantissa << 13;
+    if (exponent == 31)
+        bits = sign | 0x7f800000 | mantissa << 13;
+    else if (exponent)
+        bits = sign | (exponent + 112) << 23 | mantissa << 13;
     else {
         float value = (float)mantissa * 0x1p-24f;
         return sign ? -value : value;
@@ -129,20 +137,30 @@ static float from_half(uint16_t half)
     return value;
 }
 
-int safetensors_read(const struct safetensors *file, const struct safetensors_entry *e, int64_t from, int64_t count, float *out,
-                     struct error *error)
+int safetensors_read(const struct safetensors *file, const struct safetensors_entry *e, int64_t from, int64_t count,
+                     float *out, struct error *error)
 {
-    CHECK(from >= 0 && count >= 0 && from + count <= e->count, "%s: elements %ld + %ld of %ld", e->name, (long)from, (long)count,
-          (long)e->count);
+    CHECK(from >= 0 && count >= 0 && from + count <= e->count, "%s: elements %ld + %ld of %ld", e->name, (long)from,
+          (long)count, (long)e->count);
     for (int64_t i = 0; i < count; i++) {
         uint16_t half;
         uint32_t bits;
         double wide;
         switch (e->dtype) {
         case ST_F32: memcpy(out, e->bytes + 4 * from, 4 * (size_t)count); return 0;
-        case ST_F16: memcpy(&half, e->bytes + 2 * (from + i), 2); out[i] = from_half(half); break;
-        case ST_BF16: memcpy(&half, e->bytes + 2 * (from + i), 2); bits = (uint32_t)half << 16; memcpy(out + i, &bits, 4); break;
-        case ST_F64: memcpy(&wide, e->bytes + 8 * (from + i), 8); out[i] = (float)wide; break;
+        case ST_F16:
+            memcpy(&half, e->bytes + 2 * (from + i), 2);
+            out[i] = from_half(half);
+            break;
+        case ST_BF16:
+            memcpy(&half, e->bytes + 2 * (from + i), 2);
+            bits = (uint32_t)half << 16;
+            memcpy(out + i, &bits, 4);
+            break;
+        case ST_F64:
+            memcpy(&wide, e->bytes + 8 * (from + i), 8);
+            out[i] = (float)wide;
+            break;
         default: return error_set(error, ERROR_FAILED, "%s: tensor %s is not of a floating type", file->path, e->name);
         }
     }
@@ -159,8 +177,9 @@ void safetensors_declare(struct safetensors_writer *w, const char *name, int ndi
         json_array_append_new(dims, json_integer(shape[i]));
     }
     int64_t end = w->bytes + 4 * count;
-    json_object_set_new(w->header, name, json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", dims, "data_offsets",
-                                                   (json_int_t)w->bytes, (json_int_t)end));
+    json_object_set_new(w->header, name,
+                        json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", dims, "data_offsets",
+                                  (json_int_t)w->bytes, (json_int_t)end));
     w->bytes = end;
 }
 
@@ -171,7 +190,9 @@ static int put(struct safetensors_writer *w, const void *bytes, size_t len, stru
     while (len) {
         ssize_t wrote = write(w->fd, at, len > (size_t)1 << 30 ? (size_t)1 << 30 : len);
         if (wrote < 0 && errno == EINTR) continue;
-        if (wrote <= 0) return error_set(error, ERROR_FAILED, "%s: cannot write: %s", w->aside, strerror(wrote < 0 ? errno : ENOSPC));
+        if (wrote <= 0)
+            return error_set(error, ERROR_FAILED, "%s: cannot write: %s", w->aside,
+                             strerror(wrote < 0 ? errno : ENOSPC));
         at += wrote;
         len -= (size_t)wrote;
     }

@@ -31,8 +31,7 @@ static int open_parts(struct safetensors *file, const char *folder, const char *
     int rc = root ? 0 : -1;
     if (rc == 0 && !json_object_size(map)) rc = error_set(error, ERROR_FAILED, "%s: no weight_map", index);
     const char *name;
-    json_object_foreach(map, name, value)
-    {
+    json_object_foreach (map, name, value) {
         const char *part = json_string_value(value);
         if (rc < 0 || (part && json_object_get(seen, part))) continue;
         if (!part || strchr(part, '/')) {
@@ -46,35 +45,43 @@ static int open_parts(struct safetensors *file, const char *folder, const char *
         json_object_set_new(seen, part, json_true());
         free(path);
     }
-    json_object_foreach(map, name, value)
-    {
-        if (rc == 0 && !safetensors_find(&all, name)) rc = error_set(error, ERROR_FAILED, "%s: tensor %.200s is not in %.200s", index, name, json_string_value(value));
+    json_object_foreach (map, name, value) {
+        if (rc == 0 && !safetensors_find(&all, name))
+            rc = error_set(error, ERROR_FAILED, "%s: tensor %.200s is not in %.200s", index, name,
+                           json_string_value(value));
     }
     json_decref(root);
     json_decref(seen);
-    if (rc < 0) safetensors_close(&all);
-    else *file = all;
+    if (rc < 0)
+        safetensors_close(&all);
+    else
+        *file = all;
     return rc;
 }
 
 static int open_file(struct safetensors *file, const char *path, struct error *error)
 {
-    return str_ends_with(path, ".pt") || str_ends_with(path, ".pth") ? pytorch_open(file, path, error) : safetensors_open(file, path, error);
+    return str_ends_with(path, ".pt") || str_ends_with(path, ".pth") ? pytorch_open(file, path, error)
+                                                                     : safetensors_open(file, path, error);
 }
 
 int tensors_open(struct safetensors *file, const char *path, struct error *error)
 {
-    static const char *const names[] = {"model.safetensors", "open_clip_model.safetensors", "model.safetensors.index.json", "consolidated.safetensors", "consolidated.pth",
-                                        "consolidated.00.pth"};
+    static const char *const names[] = {
+        "model.safetensors", "open_clip_model.safetensors", "model.safetensors.index.json", "consolidated.safetensors",
+        "consolidated.pth",  "consolidated.00.pth"};
     if (!fs_is_folder(path)) return open_file(file, path, error);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         char *inside = fs_join(path, names[i]);
         int rc = 1;
-        if (fs_exists(inside)) rc = str_ends_with(inside, ".json") ? open_parts(file, path, inside, error) : open_file(file, inside, error);
+        if (fs_exists(inside))
+            rc =
+                str_ends_with(inside, ".json") ? open_parts(file, path, inside, error) : open_file(file, inside, error);
         free(inside);
         if (rc != 1) return rc;
     }
-    return error_set(error, ERROR_FAILED, "%s: no model.safetensors, model.safetensors.index.json or consolidated.pth in this folder", path);
+    return error_set(error, ERROR_FAILED,
+                     "%s: no model.safetensors, model.safetensors.index.json or consolidated.pth in this folder", path);
 }
 
 int tensors_identify(json_t *identity, const char *key, const char *path, struct error *error)

@@ -1,7 +1,8 @@
 /* The tensors of a published model, in whatever files it comes:
  *
  *   FILE.safetensors | FILE.pt, FILE.pth (pytorch.h) | a folder with one of
- *     model.safetensors, open_clip_model.safetensors, model.safetensors.index.json (parts), consolidated.safetensors, consolidated.pth, consolidated.00.pth */
+ *     model.safetensors, open_clip_model.safetensors, model.safetensors.index.json (parts), consolidated.safetensors,
+ * consolidated.pth, consolidated.00.pth */
 #ifndef CHECKPOINT_TENSORS_H
 #define CHECKPOINT_TENSORS_H
 

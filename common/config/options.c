@@ -89,7 +89,8 @@ static int unknown(const struct option *list, const char *where, const char *key
         int distance = o->type == OPTION_GROUP ? best : str_distance(key, o->key);
         if (distance < best) best = distance, nearest = o->key;
     }
-    return error_set(error, ERROR_USAGE, "%s: unknown key \"%s\" (maybe --%s?); --help lists all", where, key, nearest ? nearest : "help");
+    return error_set(error, ERROR_USAGE, "%s: unknown key \"%s\" (maybe --%s?); --help lists all", where, key,
+                     nearest ? nearest : "help");
 }
 
 static bool in_choices(const char *choices, const char *value)
@@ -107,7 +108,8 @@ static int set(const struct option *o, void *config, const char *value, struct e
     errno = 0;
     switch (o->type) {
     case OPTION_CHOICE:
-        if (!in_choices(o->choices, value)) return error_set(error, ERROR_USAGE, "--%s %s: must be one of %s", o->key, value, o->choices);
+        if (!in_choices(o->choices, value))
+            return error_set(error, ERROR_USAGE, "--%s %s: must be one of %s", o->key, value, o->choices);
         /* fall through */
     case OPTION_STRING:
         free(*(char **)to);
@@ -120,13 +122,17 @@ static int set(const struct option *o, void *config, const char *value, struct e
         return 0;
     }
     case OPTION_BOOL:
-        if (!strcmp(value, "true") || !strcmp(value, "1")) *(bool *)to = true;
-        else if (!strcmp(value, "false") || !strcmp(value, "0")) *(bool *)to = false;
-        else return error_set(error, ERROR_USAGE, "--%s %s: must be true or false", o->key, value);
+        if (!strcmp(value, "true") || !strcmp(value, "1"))
+            *(bool *)to = true;
+        else if (!strcmp(value, "false") || !strcmp(value, "0"))
+            *(bool *)to = false;
+        else
+            return error_set(error, ERROR_USAGE, "--%s %s: must be true or false", o->key, value);
         return 0;
     case OPTION_INT: {
         long long number = strtoll(value, &end, 10);
-        if (!*value || *end || errno) return error_set(error, ERROR_USAGE, "--%s %s: not a whole number", o->key, value);
+        if (!*value || *end || errno)
+            return error_set(error, ERROR_USAGE, "--%s %s: not a whole number", o->key, value);
         if ((double)number < o->min || (double)number > o->max)
             return error_set(error, ERROR_USAGE, "--%s %s: must lie in [%.0f, %.0f]", o->key, value, o->min, o->max);
         *(int64_t *)to = number;
@@ -134,7 +140,8 @@ static int set(const struct option *o, void *config, const char *value, struct e
     }
     case OPTION_REAL: {
         double number = strtod(value, &end);
-        if (!*value || *end || !isfinite(number)) return error_set(error, ERROR_USAGE, "--%s %s: not a number", o->key, value);
+        if (!*value || *end || !isfinite(number))
+            return error_set(error, ERROR_USAGE, "--%s %s: not a number", o->key, value);
         if (number < o->min || number > o->max)
             return error_set(error, ERROR_USAGE, "--%s %s: must lie in [%g, %g]", o->key, value, o->min, o->max);
         *(double *)to = number;
@@ -168,9 +175,12 @@ static int set_json(const struct option *o, void *config, const char *path, cons
     }
     if (json_is_string(value)) return set(o, config, json_string_value(value), error);
     if (json_is_boolean(value)) return set(o, config, json_is_true(value) ? "true" : "false", error);
-    if (json_is_integer(value)) snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
-    else if (json_is_real(value)) snprintf(text, sizeof text, "%.17g", json_real_value(value));
-    else return error_set(error, ERROR_USAGE, "%s: key \"%s\" has a value of the wrong type", path, o->key);
+    if (json_is_integer(value))
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(text, sizeof text, "%.17g", json_real_value(value));
+    else
+        return error_set(error, ERROR_USAGE, "%s: key \"%s\" has a value of the wrong type", path, o->key);
     return set(o, config, text, error);
 }
 
@@ -185,8 +195,7 @@ static int read_file(const struct option *list, void *config, const char *path, 
     const char *key;
     json_t *value;
     if (rc == 0)
-        json_object_foreach(root, key, value)
-        {
+        json_object_foreach (root, key, value) {
             const struct option *o = find(list, key);
             rc = o ? set_json(o, config, path, value, error) : unknown(list, path, key, error);
             if (rc < 0) break;
@@ -197,8 +206,8 @@ static int read_file(const struct option *list, void *config, const char *path, 
 
 static void print_help(const struct option_program *p, const struct option *list)
 {
-    printf("%s%s%s - %s\n\nusage: %s%s%s [--config FILE.json] [--key value ...]\n", p->name, p->verb ? " " : "", p->verb ? p->verb : "",
-           p->summary, p->name, p->verb ? " " : "", p->verb ? p->verb : "");
+    printf("%s%s%s - %s\n\nusage: %s%s%s [--config FILE.json] [--key value ...]\n", p->name, p->verb ? " " : "",
+           p->verb ? p->verb : "", p->summary, p->name, p->verb ? " " : "", p->verb ? p->verb : "");
     static const char *const kinds[] = {"TEXT", "TEXT...", "N", "X", "", "", ""};
     for (const struct option *o = list; !end_of(o); o++) {
         if (o->type == OPTION_GROUP) {
@@ -208,19 +217,23 @@ static void print_help(const struct option_program *p, const struct option *list
         struct str left = {0};
         str_printf(&left, "  --%s %s", o->key, o->type == OPTION_CHOICE ? o->choices : kinds[o->type]);
         printf("%-42s%s %s", left.data, left.len >= 42 ? "\n                                         " : "", o->doc);
-        if (o->fallback && !strcmp(o->fallback, "!")) printf(" (required)");
-        else if (o->fallback) printf(" (%s)", o->fallback);
+        if (o->fallback && !strcmp(o->fallback, "!"))
+            printf(" (required)");
+        else if (o->fallback)
+            printf(" (%s)", o->fallback);
         printf("\n");
         str_free(&left);
     }
     printf("\n  --config FILE.json                       keys and values of this list; the command line wins\n"
-           "  --help, --version\n\nExit status: 0 done, 1 failed, 2 wrong usage, 75 stopped by a signal after saving (run again to go on).\n");
+           "  --help, --version\n\nExit status: 0 done, 1 failed, 2 wrong usage, 75 stopped by a signal after saving "
+           "(run again to go on).\n");
 }
 
 /* One --key with the words after it; returns how many arguments were used. */
 static int take(const struct option *list, void *config, int argc, char **argv, struct error *error)
 {
-    if (strncmp(argv[0], "--", 2) || !argv[0][2]) return error_set(error, ERROR_USAGE, "\"%s\": expected --key", argv[0]);
+    if (strncmp(argv[0], "--", 2) || !argv[0][2])
+        return error_set(error, ERROR_USAGE, "\"%s\": expected --key", argv[0]);
     char key[64];
     const char *equals = strchr(argv[0], '='), *inline_value = equals ? equals + 1 : NULL;
     snprintf(key, sizeof key, "%.*s", equals ? (int)(equals - argv[0]) - 2 : 62, argv[0] + 2);
@@ -282,14 +295,18 @@ int options_parse(const struct option_program *p, void *config, int argc, char *
     }
     struct option *list = rows_of(p);
     int rc = OPTIONS_DONE;
-    if (!help && !version) rc = parse_rows(list, config, argc, argv, error);
-    else if (!quiet && help) print_help(p, list);
-    else if (!quiet) printf("%s %s\n", p->name, percept_version);
+    if (!help && !version)
+        rc = parse_rows(list, config, argc, argv, error);
+    else if (!quiet && help)
+        print_help(p, list);
+    else if (!quiet)
+        printf("%s %s\n", p->name, percept_version);
     free(list);
     return rc;
 }
 
-int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet, struct error *error)
+int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet,
+                 struct error *error)
 {
     const char *verb = argc > 1 ? argv[1] : "", *name = programs[0]->name;
     struct str known = {0};
@@ -301,9 +318,12 @@ int options_verb(const struct option_program *const *programs, const char *summa
         str_printf(&known, i ? ", %s" : "%s", programs[i]->verb);
     }
     bool help = !strcmp(verb, "--help") || !strcmp(verb, "-h"), version = !strcmp(verb, "--version");
-    if (!*verb) error_set(error, ERROR_USAGE, "%s needs a verb: %s; %s --help says more", name, known.data, name);
-    else if (!help && !version) error_set(error, ERROR_USAGE, "unknown verb \"%s\" (%s)", verb, known.data);
-    else if (version && !quiet) printf("%s %s\n", name, percept_version);
+    if (!*verb)
+        error_set(error, ERROR_USAGE, "%s needs a verb: %s; %s --help says more", name, known.data, name);
+    else if (!help && !version)
+        error_set(error, ERROR_USAGE, "unknown verb \"%s\" (%s)", verb, known.data);
+    else if (version && !quiet)
+        printf("%s %s\n", name, percept_version);
     else if (!quiet) {
         printf("%s - %s\n\n", name, summary);
         for (int i = 0; programs[i]; i++) printf("  %s %-10s %s\n", name, programs[i]->verb, programs[i]->summary);

@@ -2,8 +2,8 @@
  *
  *   pe-<program> [verb] [--config FILE.json] [--key value ...]
  *
- * Precedence: table default < config file < command line.  Keys are written with '-' on the command line and may use '_' in JSON.
- * An unknown key is an error that names the nearest known one.
+ * Precedence: table default < config file < command line.  Keys are written with '-' on the command line and may use
+ * '_' in JSON. An unknown key is an error that names the nearest known one.
  *
  * What several programs need is one table, put into theirs:
  *
@@ -58,12 +58,14 @@ struct option_program {
 
 enum option_outcome { OPTIONS_OK, OPTIONS_DONE }; /* DONE: --help or --version was answered on stdout */
 
-/* Parse argv[0 .. argc) (without program and verb) into `config`.  Returns OPTIONS_OK, OPTIONS_DONE, or -1 with `error`.
- * `quiet`: answer --help without printing (ranks other than 0). */
-int options_parse(const struct option_program *program, void *config, int argc, char **argv, bool quiet, struct error *error);
-/* For programs with verbs (programs ends with NULL): the index of argv[1] among them; or -1 with `error`, or -1 without one when --help or
- * --version was answered. */
-int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet, struct error *error);
+/* Parse argv[0 .. argc) (without program and verb) into `config`.  Returns OPTIONS_OK, OPTIONS_DONE, or -1 with
+ * `error`. `quiet`: answer --help without printing (ranks other than 0). */
+int options_parse(const struct option_program *program, void *config, int argc, char **argv, bool quiet,
+                  struct error *error);
+/* For programs with verbs (programs ends with NULL): the index of argv[1] among them; or -1 with `error`, or -1 without
+ * one when --help or --version was answered. */
+int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet,
+                 struct error *error);
 void options_free(const struct option_program *program, void *config);
 
 /* Every option with its value, in table order; a new reference.  As a --config file it gives the same values again. */

@@ -9,7 +9,8 @@
 #include "data/resize.h"
 #include "data/wide.h"
 
-int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out, struct error *error)
+int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out,
+                       struct error *error)
 {
     struct image image;
     if (image_decode(bytes, len, max_pixels, &image, error) < 0) return -1;
@@ -27,15 +28,19 @@ static struct box random_crop(struct rng *rng, int width, int height, const stru
 {
     double area = (double)width * height;
     for (int attempt = 0; attempt < 10; attempt++) {
-        double target = area * rng_range(rng, a->scale_min, a->scale_max), ratio = exp(rng_range(rng, log(a->ratio_min), log(a->ratio_max)));
+        double target = area * rng_range(rng, a->scale_min, a->scale_max),
+               ratio = exp(rng_range(rng, log(a->ratio_min), log(a->ratio_max)));
         int w = (int)lround(sqrt(target * ratio)), h = (int)lround(sqrt(target / ratio));
         if (w < 1 || h < 1 || w > width || h > height) continue;
-        return (struct box){(int)rng_below(rng, (uint64_t)(width - w) + 1), (int)rng_below(rng, (uint64_t)(height - h) + 1), w, h};
+        return (struct box){(int)rng_below(rng, (uint64_t)(width - w) + 1),
+                            (int)rng_below(rng, (uint64_t)(height - h) + 1), w, h};
     }
     double ratio = (double)width / height;
     int w = width, h = height;
-    if (ratio < a->ratio_min) h = (int)lround(w / a->ratio_min);
-    else if (ratio > a->ratio_max) w = (int)lround(h * a->ratio_max);
+    if (ratio < a->ratio_min)
+        h = (int)lround(w / a->ratio_min);
+    else if (ratio > a->ratio_max)
+        w = (int)lround(h * a->ratio_max);
     return (struct box){(width - w) / 2, (height - h) / 2, w, h};
 }
 
@@ -69,7 +74,8 @@ static void jitter(struct rng *rng, const struct augmentation *a, uint8_t *pixel
         uint8_t *p = pixels + 3 * at;
         for (int i = 0; i < n; i++) r[i] = p[3 * i], g[i] = p[3 * i + 1], b[i] = p[3 * i + 2];
         jitter_lot(r, g, b, bright, colour);
-        for (int i = 0; i < n; i++) p[3 * i] = (uint8_t)r[i], p[3 * i + 1] = (uint8_t)g[i], p[3 * i + 2] = (uint8_t)b[i];
+        for (int i = 0; i < n; i++)
+            p[3 * i] = (uint8_t)r[i], p[3 * i + 1] = (uint8_t)g[i], p[3 * i + 2] = (uint8_t)b[i];
     }
 }
 
@@ -85,7 +91,8 @@ static void mirror(uint8_t *pixels, int size)
 }
 
 /* Decode what the crop needs and resample it. */
-static int crop_and_resize(const uint8_t *bytes, size_t len, int64_t max_pixels, struct box box, int size, uint8_t *out, struct error *error)
+static int crop_and_resize(const uint8_t *bytes, size_t len, int64_t max_pixels, struct box box, int size, uint8_t *out,
+                           struct error *error)
 {
     int shorter = box.width < box.height ? box.width : box.height, scale = 1;
     while (scale < 8 && shorter / (2 * scale) >= size) scale *= 2;
@@ -111,9 +118,11 @@ struct draws {
     struct box box;
 };
 
-static struct draws draw(int width, int height, const struct augmentation *a, uint64_t seed, uint64_t epoch, uint64_t sample)
+static struct draws draw(int width, int height, const struct augmentation *a, uint64_t seed, uint64_t epoch,
+                         uint64_t sample)
 {
-    struct draws d = {rng_open(seed, RNG_CROP, epoch, sample), rng_open(seed, RNG_JITTER, epoch, sample), {0, 0, width, height}};
+    struct draws d = {
+        rng_open(seed, RNG_CROP, epoch, sample), rng_open(seed, RNG_JITTER, epoch, sample), {0, 0, width, height}};
     if (a->scale_min < 1) d.box = random_crop(&d.crop, width, height, a);
     return d;
 }
@@ -124,8 +133,8 @@ static void finish(struct draws *d, const struct augmentation *a, int size, uint
     if (rng_uniform(&d->crop) < a->flip) mirror(out, size);
 }
 
-int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *a, uint64_t seed, uint64_t epoch,
-                     uint64_t sample, uint8_t *out, struct error *error)
+int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *a,
+                     uint64_t seed, uint64_t epoch, uint64_t sample, uint8_t *out, struct error *error)
 {
     struct image_info info;
     if (image_probe(bytes, len, &info, error) < 0) return -1;
@@ -135,7 +144,8 @@ int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int s
     return 0;
 }
 
-void augment_image(const struct image *image, int size, const struct augmentation *a, uint64_t seed, uint64_t epoch, uint64_t sample, uint8_t *out)
+void augment_image(const struct image *image, int size, const struct augmentation *a, uint64_t seed, uint64_t epoch,
+                   uint64_t sample, uint8_t *out)
 {
     if (!a) {
         resize_image(image, out, size, size);

@@ -1,9 +1,10 @@
 /* Pictures for the towers: the exact preprocessing of evaluation, and PE's training augmentation.
  *
  * Evaluation: the whole picture squashed to size x size as PIL does (resize.h).
- * Training (PE Tab. 18): random resized crop (area scale, aspect ratio as in torchvision), brightness and saturation jitter as PIL's
- * ImageEnhance does them, horizontal flip.  Draws are counter-based: the same (seed, epoch, sample) gives the same picture.  The crop
- * is decoded alone and, for JPEG, at the smallest DCT scale that is not below the target size. */
+ * Training (PE Tab. 18): random resized crop (area scale, aspect ratio as in torchvision), brightness and saturation
+ * jitter as PIL's ImageEnhance does them, horizontal flip.  Draws are counter-based: the same (seed, epoch, sample)
+ * gives the same picture.  The crop is decoded alone and, for JPEG, at the smallest DCT scale that is not below the
+ * target size. */
 #ifndef DATA_AUGMENT_H
 #define DATA_AUGMENT_H
 
@@ -14,17 +15,20 @@
 #include "data/image.h"
 
 struct augmentation {
-    double scale_min, scale_max; /* of the area; scale_min 1: no crop, the squash of evaluation */
-    double ratio_min, ratio_max; /* width / height */
+    double scale_min, scale_max;   /* of the area; scale_min 1: no crop, the squash of evaluation */
+    double ratio_min, ratio_max;   /* width / height */
     double brightness, saturation; /* factors from [1 - x, 1 + x] */
-    double flip;                 /* probability */
+    double flip;                   /* probability */
 };
 
 /* bytes (JPEG, PNG, WebP) -> out [size, size, 3]. */
-int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out, struct error *error);
-int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *augmentation, uint64_t seed,
-                     uint64_t epoch, uint64_t sample, uint8_t *out, struct error *error);
+int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out,
+                       struct error *error);
+int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size,
+                     const struct augmentation *augmentation, uint64_t seed, uint64_t epoch, uint64_t sample,
+                     uint8_t *out, struct error *error);
 /* The same for a decoded picture: augmentation NULL for evaluation. */
-void augment_image(const struct image *image, int size, const struct augmentation *augmentation, uint64_t seed, uint64_t epoch, uint64_t sample, uint8_t *out);
+void augment_image(const struct image *image, int size, const struct augmentation *augmentation, uint64_t seed,
+                   uint64_t epoch, uint64_t sample, uint8_t *out);
 
 #endif

@@ -1,10 +1,12 @@
 /* Byte-level BPE of language models, from the files they are published with:
  *
  *   tokenizer.json    Hugging Face: vocabulary, merges, the pattern that cuts text into pieces, special tokens
- *   tokenizer.model   Llama 3: "BASE64 RANK" a line, cut and special tokens as Llama 3 has them (perception_models plm/tokenizer.py)
+ *   tokenizer.model   Llama 3: "BASE64 RANK" a line, cut and special tokens as Llama 3 has them (perception_models
+ * plm/tokenizer.py)
  *
- * Text is cut into pieces by the pattern, each piece's bytes are merged pair by pair, the lowest rank first.  Text stays text: what looks like a special
- * token in it is encoded as plain characters.  Special tokens are added by their ids (bpe_special). */
+ * Text is cut into pieces by the pattern, each piece's bytes are merged pair by pair, the lowest rank first.  Text
+ * stays text: what looks like a special token in it is encoded as plain characters.  Special tokens are added by their
+ * ids (bpe_special). */
 #ifndef DATA_BPE_H
 #define DATA_BPE_H
 

@@ -42,8 +42,10 @@ static const char *entity(const char *name, size_t len)
         int order = memcmp(line, name, common);
         if (!order) order = have < len ? -1 : have > len;
         if (!order) return tab + 1;
-        if (order < 0) low = strchr(line, '\n') + 1;
-        else high = line;
+        if (order < 0)
+            low = strchr(line, '\n') + 1;
+        else
+            high = line;
     }
     return NULL;
 }
@@ -56,19 +58,27 @@ static void put_entity(struct str *out, const char *codes)
 
 static void put_numeric(struct str *out, unsigned long code)
 {
-    static const uint16_t windows[32] = {0x20ac, 0x81,   0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021, 0x02c6, 0x2030, 0x0160,
-                                         0x2039, 0x0152, 0x8d,   0x017d, 0x8f,   0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
-                                         0x2013, 0x2014, 0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d,   0x017e, 0x0178};
-    if (code == 0) put(out, 0xfffd);
-    else if (code == 0x0d) put(out, '\r');
-    else if (code >= 0x80 && code < 0xa0) put(out, windows[code - 0x80]);
-    else if ((code >= 0xd800 && code < 0xe000) || code > 0x10ffff) put(out, 0xfffd);
+    static const uint16_t windows[32] = {0x20ac, 0x81,   0x201a, 0x0192, 0x201e, 0x2026, 0x2020, 0x2021,
+                                         0x02c6, 0x2030, 0x0160, 0x2039, 0x0152, 0x8d,   0x017d, 0x8f,
+                                         0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022, 0x2013, 0x2014,
+                                         0x02dc, 0x2122, 0x0161, 0x203a, 0x0153, 0x9d,   0x017e, 0x0178};
+    if (code == 0)
+        put(out, 0xfffd);
+    else if (code == 0x0d)
+        put(out, '\r');
+    else if (code >= 0x80 && code < 0xa0)
+        put(out, windows[code - 0x80]);
+    else if ((code >= 0xd800 && code < 0xe000) || code > 0x10ffff)
+        put(out, 0xfffd);
     else if (code < 9 || code == 0xb || (code >= 0xe && code < 0x20) || code == 0x7f || (code & 0xfffe) == 0xfffe ||
-             (code >= 0xfdd0 && code < 0xfdf0)) return; /* not characters: dropped */
-    else put(out, (int32_t)code);
+             (code >= 0xfdd0 && code < 0xfdf0))
+        return; /* not characters: dropped */
+    else
+        put(out, (int32_t)code);
 }
 
-/* One reference at text ("&..."): append its meaning and return its length, or 0 when it is none.  closed: only with its semicolon. */
+/* One reference at text ("&..."): append its meaning and return its length, or 0 when it is none.  closed: only with
+ * its semicolon. */
 static size_t reference(const char *text, bool closed, struct str *out)
 {
     if (text[1] == '#') {
@@ -132,7 +142,8 @@ void clean_lower(const char *text, struct str *out)
             put(out, 0x307);
         } else if (code == 0x3a3) { /* capital sigma: the final form at the end of a word */
             put(out, after_letter && !cased(*ahead ? next(&ahead) : 0) ? 0x3c2 : 0x3c3);
-        } else put(out, utf8proc_tolower(code));
+        } else
+            put(out, utf8proc_tolower(code));
         after_letter = cased(code);
     }
 }
@@ -144,8 +155,8 @@ static int32_t repaired(int32_t code)
     if (code == 0x201c || code == 0x201d || code == 0x201e || code == 0x201f) return '"';
     if (code == 0x3000) return ' ';
     if (code == 0x2028 || code == 0x2029 || code == 0x85) return '\n';
-    bool control = code < 9 || code == 0xb || (code >= 0xe && code < 0x20) || code == 0x7f || (code >= 0x206a && code <= 0x206f) ||
-                   code == 0xfeff || (code >= 0xfff9 && code <= 0xfffb);
+    bool control = code < 9 || code == 0xb || (code >= 0xe && code < 0x20) || code == 0x7f ||
+                   (code >= 0x206a && code <= 0x206f) || code == 0xfeff || (code >= 0xfff9 && code <= 0xfffb);
     return control ? 0 : code;
 }
 
@@ -155,9 +166,10 @@ static bool spelled_out(int32_t code, struct str *out)
     static const struct {
         int32_t code;
         const char *letters;
-    } joined[] = {{0x132, "IJ"}, {0x133, "ij"}, {0x149, "'n"}, {0x1c4, "D\xc5\xbd"}, {0x1c5, "D\xc5\xbe"}, {0x1c6, "d\xc5\xbe"},
-                  {0x1c7, "LJ"}, {0x1c8, "Lj"}, {0x1c9, "lj"}, {0x1ca, "NJ"}, {0x1cb, "Nj"}, {0x1cc, "nj"}, {0x1f1, "DZ"},
-                  {0x1f2, "Dz"}, {0x1f3, "dz"}, {0xfb00, "ff"}, {0xfb01, "fi"}, {0xfb02, "fl"}, {0xfb03, "ffi"}, {0xfb04, "ffl"},
+    } joined[] = {{0x132, "IJ"},         {0x133, "ij"},  {0x149, "'n"},  {0x1c4, "D\xc5\xbd"}, {0x1c5, "D\xc5\xbe"},
+                  {0x1c6, "d\xc5\xbe"},  {0x1c7, "LJ"},  {0x1c8, "Lj"},  {0x1c9, "lj"},        {0x1ca, "NJ"},
+                  {0x1cb, "Nj"},         {0x1cc, "nj"},  {0x1f1, "DZ"},  {0x1f2, "Dz"},        {0x1f3, "dz"},
+                  {0xfb00, "ff"},        {0xfb01, "fi"}, {0xfb02, "fl"}, {0xfb03, "ffi"},      {0xfb04, "ffl"},
                   {0xfb05, "\xc5\xbft"}, {0xfb06, "st"}};
     for (size_t i = 0; i < sizeof joined / sizeof *joined; i++)
         if (joined[i].code == code) {
@@ -186,7 +198,8 @@ static void repair_once(const char *text, struct str *out)
         if (!spelled_out(code, out) && (code = repaired(code))) put(out, code);
     }
     utf8proc_uint8_t *composed = NULL;
-    if (utf8proc_map((const utf8proc_uint8_t *)out->data, 0, &composed, UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE) >= 0) {
+    if (utf8proc_map((const utf8proc_uint8_t *)out->data, 0, &composed,
+                     UTF8PROC_NULLTERM | UTF8PROC_STABLE | UTF8PROC_COMPOSE) >= 0) {
         str_clear(out);
         str_puts(out, (const char *)composed);
     }
@@ -202,8 +215,10 @@ static void repair(const char *text, struct str *out)
         str_clear(&before);
         str_puts(&before, out->data);
         str_clear(&plain);
-        if (strchr(before.data, '<')) str_puts(&plain, before.data);
-        else unescape(before.data, true, &plain);
+        if (strchr(before.data, '<'))
+            str_puts(&plain, before.data);
+        else
+            unescape(before.data, true, &plain);
         str_clear(out);
         repair_once(plain.data, out);
     } while (strcmp(before.data, out->data));
@@ -213,8 +228,9 @@ static void repair(const char *text, struct str *out)
 
 static bool space(int32_t code)
 {
-    return (code >= 9 && code <= 13) || (code >= 0x1c && code <= 0x20) || code == 0x85 || code == 0xa0 || code == 0x1680 ||
-           (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f || code == 0x205f || code == 0x3000;
+    return (code >= 9 && code <= 13) || (code >= 0x1c && code <= 0x20) || code == 0x85 || code == 0xa0 ||
+           code == 0x1680 || (code >= 0x2000 && code <= 0x200a) || code == 0x2028 || code == 0x2029 || code == 0x202f ||
+           code == 0x205f || code == 0x3000;
 }
 
 static void collapse(const char *text, struct str *out)

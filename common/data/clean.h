@@ -1,8 +1,9 @@
-/* Cleaning of captions as CLIP does it before tokenising: repair of text, HTML references undone twice, white space collapsed,
- * lower case.
+/* Cleaning of captions as CLIP does it before tokenising: repair of text, HTML references undone twice, white space
+ * collapsed, lower case.
  *
- * The reference repairs with ftfy.  Of ftfy this does: NFC, straight quotes, joined Latin letters, full- and half-width forms, line
- * breaks, removal of control characters and terminal escapes.  It does not guess at text decoded with the wrong code page. */
+ * The reference repairs with ftfy.  Of ftfy this does: NFC, straight quotes, joined Latin letters, full- and half-width
+ * forms, line breaks, removal of control characters and terminal escapes.  It does not guess at text decoded with the
+ * wrong code page. */
 #ifndef DATA_CLEAN_H
 #define DATA_CLEAN_H
 

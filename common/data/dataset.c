@@ -28,7 +28,10 @@ static int compare_size(const struct dataset *d, const struct shard *s, struct e
     free(path);
     if (bytes == s->bytes) return 0;
     snprintf(why, sizeof why, "%s (%" PRId64 " bytes, %" PRId64 " in dataset.json)",
-             bytes < 0 ? "is missing" : bytes < s->bytes ? "was truncated" : "has grown", bytes, s->bytes);
+             bytes < 0          ? "is missing"
+             : bytes < s->bytes ? "was truncated"
+                                : "has grown",
+             bytes, s->bytes);
     return broken(d, s, bytes < 0 ? "is missing" : why, error);
 }
 
@@ -139,8 +142,10 @@ int dataset_list(struct dataset *dataset, const char *folder, struct error *erro
     rc = root ? parse(&d, path, root, error) : -1;
     json_decref(root);
     free(path);
-    if (rc < 0) dataset_close(&d);
-    else *dataset = d;
+    if (rc < 0)
+        dataset_close(&d);
+    else
+        *dataset = d;
     return rc;
 }
 
@@ -183,8 +188,10 @@ static struct shard *shard_of(const struct dataset *d, int64_t index)
     int64_t low = 0, high = d->shard_count - 1;
     while (low < high) { /* the last shard that starts at or before index, and so is not empty */
         int64_t middle = (low + high + 1) / 2;
-        if (d->shards[middle].first <= index) low = middle;
-        else high = middle - 1;
+        if (d->shards[middle].first <= index)
+            low = middle;
+        else
+            high = middle - 1;
     }
     return &d->shards[low];
 }

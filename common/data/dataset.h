@@ -33,7 +33,7 @@ struct dataset {
     int64_t shard_count, samples, videos;
     char **classes; /* names by label, or NULL */
     int64_t class_count;
-    bool trusted;   /* set before reading: shards' checksums are not compared; those of the records always are */
+    bool trusted; /* set before reading: shards' checksums are not compared; those of the records always are */
 };
 
 /* Fails when a shard is missing or has another size.  With dataset_list that is left to be found out. */

@@ -75,7 +75,8 @@ static int webp_orientation(const uint8_t *b, size_t len)
         if (size > len - at - 8) return 1;
         if (!memcmp(b + at, "EXIF", 4)) {
             const uint8_t *tiff = b + at + 8;
-            return size > 6 && !memcmp(tiff, "Exif\0", 6) ? exif_orientation(tiff + 6, size - 6) : exif_orientation(tiff, size);
+            return size > 6 && !memcmp(tiff, "Exif\0", 6) ? exif_orientation(tiff + 6, size - 6)
+                                                          : exif_orientation(tiff, size);
         }
         at += 8 + (size_t)size + (size & 1);
     }
@@ -85,7 +86,8 @@ static int webp_orientation(const uint8_t *b, size_t len)
 bool image_is_name(const char *name)
 {
     const char *dot = strrchr(name, '.');
-    return dot && (!strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".png") || !strcasecmp(dot, ".webp"));
+    return dot && (!strcasecmp(dot, ".jpg") || !strcasecmp(dot, ".jpeg") || !strcasecmp(dot, ".png") ||
+                   !strcasecmp(dot, ".webp"));
 }
 
 int image_probe(const uint8_t *b, size_t len, struct image_info *info, struct error *error)
@@ -100,7 +102,8 @@ int image_probe(const uint8_t *b, size_t len, struct image_info *info, struct er
         out.height = (int)(read_u32(b + 20, false, 4) & 0x7fffffff);
         out.orientation = png_orientation(b, len);
     } else {
-        if (!WebPGetInfo(b, len, &out.width, &out.height)) return error_set(error, ERROR_FAILED, "WebP: damaged or cut short");
+        if (!WebPGetInfo(b, len, &out.width, &out.height))
+            return error_set(error, ERROR_FAILED, "WebP: damaged or cut short");
         out.orientation = webp_orientation(b, len);
     }
     if (out.width < 1 || out.height < 1 || out.width > MAX_SIDE || out.height > MAX_SIDE)
@@ -132,7 +135,8 @@ void image_orient(struct image *image, int orientation)
             int sx = swap ? y : x, sy = swap ? x : y;
             if (orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8) sx = w - 1 - sx;
             if (orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7) sy = h - 1 - sy;
-            memcpy(turned + ((size_t)y * (size_t)nw + (size_t)x) * 3, image->pixels + ((size_t)sy * (size_t)w + (size_t)sx) * 3, 3);
+            memcpy(turned + ((size_t)y * (size_t)nw + (size_t)x) * 3,
+                   image->pixels + ((size_t)sy * (size_t)w + (size_t)sx) * 3, 3);
         }
     free(image->pixels);
     *image = (struct image){nw, nh, turned};
@@ -211,7 +215,8 @@ static int decode_png(const uint8_t *b, size_t len, struct image *image, struct 
 static int decode_webp(const uint8_t *b, size_t len, struct image *image, struct error *error)
 {
     WebPBitstreamFeatures f;
-    if (WebPGetFeatures(b, len, &f) != VP8_STATUS_OK) return error_set(error, ERROR_FAILED, "WebP: damaged or cut short");
+    if (WebPGetFeatures(b, len, &f) != VP8_STATUS_OK)
+        return error_set(error, ERROR_FAILED, "WebP: damaged or cut short");
     if (f.has_animation) return error_set(error, ERROR_FAILED, "WebP: animations are not supported");
     size_t pixels = (size_t)f.width * (size_t)f.height;
     uint8_t *rgb = mem_alloc(pixels, 3), *rgba = NULL;
@@ -220,7 +225,8 @@ static int decode_webp(const uint8_t *b, size_t len, struct image *image, struct
         rgba = mem_alloc(pixels, 4);
         done = WebPDecodeRGBAInto(b, len, rgba, pixels * 4, f.width * 4);
         if (done) over_white(rgba, pixels, rgb);
-    } else done = WebPDecodeRGBInto(b, len, rgb, pixels * 3, f.width * 3);
+    } else
+        done = WebPDecodeRGBInto(b, len, rgb, pixels * 3, f.width * 3);
     free(rgba);
     if (!done) {
         free(rgb);
@@ -234,7 +240,8 @@ static int probe_within(const uint8_t *b, size_t len, int64_t max_pixels, struct
 {
     if (image_probe(b, len, info, error) < 0) return -1;
     if ((int64_t)info->width * info->height > max_pixels)
-        return error_set(error, ERROR_FAILED, "%d x %d is over the limit of %ld pixels", info->width, info->height, (long)max_pixels);
+        return error_set(error, ERROR_FAILED, "%d x %d is over the limit of %ld pixels", info->width, info->height,
+                         (long)max_pixels);
     return 0;
 }
 
@@ -252,8 +259,8 @@ int image_decode(const uint8_t *b, size_t len, int64_t max_pixels, struct image 
     return 0;
 }
 
-int image_decode_region(const uint8_t *b, size_t len, int64_t max_pixels, struct image_region *region, struct image *image,
-                        struct error *error)
+int image_decode_region(const uint8_t *b, size_t len, int64_t max_pixels, struct image_region *region,
+                        struct image *image, struct error *error)
 {
     struct image_info info;
     if (probe_within(b, len, max_pixels, &info, error) < 0) return -1;
@@ -281,14 +288,17 @@ static int encode_webp(const struct image *image, int quality, uint8_t **bytes, 
     WebPPictureFree(&picture);
     if (!ok) {
         WebPMemoryWriterClear(&writer);
-        return error_set(error, ERROR_FAILED, "WebP: cannot encode %d x %d (code %d)", image->width, image->height, code);
+        return error_set(error, ERROR_FAILED, "WebP: cannot encode %d x %d (code %d)", image->width, image->height,
+                         code);
     }
     *bytes = writer.mem;
     *len = writer.size;
     return 0;
 }
 
-int image_encode(const struct image *image, enum image_format format, int quality, uint8_t **bytes, size_t *len, struct error *error)
+int image_encode(const struct image *image, enum image_format format, int quality, uint8_t **bytes, size_t *len,
+                 struct error *error)
 {
-    return format == IMAGE_WEBP ? encode_webp(image, quality, bytes, len, error) : jpeg_encode(image, quality, bytes, len, error);
+    return format == IMAGE_WEBP ? encode_webp(image, quality, bytes, len, error)
+                                : jpeg_encode(image, quality, bytes, len, error);
 }

@@ -1,7 +1,8 @@
 /* Pictures: JPEG, PNG and WebP bytes to 8-bit RGB and back.
  *
- * Decoding gives what PIL's convert("RGB") gives for RGB, grey, palette and CMYK; alpha is laid over white, 16 bits become 8, and
- * EXIF orientation is applied.  A picture with more than max_pixels pixels is refused before anything is allocated. */
+ * Decoding gives what PIL's convert("RGB") gives for RGB, grey, palette and CMYK; alpha is laid over white, 16 bits
+ * become 8, and EXIF orientation is applied.  A picture with more than max_pixels pixels is refused before anything is
+ * allocated. */
 #ifndef DATA_IMAGE_H
 #define DATA_IMAGE_H
 
@@ -33,20 +34,21 @@ int image_probe(const uint8_t *bytes, size_t len, struct image_info *info, struc
 /* The whole picture. */
 int image_decode(const uint8_t *bytes, size_t len, int64_t max_pixels, struct image *image, struct error *error);
 
-/* A region of a picture, decoded at 1/scale of its size where the format can (JPEG by the DCT: scale 1, 2, 4, 8; else scale comes
- * back as 1).  x, y, width, height are in full-size pixels.  What comes back covers the region and may be larger:
- * *left, *top is its corner in scaled pixels. */
+/* A region of a picture, decoded at 1/scale of its size where the format can (JPEG by the DCT: scale 1, 2, 4, 8; else
+ * scale comes back as 1).  x, y, width, height are in full-size pixels.  What comes back covers the region and may be
+ * larger: *left, *top is its corner in scaled pixels. */
 struct image_region {
     int x, y, width, height, scale;
     int left, top; /* out */
 };
-int image_decode_region(const uint8_t *bytes, size_t len, int64_t max_pixels, struct image_region *region, struct image *image,
-                        struct error *error);
+int image_decode_region(const uint8_t *bytes, size_t len, int64_t max_pixels, struct image_region *region,
+                        struct image *image, struct error *error);
 
 void image_free(struct image *image);
 void image_orient(struct image *image, int orientation);
 
 /* *bytes is the caller's to free().  JPEG: 4:2:0, quality 1..100.  WebP: lossy, method 1 (the fast one). */
-int image_encode(const struct image *image, enum image_format format, int quality, uint8_t **bytes, size_t *len, struct error *error);
+int image_encode(const struct image *image, enum image_format format, int quality, uint8_t **bytes, size_t *len,
+                 struct error *error);
 
 #endif

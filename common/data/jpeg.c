@@ -136,8 +136,10 @@ int jpeg_decode(const uint8_t *bytes, size_t len, struct image_region *region, s
         jpeg_read_scanlines(&in, &row, 1);
         if (four) from_cmyk(line, (int)width, in.saw_Adobe_marker, pixels + y * width * 3);
     }
-    if (top + rows < in.output_height) jpeg_abort_decompress(&in); /* the rest is not wanted */
-    else jpeg_finish_decompress(&in);
+    if (top + rows < in.output_height)
+        jpeg_abort_decompress(&in); /* the rest is not wanted */
+    else
+        jpeg_finish_decompress(&in);
     jpeg_destroy_decompress(&in);
     free(line);
     *image = (struct image){(int)width, (int)rows, pixels};

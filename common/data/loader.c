@@ -19,7 +19,8 @@ struct loader {
     _Atomic int64_t replaced;
 };
 
-static int caption(const struct loader_config *c, const struct record *r, struct batch *b, int64_t row, int64_t sample, struct error *error)
+static int caption(const struct loader_config *c, const struct record *r, struct batch *b, int64_t row, int64_t sample,
+                   struct error *error)
 {
     if (!r->caption_count) return error_set(error, ERROR_FAILED, "sample %ld has no caption", (long)sample);
     uint32_t which = 0;
@@ -41,14 +42,17 @@ static int make_row(const struct loader_config *c, struct batch *b, int64_t row,
 {
     struct record r;
     if (collection_read(c->data, sample, &r, error) < 0) return -1;
-    if (media_is_video(&r) && !c->data->videos) return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
+    if (media_is_video(&r) && !c->data->videos)
+        return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
     uint8_t *pixels = b->pixels + row * collection_pictures(c->data, &c->media) * b->size * b->size * 3;
-    int pictures = media_pixels(&r, &c->media, b->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
+    int pictures =
+        media_pixels(&r, &c->media, b->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
     if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     b->starts[row + 1] = pictures;
     if (c->other.size) {
         pixels = b->other_pixels + row * collection_pictures(c->data, &c->media) * c->other.size * c->other.size * 3;
-        pictures = media_pixels(&r, &c->media, c->other.size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
+        pictures = media_pixels(&r, &c->media, c->other.size, c->augmentation, c->seed, b->epochs[row],
+                                (uint64_t)sample, pixels, error);
         if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     }
     b->samples[row] = sample;
@@ -155,8 +159,12 @@ struct loader *loader_open(const struct loader_config *config)
 {
     struct loader *l = mem_zalloc(1, sizeof *l);
     l->config = *config;
-    struct ring_config c = {.maker = &maker, .self = l, .first = config->first, .end = config->batches,
-                            .threads = config->threads, .ahead = config->ahead,
+    struct ring_config c = {.maker = &maker,
+                            .self = l,
+                            .first = config->first,
+                            .end = config->batches,
+                            .threads = config->threads,
+                            .ahead = config->ahead,
                             .keep = config->keep};
     l->ring = ring_open(&c);
     return l;

@@ -13,15 +13,15 @@
 
 struct batch {
     int64_t number, count;
-    int size;          /* pixels a side */
-    int64_t pictures;  /* of all samples: one each, several of a video */
-    uint8_t *pixels;   /* [pictures, size, size, 3] */
-    int32_t *starts;   /* [count + 1] the first picture of each sample */
+    int size;              /* pixels a side */
+    int64_t pictures;      /* of all samples: one each, several of a video */
+    uint8_t *pixels;       /* [pictures, size, size, 3] */
+    int32_t *starts;       /* [count + 1] the first picture of each sample */
     uint8_t *other_pixels; /* [pictures, other.size, other.size, 3], and */
     int32_t *other_ids;    /* [count, other.context]: the same samples as another model takes them, NULL without one */
-    int32_t *ids;      /* [count, context] */
-    int64_t *samples;  /* [count] which sample each row is */
-    uint64_t *epochs;  /* [count] */
+    int32_t *ids;          /* [count, context] */
+    int64_t *samples;      /* [count] which sample each row is */
+    uint64_t *epochs;      /* [count] */
 };
 
 struct loader_config {
@@ -29,16 +29,16 @@ struct loader_config {
     const struct tokenizer *tokenizer;
     const struct augmentation *augmentation;
     struct media_options media;
-    int64_t context, batches, first;           /* batches [first, batches) are made */
-    int64_t count_max;                         /* rows of the largest batch */
+    int64_t context, batches, first; /* batches [first, batches) are made */
+    int64_t count_max;               /* rows of the largest batch */
     int size_max;
     struct {
-        int size;                              /* 0: there is none */
+        int size; /* 0: there is none */
         int64_t context;
     } other;
     uint64_t seed;
-    int threads, ahead, keep;                  /* ahead: batches in work; keep: batches handed out that stay valid */
-    struct device *device;                     /* whose host memory pixels lie in */
+    int threads, ahead, keep; /* ahead: batches in work; keep: batches handed out that stay valid */
+    struct device *device;    /* whose host memory pixels lie in */
     /* Fill number, count, size, samples and epochs of batch->number. */
     void (*job)(void *context, struct batch *batch);
     void *job_context;
@@ -48,8 +48,8 @@ struct loader;
 struct loader *loader_open(const struct loader_config *config);
 void loader_close(struct loader *loader);
 
-/* The next batch in order (NULL after the last); it stays valid until `keep` more calls were made.  *waited grows by the seconds spent waiting.
- * Fails when a sample and all its replacements are unreadable. */
+/* The next batch in order (NULL after the last); it stays valid until `keep` more calls were made.  *waited grows by
+ * the seconds spent waiting. Fails when a sample and all its replacements are unreadable. */
 struct batch *loader_next(struct loader *loader, double *waited, struct error *error);
 int64_t loader_replaced(const struct loader *loader); /* samples replaced so far */
 

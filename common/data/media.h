@@ -22,14 +22,21 @@ struct media_settings {
 extern const struct option media_settings_options[];
 struct media_options media_options_of(const struct media_settings *config);
 
-static inline bool media_is_video(const struct record *r) { return r->media == RECORD_FRAMES || r->media == RECORD_VIDEO; }
+static inline bool media_is_video(const struct record *r)
+{
+    return r->media == RECORD_FRAMES || r->media == RECORD_VIDEO;
+}
 
-/* As the towers take them: pixels [1 or options->frames, size, size, 3].  Of a video all frames get the same crop, jitter and flip.  Arguments from
- * `size` on as in data/augment.h, augmentation NULL: evaluation.  Returns how many pictures were written, or -1. */
-int media_pixels(const struct record *record, const struct media_options *options, int size, const struct augmentation *augmentation, uint64_t seed,
-                 uint64_t epoch, uint64_t sample, uint8_t *pixels, struct error *error);
+/* As the towers take them: pixels [1 or options->frames, size, size, 3].  Of a video all frames get the same crop,
+ * jitter and flip.  Arguments from `size` on as in data/augment.h, augmentation NULL: evaluation.  Returns how many
+ * pictures were written, or -1. */
+int media_pixels(const struct record *record, const struct media_options *options, int size,
+                 const struct augmentation *augmentation, uint64_t seed, uint64_t epoch, uint64_t sample,
+                 uint8_t *pixels, struct error *error);
 
-/* Whole, as stored: pictures and seconds [1 or options->frames]; the caller frees each picture.  Returns how many, or -1 and none. */
-int media_pictures(const struct record *record, const struct media_options *options, struct image *pictures, double *seconds, struct error *error);
+/* Whole, as stored: pictures and seconds [1 or options->frames]; the caller frees each picture.  Returns how many, or
+ * -1 and none. */
+int media_pictures(const struct record *record, const struct media_options *options, struct image *pictures,
+                   double *seconds, struct error *error);
 
 #endif

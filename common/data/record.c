@@ -63,7 +63,8 @@ struct record_frame record_frame(const struct record *r, int i)
 static int check_frames(const struct record *r, struct error *error)
 {
     size_t count = (size_t)r->frames, at = 4 + 8 * count;
-    if (r->frames < 1 || r->len < 4 || get_u32(r->bytes) != count || (r->len - 4) / 8 < count) return error_set(error, ERROR_FAILED, "record frames do not add up");
+    if (r->frames < 1 || r->len < 4 || get_u32(r->bytes) != count || (r->len - 4) / 8 < count)
+        return error_set(error, ERROR_FAILED, "record frames do not add up");
     for (size_t i = 0; i < count; i++) {
         size_t size = get_u32(r->bytes + 4 + 8 * i);
         if (size > r->len - at) return error_set(error, ERROR_FAILED, "record frames do not add up");
@@ -104,10 +105,17 @@ int record_decode(const uint8_t *b, size_t len, struct record *record, struct er
 {
     if (len < RECORD_HEADER || get_u32(b) != MAGIC) return error_set(error, ERROR_FAILED, "not a record");
     if ((get_u32(b + 4) & 0xffff) != VERSION)
-        return error_set(error, ERROR_FAILED, "record version %u, this program reads %d", get_u32(b + 4) & 0xffff, VERSION);
-    struct record r = {.media = (enum record_media)(get_u32(b + 4) >> 16), .len = get_u32(b + 8), .caption_count = get_u32(b + 12),
-                       .label = (int32_t)get_u32(b + 16), .metadata_len = get_u32(b + 20), .captions_len = get_u32(b + 24),
-                       .width = (int)get_u32(b + 28), .height = (int)get_u32(b + 32), .frames = (int)get_u32(b + 36)};
+        return error_set(error, ERROR_FAILED, "record version %u, this program reads %d", get_u32(b + 4) & 0xffff,
+                         VERSION);
+    struct record r = {.media = (enum record_media)(get_u32(b + 4) >> 16),
+                       .len = get_u32(b + 8),
+                       .caption_count = get_u32(b + 12),
+                       .label = (int32_t)get_u32(b + 16),
+                       .metadata_len = get_u32(b + 20),
+                       .captions_len = get_u32(b + 24),
+                       .width = (int)get_u32(b + 28),
+                       .height = (int)get_u32(b + 32),
+                       .frames = (int)get_u32(b + 36)};
     if (r.media != RECORD_JPEG && r.media != RECORD_WEBP && r.media != RECORD_FRAMES && r.media != RECORD_VIDEO)
         return error_set(error, ERROR_FAILED, "record media %d: made by a newer version", (int)r.media);
     if (RECORD_HEADER + (uint64_t)r.len + r.captions_len + r.metadata_len != len)

@@ -13,8 +13,8 @@
  *          40  u64  XXH3-64 of bytes [48, end), seeded with that of bytes [0, 40)
  *          48  media | captions: each u32 length + UTF-8 | metadata
  *
- * Media 4 are pictures of a video in order of time:  u32 count | count x { u32 bytes, u32 milliseconds after the video's begin } | the pictures,
- * JPEG or WebP, one after the other.
+ * Media 4 are pictures of a video in order of time:  u32 count | count x { u32 bytes, u32 milliseconds after the
+ * video's begin } | the pictures, JPEG or WebP, one after the other.
  *
  * Reading checks sizes and checksum first. */
 #ifndef DATA_RECORD_H
@@ -27,7 +27,12 @@
 #include "base/str.h"
 
 enum { RECORD_HEADER = 48 };
-enum record_media { RECORD_JPEG = 1, RECORD_WEBP = 3, RECORD_FRAMES = 4, RECORD_VIDEO = 5 }; /* the first two as enum image_format */
+enum record_media {
+    RECORD_JPEG = 1,
+    RECORD_WEBP = 3,
+    RECORD_FRAMES = 4,
+    RECORD_VIDEO = 5
+}; /* the first two as enum image_format */
 
 struct record {
     enum record_media media;

@@ -102,7 +102,8 @@ static inline uint32_t load4(const uint8_t *p)
 }
 
 /* The same for ROWS rows `source` bytes apart: a lane is a row, and reads four bytes for the three of a pixel. */
-WIDE static void horizontal_rows(const uint8_t *row, size_t source, const struct weights *w, uint8_t *out, size_t stride, int width)
+WIDE static void horizontal_rows(const uint8_t *row, size_t source, const struct weights *w, uint8_t *out,
+                                 size_t stride, int width)
 {
     for (int i = 0; i < width; i++) {
         const uint8_t *p = row + 3 * w->first[i];
@@ -118,7 +119,8 @@ WIDE static void horizontal_rows(const uint8_t *row, size_t source, const struct
         lanes done = r >> BITS | g >> BITS << 8 | b >> BITS << 16; /* weights are positive and sum to 1: no clamping */
         for (int y = 0; y < ROWS; y++) {
             int32_t pixel = done[y];
-            memcpy(out + (size_t)y * stride + (size_t)(3 * i), &pixel, i + 1 < width ? 4 : 3); /* the fourth byte is overwritten next */
+            memcpy(out + (size_t)y * stride + (size_t)(3 * i), &pixel,
+                   i + 1 < width ? 4 : 3); /* the fourth byte is overwritten next */
         }
     }
 }
@@ -149,12 +151,15 @@ static void vertical_clipped(const uint8_t *rows, size_t stride, const int *k, i
     }
 }
 
-static void resample(bool is_cubic, const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width, int height)
+static void resample(bool is_cubic, const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out,
+                     int width, int height)
 {
-    CHECK(x0 >= 0 && y0 >= 0 && x1 <= image->width && y1 <= image->height && x0 < x1 && y0 < y1, "box %g %g %g %g of %d x %d", x0, y0, x1,
-          y1, image->width, image->height);
-    bool across = width != image->width || x0 != 0 || x1 != width, down = height != image->height || y0 != 0 || y1 != height;
-    struct weights wx = weigh(is_cubic, image->width, x0, x1, width), wy = weigh(is_cubic, image->height, y0, y1, height);
+    CHECK(x0 >= 0 && y0 >= 0 && x1 <= image->width && y1 <= image->height && x0 < x1 && y0 < y1,
+          "box %g %g %g %g of %d x %d", x0, y0, x1, y1, image->width, image->height);
+    bool across = width != image->width || x0 != 0 || x1 != width,
+         down = height != image->height || y0 != 0 || y1 != height;
+    struct weights wx = weigh(is_cubic, image->width, x0, x1, width),
+                   wy = weigh(is_cubic, image->height, y0, y1, height);
     int first = down ? wy.first[0] : 0, last = down ? wy.first[height - 1] + wy.count[height - 1] : image->height;
     size_t stride = (size_t)width * 3, source = (size_t)image->width * 3;
     uint8_t *narrow = NULL;
@@ -162,21 +167,29 @@ static void resample(bool is_cubic, const struct image *image, double x0, double
     if (across) {
         narrow = mem_alloc((size_t)(last - first), stride);
         int y = first;
-        for (; !is_cubic && y + ROWS <= last && y + ROWS < image->height; y += ROWS) /* the last row of the picture has no byte behind it */
-            horizontal_rows(image->pixels + (size_t)y * source, source, &wx, narrow + (size_t)(y - first) * stride, stride, width);
-        for (; y < last; y++) horizontal(image->pixels + (size_t)y * source, &wx, narrow + (size_t)(y - first) * stride, width);
+        for (; !is_cubic && y + ROWS <= last && y + ROWS < image->height;
+             y += ROWS) /* the last row of the picture has no byte behind it */
+            horizontal_rows(image->pixels + (size_t)y * source, source, &wx, narrow + (size_t)(y - first) * stride,
+                            stride, width);
+        for (; y < last; y++)
+            horizontal(image->pixels + (size_t)y * source, &wx, narrow + (size_t)(y - first) * stride, width);
         rows = narrow - (size_t)first * stride;
     }
     for (int y = 0; y < height; y++) {
-        if (!down) memcpy(out + (size_t)y * stride, rows + (size_t)y * stride, stride);
-        else (is_cubic ? vertical_clipped : vertical)(rows + (size_t)wy.first[y] * stride, stride, wy.value + y * wy.taps, wy.count[y], out + (size_t)y * stride, (int)stride);
+        if (!down)
+            memcpy(out + (size_t)y * stride, rows + (size_t)y * stride, stride);
+        else
+            (is_cubic ? vertical_clipped : vertical)(rows + (size_t)wy.first[y] * stride, stride,
+                                                     wy.value + y * wy.taps, wy.count[y], out + (size_t)y * stride,
+                                                     (int)stride);
     }
     free(narrow);
     weights_free(&wx);
     weights_free(&wy);
 }
 
-void resize_box(const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width, int height)
+void resize_box(const struct image *image, double x0, double y0, double x1, double y1, uint8_t *out, int width,
+                int height)
 {
     resample(false, image, x0, y0, x1, y1, out, width, height);
 }

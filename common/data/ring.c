@@ -125,8 +125,10 @@ void *ring_next(struct ring *r, double *waited, struct error *error)
     if (r->next_out < r->config.end) {
         struct slot *s = slot_of(r, r->next_out);
         while (r->next_begin <= r->next_out || s->finished < s->rows) pthread_cond_wait(&r->done, &r->lock);
-        if (s->error.code) error_set(error, s->error.code, "%s", s->error.text);
-        else batch = s->batch;
+        if (s->error.code)
+            error_set(error, s->error.code, "%s", s->error.text);
+        else
+            batch = s->batch;
         r->next_out++; /* the oldest batch handed out makes room */
         pthread_cond_broadcast(&r->work);
     }

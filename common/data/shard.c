@@ -69,8 +69,10 @@ static int search(const struct shard_reader *r, const uint8_t *page, bool branch
         int64_t middle = low + (high - low + 1) / 2;
         struct node n;
         if (node_at(r, page, middle, &n) < 0 || n.key_len != KEY) return -1;
-        if (memcmp(n.key, key, KEY) <= 0) low = middle;
-        else high = middle - 1;
+        if (memcmp(n.key, key, KEY) <= 0)
+            low = middle;
+        else
+            high = middle - 1;
     }
     return low < 0 || low > high ? -1 : node_at(r, page, low, found);
 }
@@ -179,8 +181,10 @@ static int open_env(struct shard_writer *w)
         rc = mdb_env_create(&env);
         if (!rc) rc = mdb_env_set_mapsize(env, room);
         if (!rc) rc = mdb_env_open(env, w->aside, MDB_NOSUBDIR | MDB_NOSYNC | MDB_NOLOCK | MDB_NOTLS, 0666);
-        if (!rc) w->env = env;
-        else if (env) mdb_env_close(env);
+        if (!rc)
+            w->env = env;
+        else if (env)
+            mdb_env_close(env);
     }
     return rc;
 }
@@ -192,8 +196,10 @@ int shard_create(struct shard_writer *w, const char *path, struct error *error)
     *w = (struct shard_writer){.path = mem_strdup(path), .aside = str_steal(&aside)};
     unlink(w->aside);
     int rc = open_env(w);
-    if (rc) lmdb_failed(w, rc, error);
-    else rc = begin(w, error);
+    if (rc)
+        lmdb_failed(w, rc, error);
+    else
+        rc = begin(w, error);
     if (rc) shard_abandon(w);
     return rc ? -1 : 0;
 }

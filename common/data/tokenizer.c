@@ -19,7 +19,8 @@ EMBED_FILE(merges, "common/data/tables/bpe_simple_vocab_16e6.txt.gz");
 
 enum { MERGES = 48894, TABLE = 1 << 17, WORD_END = 256 };
 
-/* Ids 0..255 are the byte symbols in the table's order, 256..511 the same at the end of a word, 512 + i the result of merge i. */
+/* Ids 0..255 are the byte symbols in the table's order, 256..511 the same at the end of a word, 512 + i the result of
+ * merge i. */
 struct tokenizer {
     pcre2_code *pattern;
     int16_t id_of_byte[256];
@@ -133,7 +134,8 @@ static char *inflate_merges(void)
     char *text = mem_alloc(size, 1);
     z.next_out = (unsigned char *)text;
     z.avail_out = (unsigned)size - 1;
-    CHECK(inflateInit2(&z, 31) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END, "merges table: %s", z.msg ? z.msg : "damaged");
+    CHECK(inflateInit2(&z, 31) == Z_OK && inflate(&z, Z_FINISH) == Z_STREAM_END, "merges table: %s",
+          z.msg ? z.msg : "damaged");
     text[z.total_out] = 0;
     inflateEnd(&z);
     return text;
@@ -147,8 +149,9 @@ struct tokenizer *tokenizer_open(void)
     free(text);
     int code;
     PCRE2_SIZE at;
-    t->pattern = pcre2_compile((PCRE2_SPTR) "<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+",
-                               PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
+    t->pattern = pcre2_compile(
+        (PCRE2_SPTR) "<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|[\\p{L}]+|[\\p{N}]|[^\\s\\p{L}\\p{N}]+",
+        PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP | PCRE2_CASELESS | PCRE2_NO_UTF_CHECK, &code, &at, NULL);
     CHECK(t->pattern, "pattern: %d at %zu", code, (size_t)at);
     pcre2_jit_compile(t->pattern, PCRE2_JIT_COMPLETE);
     return t;
@@ -179,7 +182,8 @@ static int64_t merge(const struct tokenizer *t, const unsigned char *piece, size
             if (i + 1 < count && rank_of(t, ids[i], ids[i + 1]) == best) {
                 ids[kept++] = 512 + best;
                 i++;
-            } else ids[kept++] = ids[i];
+            } else
+                ids[kept++] = ids[i];
         }
         count = kept;
     }
@@ -200,15 +204,19 @@ int64_t tokenizer_encode(const struct tokenizer *t, const char *text, int32_t *i
         size_t len = range[1] - range[0];
         const char *word = clean.data + range[0];
         at = range[1];
-        if (len == 15 && !memcmp(word, "<start_of_text>", 15)) ids[count++] = TOKEN_START;
-        else if (len == 13 && !memcmp(word, "<end_of_text>", 13)) ids[count++] = TOKEN_END;
+        if (len == 15 && !memcmp(word, "<start_of_text>", 15))
+            ids[count++] = TOKEN_START;
+        else if (len == 13 && !memcmp(word, "<end_of_text>", 13))
+            ids[count++] = TOKEN_END;
         else {
             int64_t n = merge(t, (const unsigned char *)word, len, piece);
             for (int64_t i = 0; i < n && count < context; i++) ids[count++] = piece[i];
         }
     }
-    if (count < context) ids[count++] = TOKEN_END;
-    else ids[context - 1] = TOKEN_END;
+    if (count < context)
+        ids[count++] = TOKEN_END;
+    else
+        ids[context - 1] = TOKEN_END;
     for (int64_t i = count; i < context; i++) ids[i] = 0;
     free(piece);
     pcre2_match_data_free(match);

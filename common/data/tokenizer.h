@@ -2,8 +2,8 @@
  *
  * Text is cleaned (see clean.h), lower-cased, split by
  *     <start_of_text> | <end_of_text> | 's 't 're 've 'm 'll 'd | letters+ | one digit | other non-spaces+
- * and each piece merged by the published table.  A row of ids is start, tokens, end, then zeros; a text that is too long is
- * cut and its last id is the end token. */
+ * and each piece merged by the published table.  A row of ids is start, tokens, end, then zeros; a text that is too
+ * long is cut and its last id is the end token. */
 #ifndef DATA_TOKENIZER_H
 #define DATA_TOKENIZER_H
 

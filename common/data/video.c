@@ -26,8 +26,8 @@ struct moment {
 
 struct video {
     char *path;
-    const uint8_t *bytes;   /* the file where it lies in memory, else NULL */
-    int descriptor;         /* the file where it lies on disk, else -1 */
+    const uint8_t *bytes; /* the file where it lies in memory, else NULL */
+    int descriptor;       /* the file where it lies on disk, else -1 */
     int64_t len, at;
     AVIOContext *io;
     struct video_info info;
@@ -45,7 +45,7 @@ struct video {
     int64_t position;       /* pts of the frame decoded last, INT64_MIN before the first */
     int64_t *wanted;        /* [wanted_count] times of the frames being read, ascending */
     int wanted_count;
-    bool drained;           /* the file has ended and the decoder was told */
+    bool drained; /* the file has ended and the decoder was told */
 };
 
 static int out_of_time(void *context)
@@ -57,7 +57,8 @@ static int out_of_time(void *context)
 static int fail(const struct video *v, int code, const char *what, struct error *error)
 {
     char text[AV_ERROR_MAX_STRING_SIZE];
-    if (out_of_time((void *)v)) return error_set(error, ERROR_SLOW, "%s: took longer than %g s", v->path, v->limits.seconds);
+    if (out_of_time((void *)v))
+        return error_set(error, ERROR_SLOW, "%s: took longer than %g s", v->path, v->limits.seconds);
     return error_set(error, ERROR_FAILED, "%s: %s: %s", v->path, what, av_make_error_string(text, sizeof text, code));
 }
 
@@ -119,9 +120,11 @@ static int open_decoder(struct video *v, struct error *error)
     const AVCodecParameters *p = v->stream->codecpar;
     const AVCodec *codec = avcodec_find_decoder(p->codec_id);
     if (!codec) return error_set(error, ERROR_FAILED, "%s: no decoder for %s", v->path, avcodec_get_name(p->codec_id));
-    if (p->width < 1 || p->height < 1) return error_set(error, ERROR_FAILED, "%s: frames of %d x %d pixels", v->path, p->width, p->height);
+    if (p->width < 1 || p->height < 1)
+        return error_set(error, ERROR_FAILED, "%s: frames of %d x %d pixels", v->path, p->width, p->height);
     if ((int64_t)p->width * p->height > v->limits.max_pixels)
-        return error_set(error, ERROR_FAILED, "%s: %d x %d pixels, more than %ld", v->path, p->width, p->height, (long)v->limits.max_pixels);
+        return error_set(error, ERROR_FAILED, "%s: %d x %d pixels, more than %ld", v->path, p->width, p->height,
+                         (long)v->limits.max_pixels);
     v->decoder = avcodec_alloc_context3(codec);
     CHECK(v->decoder, "out of memory");
     v->decoder->thread_count = 1; /* files are decoded beside each other */
@@ -130,7 +133,8 @@ static int open_decoder(struct video *v, struct error *error)
     if (code >= 0) code = avcodec_open2(v->decoder, codec, NULL);
     if (code < 0) return fail(v, code, "opening its decoder", error);
     snprintf(v->info.codec, sizeof v->info.codec, "%s", avcodec_get_name(p->codec_id));
-    const int32_t *matrix = (const int32_t *)(const void *)av_stream_get_side_data(v->stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
+    const int32_t *matrix =
+        (const int32_t *)(const void *)av_stream_get_side_data(v->stream, AV_PKT_DATA_DISPLAYMATRIX, NULL);
     double turned = matrix ? -av_display_rotation_get(matrix) : 0;
     v->info.rotation = isfinite(turned) ? (int)(lround(turned / 90) * 90 % 360 + 360) % 360 : 0;
     bool across = v->info.rotation % 180 != 0;
@@ -145,8 +149,10 @@ static int read_bytes(void *context, uint8_t *to, int size)
     if (v->at >= v->len) return AVERROR_EOF;
     if (size > v->len - v->at) size = (int)(v->len - v->at);
     ssize_t got = size;
-    if (v->bytes) memcpy(to, v->bytes + v->at, (size_t)size);
-    else got = pread(v->descriptor, to, (size_t)size, v->at);
+    if (v->bytes)
+        memcpy(to, v->bytes + v->at, (size_t)size);
+    else
+        got = pread(v->descriptor, to, (size_t)size, v->at);
     if (got < 0) return AVERROR(errno);
     v->at += got;
     return got ? (int)got : AVERROR_EOF;
@@ -210,7 +216,8 @@ static int open_container(struct video *v, struct error *error)
     return choose_stream(v, error);
 }
 
-/* To the key frame at `pts`; where frames are counted, to the first packet by opening the file again: there is no time to seek to. */
+/* To the key frame at `pts`; where frames are counted, to the first packet by opening the file again: there is no time
+ * to seek to. */
 static int rewind_to(struct video *v, int64_t pts, struct error *error)
 {
     int code = 0;
@@ -219,7 +226,10 @@ static int rewind_to(struct video *v, int64_t pts, struct error *error)
         if (open_container(v, error) < 0) return -1;
     } else {
         code = av_seek_frame(v->file, v->stream->index, pts, AVSEEK_FLAG_BACKWARD);
-        if (code < 0) code = av_seek_frame(v->file, -1, 0, AVSEEK_FLAG_BACKWARD | AVSEEK_FLAG_BYTE); /* containers without an index: from the start */
+        if (code < 0)
+            code = av_seek_frame(v->file, -1, 0,
+                                 AVSEEK_FLAG_BACKWARD |
+                                     AVSEEK_FLAG_BYTE); /* containers without an index: from the start */
     }
     if (code < 0) return fail(v, code, "seeking", error);
     avcodec_flush_buffers(v->decoder);
@@ -251,8 +261,10 @@ static struct video *new_video(const char *path, struct video_limits limits)
 /* Hand over an opened v, or close it. */
 static int deliver(struct video *v, int rc, struct video **video)
 {
-    if (rc < 0) video_close(v);
-    else *video = v;
+    if (rc < 0)
+        video_close(v);
+    else
+        *video = v;
     return rc;
 }
 
@@ -301,7 +313,8 @@ double video_time(const struct video *v, int64_t frame)
 
 bool video_is_name(const char *name)
 {
-    static const char *const ends[] = {".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg", ".mpeg", ".ogv", ".flv", ".3gp", ".wmv", ".ts"};
+    static const char *const ends[] = {".mp4",  ".m4v", ".mov", ".webm", ".mkv", ".avi", ".mpg",
+                                       ".mpeg", ".ogv", ".flv", ".3gp",  ".wmv", ".ts"};
     size_t len = strlen(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (len > strlen(ends[i]) && !strcasecmp(name + len - strlen(ends[i]), ends[i])) return true;
@@ -312,8 +325,10 @@ void video_uniform(enum video_rule rule, int64_t frames, int count, int64_t *whi
 {
     CHECK(frames > 0 && count > 0, "%d of %ld frames", count, (long)frames);
     for (int i = 0; i < count; i++) {
-        if (rule == VIDEO_FLOOR) which[i] = i * frames / count;
-        else which[i] = count > 1 ? i * (frames - 1) / (count - 1) : 0;
+        if (rule == VIDEO_FLOOR)
+            which[i] = i * frames / count;
+        else
+            which[i] = count > 1 ? i * (frames - 1) / (count - 1) : 0;
     }
 }
 
@@ -323,7 +338,8 @@ int video_at_rate(const struct video *v, double rate, int most, int64_t *which)
     int64_t at = 0;
     for (; count < most && (double)count / rate < v->info.seconds; count++) {
         double wanted = (double)count / rate;
-        while (at + 1 < v->info.frames && fabs(video_time(v, at + 1) - wanted) <= fabs(video_time(v, at) - wanted)) at++;
+        while (at + 1 < v->info.frames && fabs(video_time(v, at + 1) - wanted) <= fabs(video_time(v, at) - wanted))
+            at++;
         which[count] = at;
     }
     if (!count && most > 0) which[count++] = 0;
@@ -336,8 +352,8 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Give the decoder a packet.  A frame nobody asked for that no other needs is not decoded; a damaged packet is passed over: the frames around it may be
- * whole. */
+/* Give the decoder a packet.  A frame nobody asked for that no other needs is not decoded; a damaged packet is passed
+ * over: the frames around it may be whole. */
 static void send(struct video *v, const AVPacket *packet)
 {
     int64_t pts = packet->pts != AV_NOPTS_VALUE ? packet->pts : packet->dts;
@@ -354,7 +370,9 @@ static int next_frame(struct video *v, struct error *error)
         int code = avcodec_receive_frame(v->decoder, v->frame);
         if (code >= 0) {
             int64_t pts = v->frame->best_effort_timestamp;
-            v->position = pts != AV_NOPTS_VALUE && !v->untimed ? pts : v->position == INT64_MIN ? v->moments[0].pts : v->position + 1;
+            v->position = pts != AV_NOPTS_VALUE && !v->untimed ? pts
+                          : v->position == INT64_MIN           ? v->moments[0].pts
+                                                               : v->position + 1;
             return 1;
         }
         if (code == AVERROR_EOF) return 0;
@@ -382,7 +400,8 @@ static int64_t key_before(const struct video *v, int64_t pts)
     return key;
 }
 
-/* Decode up to the frame.  What was skipped on the way was not wanted by this video_read; another one begins at a key frame. */
+/* Decode up to the frame.  What was skipped on the way was not wanted by this video_read; another one begins at a key
+ * frame. */
 static int go_to(struct video *v, int64_t frame, struct error *error)
 {
     int64_t target = v->moments[frame].pts, key = key_before(v, target);
@@ -393,8 +412,9 @@ static int go_to(struct video *v, int64_t frame, struct error *error)
         int rc = next_frame(v, error);
         if (rc < 0) return -1;
         if (rc == 0)
-            return error_set(error, ERROR_FAILED, "%s: frame %ld of %ld cannot be decoded; the file ends early or is damaged", v->path, (long)frame,
-                             (long)v->info.frames);
+            return error_set(error, ERROR_FAILED,
+                             "%s: frame %ld of %ld cannot be decoded; the file ends early or is damaged", v->path,
+                             (long)frame, (long)v->info.frames);
         if (v->position >= target) return 0;
     }
 }
@@ -406,14 +426,19 @@ static int convert(struct video *v, struct image *picture, struct error *error)
     const AVFrame *f = v->frame;
     if ((int64_t)f->width * f->height > v->limits.max_pixels || f->width < 1 || f->height < 1)
         return error_set(error, ERROR_FAILED, "%s: a frame of %d x %d pixels", v->path, f->width, f->height);
-    v->convert = sws_getCachedContext(v->convert, f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height, AV_PIX_FMT_RGB24,
-                                      SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
-    if (!v->convert) return error_set(error, ERROR_FAILED, "%s: cannot convert pixels of format %s", v->path, av_get_pix_fmt_name((enum AVPixelFormat)f->format));
-    int space = f->colorspace == AVCOL_SPC_BT709 ? SWS_CS_ITU709 : f->colorspace == AVCOL_SPC_BT2020_NCL ? SWS_CS_BT2020
-                : f->colorspace == AVCOL_SPC_UNSPECIFIED && f->height >= 720                            ? SWS_CS_ITU709
-                                                                                                        : SWS_CS_ITU601;
+    v->convert =
+        sws_getCachedContext(v->convert, f->width, f->height, (enum AVPixelFormat)f->format, f->width, f->height,
+                             AV_PIX_FMT_RGB24, SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT, NULL, NULL, NULL);
+    if (!v->convert)
+        return error_set(error, ERROR_FAILED, "%s: cannot convert pixels of format %s", v->path,
+                         av_get_pix_fmt_name((enum AVPixelFormat)f->format));
+    int space = f->colorspace == AVCOL_SPC_BT709                             ? SWS_CS_ITU709
+                : f->colorspace == AVCOL_SPC_BT2020_NCL                      ? SWS_CS_BT2020
+                : f->colorspace == AVCOL_SPC_UNSPECIFIED && f->height >= 720 ? SWS_CS_ITU709
+                                                                             : SWS_CS_ITU601;
     const int *coefficients = sws_getCoefficients(space);
-    sws_setColorspaceDetails(v->convert, coefficients, f->color_range == AVCOL_RANGE_JPEG, sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
+    sws_setColorspaceDetails(v->convert, coefficients, f->color_range == AVCOL_RANGE_JPEG,
+                             sws_getCoefficients(SWS_CS_DEFAULT), 1, 0, 1 << 16, 1 << 16);
     *picture = (struct image){f->width, f->height, mem_alloc((size_t)f->width * (size_t)f->height, 3)};
     uint8_t *rows[4] = {picture->pixels};
     int strides[4] = {3 * f->width};

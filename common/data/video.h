@@ -1,11 +1,12 @@
 /* Video files through FFmpeg's libraries: which frames a file has, and chosen ones of them as RGB pictures.
  *
- * A file is read once without decoding to learn the time of every frame: so the count is right where headers lie or say nothing (webm, ogv,
- * variable frame rates, cut files), and a frame's number means the same everywhere.  Reading frames then decodes as little as it can: it jumps to a
- * key frame only when that lies ahead of where the decoder is.  What comes back is what decoding from the start would give.
+ * A file is read once without decoding to learn the time of every frame: so the count is right where headers lie or say
+ * nothing (webm, ogv, variable frame rates, cut files), and a frame's number means the same everywhere.  Reading frames
+ * then decodes as little as it can: it jumps to a key frame only when that lies ahead of where the decoder is.  What
+ * comes back is what decoding from the start would give.
  *
- * Pictures are turned as the file's display matrix says, and converted with its own matrix and range (unknown: BT.709 from 720 lines on, else
- * BT.601, limited).  Nothing hangs: reading and decoding stop at a time limit.
+ * Pictures are turned as the file's display matrix says, and converted with its own matrix and range (unknown: BT.709
+ * from 720 lines on, else BT.601, limited).  Nothing hangs: reading and decoding stop at a time limit.
  *
  * Nothing but the file is read.  Only containers that hold their frames themselves are opened (told by their content:
  * mp4 and mov, Matroska and WebM, AVI, MPEG streams, Ogg, FLV, ASF): a playlist under such a name is refused, and no
@@ -21,25 +22,28 @@ struct video_limits {
 };
 
 struct video_info {
-    int width, height;  /* as shown */
-    int rotation;       /* degrees clockwise that the pictures were turned: 0, 90, 180, 270 */
+    int width, height; /* as shown */
+    int rotation;      /* degrees clockwise that the pictures were turned: 0, 90, 180, 270 */
     int64_t frames;
-    double seconds;     /* from the first frame to the end of the last; 0 when times are not known */
+    double seconds; /* from the first frame to the end of the last; 0 when times are not known */
     char codec[32];
 };
 
-/* How n frames are spread over T (PE's two rules):  VIDEO_SPAN: int(i (T - 1) / (n - 1)), clip_benchmark's, the last frame included;
- * VIDEO_FLOOR: int(i T / n), the demo notebook's. */
+/* How n frames are spread over T (PE's two rules):  VIDEO_SPAN: int(i (T - 1) / (n - 1)), clip_benchmark's, the last
+ * frame included; VIDEO_FLOOR: int(i T / n), the demo notebook's. */
 enum video_rule { VIDEO_SPAN, VIDEO_FLOOR };
 
 /* Does the name end in .mp4 .m4v .mov .webm .mkv .avi .mpg .mpeg .ogv .flv .3gp .wmv or .ts (any case)? */
 bool video_is_name(const char *name);
 
 struct video;
-/* A file without a video stream, that is no media file or is damaged beyond its first frame is an error that says so. */
+/* A file without a video stream, that is no media file or is damaged beyond its first frame is an error that says so.
+ * */
 int video_open(struct video **video, const char *path, struct video_limits limits, struct error *error);
-/* The same for the bytes of a file, which must stay until video_close; name stands for the path in messages, its ending helps to tell the container. */
-int video_open_bytes(struct video **video, const char *name, const uint8_t *bytes, size_t len, struct video_limits limits, struct error *error);
+/* The same for the bytes of a file, which must stay until video_close; name stands for the path in messages, its ending
+ * helps to tell the container. */
+int video_open_bytes(struct video **video, const char *name, const uint8_t *bytes, size_t len,
+                     struct video_limits limits, struct error *error);
 void video_close(struct video *video);
 const struct video_info *video_info(const struct video *video);
 /* Seconds of frame i after the first. */

@@ -1,5 +1,5 @@
-/* WIDE before a function: compile it for AVX2 too and choose when the program is loaded.  Elsewhere (other processors, clang, sanitizers) it means
- * nothing and the plain form is used. */
+/* WIDE before a function: compile it for AVX2 too and choose when the program is loaded.  Elsewhere (other processors,
+ * clang, sanitizers) it means nothing and the plain form is used. */
 #ifndef DATA_WIDE_H
 #define DATA_WIDE_H
 

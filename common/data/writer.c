@@ -29,7 +29,8 @@ static int compare(const char *folder, const char *path, const json_t *recipe, s
     if (same) return 0;
     return error_set(error, ERROR_FAILED,
                      "%s: holds a pack of other inputs or options (see pack.json); choose another --output, "
-                     "or remove it", folder);
+                     "or remove it",
+                     folder);
 }
 
 int writer_claim(const char *folder, const json_t *recipe, char *const *inputs, int64_t count, struct error *error)
@@ -45,7 +46,8 @@ int writer_claim(const char *folder, const json_t *recipe, char *const *inputs, 
     if (taken)
         rc = error_set(error, ERROR_FAILED,
                        "%s: holds a data set that no pack.json explains; choose another --output or remove it", folder);
-    else if (rc == 0 && !fs_exists(path)) rc = json_write(path, recipe, error);
+    else if (rc == 0 && !fs_exists(path))
+        rc = json_write(path, recipe, error);
     free(path);
     return rc;
 }
@@ -151,14 +153,13 @@ static int gather_note(const char *path, struct writer_index *index, struct str 
     json_t *note = json_read(path, error), *row = json_object(), *value;
     size_t i;
     const char *name;
-    json_array_foreach(json_object_get(note, "quarantine"), i, value)
-    {
+    json_array_foreach (json_object_get(note, "quarantine"), i, value) {
         char *text = json_dumps(value, JSON_COMPACT);
         str_printf(lines, "%s\n", text);
         free(text);
         index->left_out++;
     }
-    json_object_foreach(json_object_get(note, "counts"), name, value)
+    json_object_foreach (json_object_get(note, "counts"), name, value)
         add_up(index->counts, name, json_integer_value(value));
     for (i = 0; i < sizeof kept / sizeof *kept; i++) json_object_set(row, kept[i], json_object_get(note, kept[i]));
     index->videos += json_integer_value(json_object_get(note, "videos"));
@@ -184,8 +185,10 @@ int writer_gather(const char *folder, int64_t shards, struct writer_index *index
     if (rc == 0) rc = fs_write(path, lines.data ? lines.data : "", lines.len, error);
     free(path);
     str_free(&lines);
-    if (rc == 0) *index = out;
-    else writer_index_free(&out);
+    if (rc == 0)
+        *index = out;
+    else
+        writer_index_free(&out);
     return rc;
 }
 

@@ -26,7 +26,8 @@ int comm_open(struct comm *c, const struct world *world, struct device *device, 
     if (shared && !strcmp(reduction, "nccl"))
         return error_set(error, ERROR_USAGE,
                          "--reduction nccl: %d ranks on a host with %d GPUs; start one rank a GPU, or use --reduction "
-                         "exact", world->node_ranks, device_count());
+                         "exact",
+                         world->node_ranks, device_count());
     if (shared) {
         log_warn("ranks share a GPU: gradients go through host memory, exactly reduced");
         c->exact = true;
@@ -90,7 +91,8 @@ void comm_gather(struct comm *c, void *all, int64_t units, size_t unit)
     }
     size_t *starts = mem_alloc((size_t)size + 1, sizeof *starts);
     for (int r = 0; r <= size; r++) starts[r] = (size_t)share_first(units, size, r) * unit;
-    if (c->direct) c->device->collectives->gather(c->device, all, starts);
+    if (c->direct)
+        c->device->collectives->gather(c->device, all, starts);
     else
         for (int r = 0; r < size; r++) comm_broadcast(c, (char *)all + starts[r], starts[r + 1] - starts[r], r);
     free(starts);
@@ -121,8 +123,10 @@ void comm_reduce(struct comm *c, const struct tree *sums, int64_t count, int roo
 {
     size_t bytes = (size_t)count * sizeof(float);
     if (alone(c)) return;
-    if (c->direct) c->device->collectives->reduce(c->device, sums->node[0].sum, count, root);
-    else if (on_host(c)) world_reduce(c->world, sums, count, root);
+    if (c->direct)
+        c->device->collectives->reduce(c->device, sums->node[0].sum, count, root);
+    else if (on_host(c))
+        world_reduce(c->world, sums, count, root);
     else {
         struct tree host = to_host(c, sums, bytes);
         world_reduce(c->world, &host, count, root);
@@ -140,7 +144,8 @@ void comm_reduce_scatter(struct comm *c, const struct tree *sums, int64_t units,
             int64_t first = share_first(units, size, r) * unit, end = share_first(units, size, r + 1) * unit;
             c->device->collectives->reduce(c->device, sums->node[0].sum + first, end - first, r);
         }
-    else if (on_host(c)) world_reduce_scatter(c->world, sums, units, unit);
+    else if (on_host(c))
+        world_reduce_scatter(c->world, sums, units, unit);
     else {
         struct tree host = to_host(c, sums, bytes);
         int64_t first = share_first(units, size, rank) * unit;

@@ -12,9 +12,9 @@
 struct comm {
     const struct world *world;
     struct device *device;
-    bool direct;          /* over device->collectives */
-    bool exact;           /* sums must not depend on the number of ranks */
-    unsigned char *host;  /* staging for what goes through MPI, [host_bytes] */
+    bool direct;         /* over device->collectives */
+    bool exact;          /* sums must not depend on the number of ranks */
+    unsigned char *host; /* staging for what goes through MPI, [host_bytes] */
     size_t host_bytes;
 };
 

@@ -20,7 +20,8 @@ bool launch_torn(int size)
         if (!said) continue;
         if (atoi(said) <= 1) return false;
         if (!rank || !strcmp(rank, "0"))
-            fprintf(stderr, "error: %s started %s processes that do not find each other: use srun --mpi=pmix, or the mpirun "
+            fprintf(stderr,
+                    "error: %s started %s processes that do not find each other: use srun --mpi=pmix, or the mpirun "
                     "of the Open MPI this was built with (on purpose: unset %s)\n",
                     launchers[i].name, said, launchers[i].size);
         return true;

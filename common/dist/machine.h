@@ -18,8 +18,10 @@ int machine_threads(const struct world *world, int64_t threads);
 void machine_advise(const struct world *world, int64_t threads);
 
 /* The device of the options; advises, and sets the threads of OpenMP regions that name none. */
-int machine_open(struct device *device, const struct world *world, const struct machine_settings *config, struct error *error);
+int machine_open(struct device *device, const struct world *world, const struct machine_settings *config,
+                 struct error *error);
 /* The CPU in fp32, for figures over host arrays beside a GPU. */
-int machine_open_host(struct device *device, const struct world *world, const struct machine_settings *config, struct error *error);
+int machine_open_host(struct device *device, const struct world *world, const struct machine_settings *config,
+                      struct error *error);
 
 #endif

@@ -1,5 +1,5 @@
-/* Who gets what: things in a row shared out over ranks, as evenly as can be and in order; and how many slices a batch is
- * cut into. */
+/* Who gets what: things in a row shared out over ranks, as evenly as can be and in order; and how many slices a batch
+ * is cut into. */
 #ifndef DIST_SHARE_H
 #define DIST_SHARE_H
 
@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 
-/* Share r of `count` things in `parts` shares is [share_first(count, parts, r), share_first(count, parts, r + 1)): shares
- * differ by one thing at most, and with at least as many things as shares none is empty. */
+/* Share r of `count` things in `parts` shares is [share_first(count, parts, r), share_first(count, parts, r + 1)):
+ * shares differ by one thing at most, and with at least as many things as shares none is empty. */
 static inline int64_t share_first(int64_t count, int64_t parts, int64_t part)
 {
     return count / parts * part + count % parts * part / parts;

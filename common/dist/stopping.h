@@ -14,9 +14,9 @@
 
 struct stopping {
     const struct world *world;
-    bool told;   /* the neighbours know */
-    bool left;   /* work was given up */
-    int heard;   /* neighbours that have told this rank */
+    bool told; /* the neighbours know */
+    bool left; /* work was given up */
+    int heard; /* neighbours that have told this rank */
 };
 
 struct stopping stopping_begin(const struct world *world);

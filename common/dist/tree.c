@@ -20,8 +20,8 @@ float *tree_take(struct tree *t)
 void tree_put(struct tree *t, int64_t leaf, float *sum)
 {
     int at = 0;
-    CHECK(t->count < TREE_NODES && leaf >= 0 && leaf < t->leaves, "leaf %ld of %ld beside %d sums",
-          (long)leaf, (long)t->leaves, t->count);
+    CHECK(t->count < TREE_NODES && leaf >= 0 && leaf < t->leaves, "leaf %ld of %ld beside %d sums", (long)leaf,
+          (long)t->leaves, t->count);
     while (at < t->count && t->node[at].first < leaf) at++;
     memmove(t->node + at + 1, t->node + at, (size_t)(t->count - at) * sizeof *t->node);
     t->node[at] = (struct tree_node){leaf, leaf + 1, sum};

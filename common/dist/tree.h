@@ -11,8 +11,8 @@
  *                    --- + ----
  *
  * Between ranks a sum has parts, one for each rank, that shall end with it.  The sum of a node for the part of the rank
- * whose first leaf is l is formed where leaf first + l mod 2^h is: each part takes its own way up the tree.  With powers
- * of two this is recursive halving. */
+ * whose first leaf is l is formed where leaf first + l mod 2^h is: each part takes its own way up the tree.  With
+ * powers of two this is recursive halving. */
 #ifndef DIST_TREE_H
 #define DIST_TREE_H
 
@@ -51,8 +51,8 @@ float *tree_at(const struct tree *t, int64_t leaf);
 /* Height of the node of all leaves. */
 int tree_height(int64_t leaves);
 /* Where the sum of the node of `height` >= 1 at leaf `first` is formed, for the part of the rank whose first leaf is
- * `leaf`: the sum where leaf *into is, which holds one child's, takes in the one where leaf *from is.  false: it has one
- * child. */
+ * `leaf`: the sum where leaf *into is, which holds one child's, takes in the one where leaf *from is.  false: it has
+ * one child. */
 bool tree_meet(int64_t leaves, int64_t first, int height, int64_t leaf, int64_t *into, int64_t *from);
 
 #endif

@@ -1,5 +1,5 @@
-/* MPI behind a handful of calls.  Large transfers go in pieces of 1 MB: they stay in cache and overlap (measured 2.8 times
- * faster than one call on shared memory). */
+/* MPI behind a handful of calls.  Large transfers go in pieces of 1 MB: they stay in cache and overlap (measured 2.8
+ * times faster than one call on shared memory). */
 #include "dist/world.h"
 
 #include <mpi.h>
@@ -31,9 +31,9 @@ static void fail(int code, const char *call, int line)
     MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
-#define MPI_TRY(call)                                       \
-    do {                                                    \
-        int code = (call);                                  \
+#define MPI_TRY(call) \
+    do { \
+        int code = (call); \
         if (code != MPI_SUCCESS) fail(code, #call, __LINE__); \
     } while (0)
 
@@ -65,7 +65,8 @@ struct world world_join(int *argc, char ***argv)
 {
     stop_catch();
     /* Started alone: do not fork a daemon (0.03 s instead of 0.33 s). */
-    if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK")) setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK"))
+        setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
     int provided;
     MPI_TRY(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
     check_on_abort(abort_job);
@@ -110,8 +111,10 @@ int world_leave(struct world *world, const struct error *error)
     for (int r = 0; r < world->rank; r++)
         if (!strcmp(all[r].text, error->text)) speak = false;
     if (speak) {
-        if (world->size > 1) fprintf(stderr, "error: rank %d: %s\n", world->rank, error->text);
-        else fprintf(stderr, "error: %s\n", error->text);
+        if (world->size > 1)
+            fprintf(stderr, "error: rank %d: %s\n", world->rank, error->text);
+        else
+            fprintf(stderr, "error: %s\n", error->text);
     }
     fflush(NULL);
     free(all);
@@ -251,7 +254,7 @@ struct reduction {
     int64_t from, count; /* of the part at hand the floats that travel now */
     MPI_Request *sent;
     int sent_count;
-    float *piece;        /* [PIECE] what was received */
+    float *piece; /* [PIECE] what was received */
 };
 
 static int owner_of(const struct reduction *r, int64_t leaf)
@@ -273,8 +276,7 @@ static void meet(struct reduction *r, int64_t into, int64_t from, bool sending)
     if (sending || keeper != rank) return;
     const float *theirs = giver == rank ? tree_at(r->sums, from) + r->from : r->piece;
     float *sum = tree_at(r->sums, into) + r->from;
-    if (giver != rank)
-        MPI_TRY(MPI_Recv(r->piece, (int)r->count, MPI_FLOAT, giver, SUM_TAG, comm, MPI_STATUS_IGNORE));
+    if (giver != rank) MPI_TRY(MPI_Recv(r->piece, (int)r->count, MPI_FLOAT, giver, SUM_TAG, comm, MPI_STATUS_IGNORE));
     for (int64_t i = 0; i < r->count; i++) sum[i] += theirs[i];
 }
 

@@ -19,15 +19,15 @@ struct world {
     int rank, size;
     int node_ranks, node_rank; /* ranks of this world on this host, and this one's number among them */
     char host[64];
-    struct group *group;       /* MPI's side of it; a world of one does without */
-    struct cores cores;        /* of this rank, whatever the group */
+    struct group *group; /* MPI's side of it; a world of one does without */
+    struct cores cores;  /* of this rank, whatever the group */
 };
 
-/* (all) Catch signals (base/stop.h), start MPI, set the abort hook of CHECK: the world of all ranks.  Ends a process that is one of several which did not find each
- * other (dist/launch.h). */
+/* (all) Catch signals (base/stop.h), start MPI, set the abort hook of CHECK: the world of all ranks.  Ends a process
+ * that is one of several which did not find each other (dist/launch.h). */
 struct world world_join(int *argc, char ***argv);
-/* (all) Print this rank's error unless all have the same, agree on the highest exit status and shut MPI down.  Returns the exit
- * status of the process. */
+/* (all) Print this rank's error unless all have the same, agree on the highest exit status and shut MPI down.  Returns
+ * the exit status of the process. */
 int world_leave(struct world *world, const struct error *error);
 /* End the whole job now, whatever the group. */
 _Noreturn void world_abort(const struct world *world, const char *why);
@@ -40,11 +40,12 @@ void world_free(struct world *world);
 /* (all) When any rank passes rc < 0, all return -1 and hold the error of the lowest such rank. */
 int world_agree(const struct world *world, int rc, struct error *error);
 
-void world_barrier(const struct world *world);                                                        /* (all) */
-void world_broadcast(const struct world *world, void *data, size_t bytes, int root);                  /* (all) */
-void world_gather_all(const struct world *world, const void *mine, size_t bytes, void *all);          /* (all) same size from each */
-int64_t world_max(const struct world *world, int64_t value);                                          /* (all) */
-int64_t world_sum(const struct world *world, int64_t value);                                          /* (all) */
+void world_barrier(const struct world *world);                                       /* (all) */
+void world_broadcast(const struct world *world, void *data, size_t bytes, int root); /* (all) */
+void world_gather_all(const struct world *world, const void *mine, size_t bytes,
+                      void *all);                            /* (all) same size from each */
+int64_t world_max(const struct world *world, int64_t value); /* (all) */
+int64_t world_sum(const struct world *world, int64_t value); /* (all) */
 
 /* One number to another rank, without waiting for it to be received. */
 void world_send_number(const struct world *world, int to, int64_t value);
@@ -54,8 +55,8 @@ bool world_receive_number(const struct world *world, int *from, int64_t *value);
 /* (all) Each rank's share (dist/share.h) of `units` things of `unit` bytes reaches all. */
 void world_gather(const struct world *world, void *data, int64_t units, size_t unit);
 
-/* Sums over leaves that the ranks share (dist/share.h), in the tree of dist/tree.h; `sums` holds the nodes this rank made
- * of its leaves, joined as far as they go.  The sum arrives in that of the first node; all others are scratch. */
+/* Sums over leaves that the ranks share (dist/share.h), in the tree of dist/tree.h; `sums` holds the nodes this rank
+ * made of its leaves, joined as far as they go.  The sum arrives in that of the first node; all others are scratch. */
 
 /* (all) The nodes are of `units` times `unit` floats; each rank gets the sum of its share of the units. */
 void world_reduce_scatter(const struct world *world, const struct tree *sums, int64_t units, int64_t unit);

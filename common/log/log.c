@@ -45,8 +45,10 @@ static void emit(const char *level, const char *format, va_list args)
     vsnprintf(text, sizeof text, format, args);
     if (line_drawn) fprintf(stderr, "\r\033[K");
     line_drawn = false;
-    if (log_rank) fprintf(stderr, "%s | %s | rank %d: %s\n", stamp, level, log_rank, text);
-    else fprintf(stderr, "%s | %s | %s\n", stamp, level, text);
+    if (log_rank)
+        fprintf(stderr, "%s | %s | rank %d: %s\n", stamp, level, log_rank, text);
+    else
+        fprintf(stderr, "%s | %s | %s\n", stamp, level, text);
     if (log_copy) {
         fprintf(log_copy, "%s | %s | %s\n", stamp, level, text);
         fflush(log_copy);
@@ -73,7 +75,11 @@ void log_warn(const char *format, ...)
 struct progress progress_open(const char *what, int64_t total, bool silent)
 {
     double now = clock_seconds();
-    return (struct progress){.what = what, .total = total, .start = now, .shown = now, .silent = silent || log_rank,
+    return (struct progress){.what = what,
+                             .total = total,
+                             .start = now,
+                             .shown = now,
+                             .silent = silent || log_rank,
                              .terminal = isatty(STDERR_FILENO)};
 }
 
@@ -87,15 +93,17 @@ void progress_show(struct progress *p, int64_t done, const char *note)
     if (p->total && rate > 0) clock_duration((double)(p->total - done) / rate, left);
     int n;
     if (p->total)
-        n = snprintf(line, sizeof line, "%s %ld of %ld (%.0f%%), %.1f/s, %s left%s%s", p->what, (long)done, (long)p->total,
-                     100. * (double)done / (double)p->total, rate, left, *note ? ", " : "", note);
-    else n = snprintf(line, sizeof line, "%s %ld, %.1f/s%s%s", p->what, (long)done, rate, *note ? ", " : "", note);
+        n = snprintf(line, sizeof line, "%s %ld of %ld (%.0f%%), %.1f/s, %s left%s%s", p->what, (long)done,
+                     (long)p->total, 100. * (double)done / (double)p->total, rate, left, *note ? ", " : "", note);
+    else
+        n = snprintf(line, sizeof line, "%s %ld, %.1f/s%s%s", p->what, (long)done, rate, *note ? ", " : "", note);
     if (!p->terminal) {
         log_info("%s", line);
         return;
     }
     int filled = p->total ? (int)(24 * done / p->total) : 0;
-    fprintf(stderr, "\r\033[K[%.*s%.*s] %.*s", filled, "########################", 24 - filled, "------------------------", n, line);
+    fprintf(stderr, "\r\033[K[%.*s%.*s] %.*s", filled, "########################", 24 - filled,
+            "------------------------", n, line);
     fflush(stderr);
     line_drawn = true;
 }

@@ -1,5 +1,5 @@
-/* The human log: `2026-01-31,12:00:00 | INFO | message` on stderr and, once log_file is set, in a file too.  Rank 0 speaks; other
- * ranks only warn.  Set up once per process by log_open. */
+/* The human log: `2026-01-31,12:00:00 | INFO | message` on stderr and, once log_file is set, in a file too.  Rank 0
+ * speaks; other ranks only warn.  Set up once per process by log_open. */
 #ifndef LOG_LOG_H
 #define LOG_LOG_H
 
@@ -20,7 +20,7 @@ void log_warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Progress of `total` items (0: unknown).  On a terminal one line is redrawn, else a line every half minute. */
 struct progress {
-    const char *what;  /* "packed" */
+    const char *what; /* "packed" */
     int64_t total;
     double start, shown;
     bool silent, terminal;

@@ -66,7 +66,8 @@ static void record(FILE *file, const struct str *event)
     fflush(file);
 }
 
-/* Where the rows of a run that goes on from `step` end: before the first of a later step, or before what is no whole row. */
+/* Where the rows of a run that goes on from `step` end: before the first of a later step, or before what is no whole
+ * row. */
 static size_t rows_end(const char *text, size_t len, int64_t step)
 {
     size_t at = 0;
@@ -146,8 +147,7 @@ static void summarise(struct str *summary, const char *split, const json_t *row)
     struct str value = {0}, tag = {0};
     const char *key;
     json_t *number;
-    json_object_foreach((json_t *)(uintptr_t)row, key, number)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)row, key, number) {
         if (!json_is_number(number)) continue;
         float scalar = (float)json_number_value(number);
         str_clear(&value);

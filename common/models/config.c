@@ -16,12 +16,12 @@ EMBED_FILE(config_t16_384, "common/models/configs/PE-Core-T16-384.json");
 EMBED_FILE(config_tiny, "common/models/configs/PE-Core-Tiny8-64.json");
 EMBED_FILE(config_test, "common/models/configs/PE-Core-Test8-32.json");
 
-static const char *const names[] = {"PE-Core-G14-448", "PE-Core-L14-336",  "PE-Core-B16-224", "PE-Core-S16-384",
+static const char *const names[] = {"PE-Core-G14-448", "PE-Core-L14-336",  "PE-Core-B16-224",  "PE-Core-S16-384",
                                     "PE-Core-T16-384", "PE-Core-Tiny8-64", "PE-Core-Test8-32", NULL};
-static const unsigned char *const texts[][2] = {{config_g14_448, config_g14_448_end}, {config_l14_336, config_l14_336_end},
-                                                {config_b16_224, config_b16_224_end}, {config_s16_384, config_s16_384_end},
-                                                {config_t16_384, config_t16_384_end}, {config_tiny, config_tiny_end},
-                                                {config_test, config_test_end}};
+static const unsigned char *const texts[][2] = {
+    {config_g14_448, config_g14_448_end}, {config_l14_336, config_l14_336_end}, {config_b16_224, config_b16_224_end},
+    {config_s16_384, config_s16_384_end}, {config_t16_384, config_t16_384_end}, {config_tiny, config_tiny_end},
+    {config_test, config_test_end}};
 
 const char *const *model_config_names(void)
 {
@@ -41,8 +41,7 @@ static int known(const json_t *object, const char *where, const char *const *key
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)object, key, value)
-    {
+    json_object_foreach ((json_t *)object, key, value) {
         int found = 0;
         for (int i = 0; keys[i]; i++) found |= !strcmp(key, keys[i]);
         if (!found) return error_set(error, ERROR_USAGE, "%s has an unknown key \"%s\"", where, key);
@@ -52,12 +51,14 @@ static int known(const json_t *object, const char *where, const char *const *key
 
 static int parse_vision(struct vision_config *v, const json_t *o, struct error *error)
 {
-    static const char *const keys[] = {"image_size", "patch_size",  "width", "layers", "heads",
-                                       "mlp_width",  "class_token", "rope",  "pool",   "pool_heads", NULL};
+    static const char *const keys[] = {"image_size",  "patch_size", "width", "layers",     "heads", "mlp_width",
+                                       "class_token", "rope",       "pool",  "pool_heads", NULL};
     if (!json_is_object(o)) return error_set(error, ERROR_USAGE, "vision_cfg is missing");
     if (known(o, "vision_cfg", keys, error) < 0 || integer(o, "vision_cfg", "image_size", &v->image_size, error) < 0 ||
-        integer(o, "vision_cfg", "patch_size", &v->patch_size, error) < 0 || integer(o, "vision_cfg", "width", &v->width, error) < 0 ||
-        integer(o, "vision_cfg", "layers", &v->layers, error) < 0 || integer(o, "vision_cfg", "heads", &v->heads, error) < 0 ||
+        integer(o, "vision_cfg", "patch_size", &v->patch_size, error) < 0 ||
+        integer(o, "vision_cfg", "width", &v->width, error) < 0 ||
+        integer(o, "vision_cfg", "layers", &v->layers, error) < 0 ||
+        integer(o, "vision_cfg", "heads", &v->heads, error) < 0 ||
         integer(o, "vision_cfg", "mlp_width", &v->mlp_width, error) < 0 ||
         integer(o, "vision_cfg", "pool_heads", &v->pool_heads, error) < 0)
         return -1;
@@ -68,11 +69,11 @@ static int parse_vision(struct vision_config *v, const json_t *o, struct error *
     v->class_token = json_is_true(json_object_get(o, "class_token"));
     v->rope = json_is_true(json_object_get(o, "rope"));
     if (v->image_size % v->patch_size)
-        return error_set(error, ERROR_USAGE, "vision_cfg.image_size %ld is no multiple of patch_size %ld", (long)v->image_size,
-                         (long)v->patch_size);
+        return error_set(error, ERROR_USAGE, "vision_cfg.image_size %ld is no multiple of patch_size %ld",
+                         (long)v->image_size, (long)v->patch_size);
     if (v->width % v->heads || v->width / v->heads % (v->rope ? 4 : 1))
-        return error_set(error, ERROR_USAGE, "vision_cfg.width %ld does not split into %ld heads of a multiple of 4", (long)v->width,
-                         (long)v->heads);
+        return error_set(error, ERROR_USAGE, "vision_cfg.width %ld does not split into %ld heads of a multiple of 4",
+                         (long)v->width, (long)v->heads);
     if (v->width % v->pool_heads)
         return error_set(error, ERROR_USAGE, "vision_cfg.width %ld does not split into %ld pool_heads", (long)v->width,
                          (long)v->pool_heads);
@@ -85,12 +86,16 @@ static int parse_text(struct text_config *t, const json_t *o, struct error *erro
 {
     static const char *const keys[] = {"context_length", "vocab_size", "width", "heads", "layers", NULL};
     if (!json_is_object(o)) return error_set(error, ERROR_USAGE, "text_cfg is missing");
-    if (known(o, "text_cfg", keys, error) < 0 || integer(o, "text_cfg", "context_length", &t->context_length, error) < 0 ||
-        integer(o, "text_cfg", "vocab_size", &t->vocab_size, error) < 0 || integer(o, "text_cfg", "width", &t->width, error) < 0 ||
-        integer(o, "text_cfg", "heads", &t->heads, error) < 0 || integer(o, "text_cfg", "layers", &t->layers, error) < 0)
+    if (known(o, "text_cfg", keys, error) < 0 ||
+        integer(o, "text_cfg", "context_length", &t->context_length, error) < 0 ||
+        integer(o, "text_cfg", "vocab_size", &t->vocab_size, error) < 0 ||
+        integer(o, "text_cfg", "width", &t->width, error) < 0 ||
+        integer(o, "text_cfg", "heads", &t->heads, error) < 0 ||
+        integer(o, "text_cfg", "layers", &t->layers, error) < 0)
         return -1;
     if (t->width % t->heads)
-        return error_set(error, ERROR_USAGE, "text_cfg.width %ld does not split into %ld heads", (long)t->width, (long)t->heads);
+        return error_set(error, ERROR_USAGE, "text_cfg.width %ld does not split into %ld heads", (long)t->width,
+                         (long)t->heads);
     return 0;
 }
 
@@ -100,7 +105,8 @@ int model_config_parse(struct model_config *config, const char *name, const json
     struct model_config out = {0};
     snprintf(out.name, sizeof out.name, "%s", name);
     if (!json_is_object(root)) return error_set(error, ERROR_USAGE, "model %s: not a JSON object", name);
-    if (known(root, "the model", keys, error) < 0 || integer(root, "the model", "embed_dim", &out.embed_dim, error) < 0 ||
+    if (known(root, "the model", keys, error) < 0 ||
+        integer(root, "the model", "embed_dim", &out.embed_dim, error) < 0 ||
         parse_vision(&out.vision, json_object_get(root, "vision_cfg"), error) < 0 ||
         parse_text(&out.text, json_object_get(root, "text_cfg"), error) < 0)
         return error_prefix(error, "model %s", name);
@@ -130,18 +136,20 @@ int model_config_load(struct model_config *config, const char *name, struct erro
         json_decref(root);
         return rc;
     }
-    return error_set(error, ERROR_USAGE, "--model %s: no such model (maybe %s?), and no path of a .json file", name, nearest);
+    return error_set(error, ERROR_USAGE, "--model %s: no such model (maybe %s?), and no path of a .json file", name,
+                     nearest);
 }
 
 json_t *model_config_json(const struct model_config *c)
 {
     const struct vision_config *v = &c->vision;
     const struct text_config *t = &c->text;
-    return json_pack("{s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:s, s:I}, s:{s:I, s:I, s:I, s:I, s:I}}", "embed_dim",
-                     (json_int_t)c->embed_dim, "vision_cfg", "image_size", (json_int_t)v->image_size, "patch_size",
-                     (json_int_t)v->patch_size, "width", (json_int_t)v->width, "layers", (json_int_t)v->layers, "heads",
-                     (json_int_t)v->heads, "mlp_width", (json_int_t)v->mlp_width, "class_token", v->class_token, "rope", v->rope,
-                     "pool", v->pool == POOL_CLASS ? "class" : "attention", "pool_heads", (json_int_t)v->pool_heads, "text_cfg",
+    return json_pack("{s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:s, s:I}, s:{s:I, s:I, s:I, s:I, s:I}}",
+                     "embed_dim", (json_int_t)c->embed_dim, "vision_cfg", "image_size", (json_int_t)v->image_size,
+                     "patch_size", (json_int_t)v->patch_size, "width", (json_int_t)v->width, "layers",
+                     (json_int_t)v->layers, "heads", (json_int_t)v->heads, "mlp_width", (json_int_t)v->mlp_width,
+                     "class_token", v->class_token, "rope", v->rope, "pool",
+                     v->pool == POOL_CLASS ? "class" : "attention", "pool_heads", (json_int_t)v->pool_heads, "text_cfg",
                      "context_length", (json_int_t)t->context_length, "vocab_size", (json_int_t)t->vocab_size, "width",
                      (json_int_t)t->width, "heads", (json_int_t)t->heads, "layers", (json_int_t)t->layers);
 }

@@ -15,7 +15,11 @@
 
 #include "base/error.h"
 
-enum pool_kind { POOL_ATTENTION, POOL_CLASS, POOL_NONE }; /* none: tokens are all that comes out, ln_post and proj are missing too */
+enum pool_kind {
+    POOL_ATTENTION,
+    POOL_CLASS,
+    POOL_NONE
+}; /* none: tokens are all that comes out, ln_post and proj are missing too */
 
 struct vision_config {
     int64_t image_size, patch_size, width, layers, heads, mlp_width, pool_heads;

@@ -110,11 +110,13 @@ int conversation_read(struct conversation *conversation, const json_t *turns, st
     const json_t *turn;
     size_t i;
     int rc = 0;
-    json_array_foreach(turns, i, turn)
+    json_array_foreach (turns, i, turn)
         if ((rc = add_turn(&c, turn, error)) < 0) break;
     if (rc == 0 && !c.count) rc = error_set(error, ERROR_FAILED, "a conversation without a turn from human");
-    if (rc < 0) conversation_free(&c);
-    else *conversation = c;
+    if (rc < 0)
+        conversation_free(&c);
+    else
+        *conversation = c;
     return rc;
 }
 
@@ -150,7 +152,8 @@ void conversation_encode(const struct chat_template *t, const struct turn *turns
             put_body(t, "", out);
             put_media(turns[i].media_rows, out);
             put_text(t, turns[i].text, out);
-        } else put_body(t, turns[i].text, out);
+        } else
+            put_body(t, turns[i].text, out);
         token_ids_add(out, t->eot);
         if (!user && i + 1 == count) token_ids_add(out, t->end);
         mark(out, &marked, user ? out->count : first, response);

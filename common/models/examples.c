@@ -17,10 +17,14 @@ static int open_rows(struct examples *x, const char *path, struct error *error)
     char *text;
     size_t len;
     if (fs_read(path, &text, &len, error) < 0) return -1;
-    struct json_rows f = {.root = mem_strdup(x->config.media_root ? x->config.media_root : path), .rows = json_array(), .checksum = XXH3_64bits(text, len)};
+    struct json_rows f = {.root = mem_strdup(x->config.media_root ? x->config.media_root : path),
+                          .rows = json_array(),
+                          .checksum = XXH3_64bits(text, len)};
     char *slash = x->config.media_root ? NULL : strrchr(f.root, '/');
-    if (slash) *slash = 0;
-    else if (!x->config.media_root) strcpy(f.root, ".");
+    if (slash)
+        *slash = 0;
+    else if (!x->config.media_root)
+        strcpy(f.root, ".");
     int64_t line = 0;
     int rc = 0;
     for (size_t at = 0; at < len && rc == 0;) {
@@ -29,9 +33,11 @@ static int open_rows(struct examples *x, const char *path, struct error *error)
         json_error_t why;
         line++;
         json_t *row = n ? json_loadb(text + at, n, 0, &why) : NULL;
-        if (n && !row) rc = error_set(error, ERROR_FAILED, "%s: line %ld: %s", path, (long)line, why.text);
+        if (n && !row)
+            rc = error_set(error, ERROR_FAILED, "%s: line %ld: %s", path, (long)line, why.text);
         else if (n && json_array_size(json_object_get(row, "conversations")) < 2)
-            rc = error_set(error, ERROR_FAILED, "%s: line %ld: \"conversations\" needs a question and an answer", path, (long)line);
+            rc = error_set(error, ERROR_FAILED, "%s: line %ld: \"conversations\" needs a question and an answer", path,
+                           (long)line);
         if (row && rc == 0) json_array_append(f.rows, row);
         json_decref(row);
         at += n + 1;
@@ -74,7 +80,8 @@ void examples_close(struct examples *x)
 uint64_t examples_identity(const struct examples *x)
 {
     uint64_t sum = x->data.sets ? collection_identity(&x->data) : 0;
-    for (int64_t i = 0; i < x->file_count; i++) sum = XXH3_64bits_withSeed(&x->files[i].checksum, sizeof x->files[i].checksum, sum);
+    for (int64_t i = 0; i < x->file_count; i++)
+        sum = XXH3_64bits_withSeed(&x->files[i].checksum, sizeof x->files[i].checksum, sum);
     return sum;
 }
 
@@ -88,7 +95,8 @@ void example_free(struct example *e)
 
 /* --- media --- */
 
-static void take_pictures(const struct examples_config *c, struct example *e, struct image *pictures, int count, bool video)
+static void take_pictures(const struct examples_config *c, struct example *e, struct image *pictures, int count,
+                          bool video)
 {
     e->pixels = mem_alloc((size_t)(video ? count : 1 + c->tiles), (size_t)c->size * (size_t)c->size * 3);
     e->tiles = tiles_cut_all(pictures, count, c->size, video ? 0 : c->tiles, e->pixels);
@@ -118,7 +126,8 @@ static int file_picture(const struct examples_config *c, const char *path, struc
     return rc < 0 ? error_prefix(error, "%s", path) : 0;
 }
 
-static int file_video(const struct examples_config *c, const char *path, const json_t *row, struct example *e, struct error *error)
+static int file_video(const struct examples_config *c, const char *path, const json_t *row, struct example *e,
+                      struct error *error)
 {
     struct video *v;
     int n = c->media.frames;
@@ -144,8 +153,10 @@ static int file_video(const struct examples_config *c, const char *path, const j
 static void write_turns(const struct examples_config *c, struct example *e, struct turn *turns, int64_t count)
 {
     turns[0].media_rows = e->tiles * c->tile_rows;
-    if (c->plain) conversation_encode_plain(c->template, turns[0].media_rows, turns[1].text, &e->ids, &e->learned);
-    else conversation_encode(c->template, turns, count, &e->ids, &e->learned);
+    if (c->plain)
+        conversation_encode_plain(c->template, turns[0].media_rows, turns[1].text, &e->ids, &e->learned);
+    else
+        conversation_encode(c->template, turns, count, &e->ids, &e->learned);
 }
 
 static int write_row(const struct examples_config *c, struct example *e, const json_t *row, struct error *error)
@@ -169,8 +180,13 @@ static int settle(const struct examples_config *c, struct example *e, struct err
     }
     int64_t media = 0;
     for (int64_t i = 0; i < e->ids.count; i++) media += e->ids.ids[i] < 0;
-    if (media != e->tiles * c->tile_rows) return error_set(error, ERROR_FAILED, "its %d tiles fill more than the context of %ld; use a larger --context or fewer tiles", e->tiles, (long)c->context);
-    return e->targets ? 0 : error_set(error, ERROR_FAILED, "nothing is left to learn within the context of %ld", (long)c->context);
+    if (media != e->tiles * c->tile_rows)
+        return error_set(error, ERROR_FAILED,
+                         "its %d tiles fill more than the context of %ld; use a larger --context or fewer tiles",
+                         e->tiles, (long)c->context);
+    return e->targets
+               ? 0
+               : error_set(error, ERROR_FAILED, "nothing is left to learn within the context of %ld", (long)c->context);
 }
 
 static int from_record(const struct examples *x, int64_t number, uint64_t epoch, struct example *e, struct error *error)
@@ -196,9 +212,12 @@ static int from_row(const struct examples *x, int64_t number, struct example *e,
     const struct json_rows *f = x->files;
     while (number >= (int64_t)json_array_size(f->rows)) number -= (int64_t)json_array_size((f++)->rows);
     const json_t *row = json_array_get(f->rows, (size_t)number);
-    const char *image = json_string_value(json_object_get(row, "image")), *video = json_string_value(json_object_get(row, "video")), *media = image ? image : video;
+    const char *image = json_string_value(json_object_get(row, "image")),
+               *video = json_string_value(json_object_get(row, "video")), *media = image ? image : video;
     char *path = media ? *media == '/' ? mem_strdup(media) : fs_join(f->root, media) : NULL;
-    int rc = !media ? 0 : image ? file_picture(&x->config, path, e, error) : file_video(&x->config, path, row, e, error);
+    int rc = !media  ? 0
+             : image ? file_picture(&x->config, path, e, error)
+                     : file_video(&x->config, path, row, e, error);
     free(path);
     return rc < 0 ? -1 : write_row(&x->config, e, row, error);
 }
@@ -206,7 +225,8 @@ static int from_row(const struct examples *x, int64_t number, struct example *e,
 int examples_make(const struct examples *x, int64_t number, uint64_t epoch, struct example *out, struct error *error)
 {
     struct example e = {0};
-    int rc = number < x->data.samples ? from_record(x, number, epoch, &e, error) : from_row(x, number - x->data.samples, &e, error);
+    int rc = number < x->data.samples ? from_record(x, number, epoch, &e, error)
+                                      : from_row(x, number - x->data.samples, &e, error);
     if (rc == 0) rc = settle(&x->config, &e, error);
     if (rc < 0) {
         example_free(&e);

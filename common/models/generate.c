@@ -14,7 +14,8 @@ enum { PAGE_ROWS = 16 };
 /* Address space for the arrays of a pass; memory comes as it is touched. */
 static const size_t PASS_MOST = (size_t)1 << 36;
 
-/* A page of the pool.  A full page of prompt tokens keeps its name after its last user is gone, until the room is needed. */
+/* A page of the pool.  A full page of prompt tokens keeps its name after its last user is gone, until the room is
+ * needed. */
 struct page {
     uint64_t name;  /* of its tokens and all before them; 0: none */
     int64_t used;   /* sequences that have it in their table */
@@ -24,13 +25,13 @@ struct page {
 struct sequence {
     uint64_t key;
     void *owner;
-    int32_t *ids;       /* [count + room to generate] */
+    int32_t *ids;                /* [count + room to generate] */
     int64_t prompt, count, done; /* tokens of the prompt; so far; whose keys and values are in the cache */
-    void *inserted;     /* on the device, NULL once all its rows have gone through */
+    void *inserted;              /* on the device, NULL once all its rows have gone through */
     int64_t inserted_count, inserted_done;
-    int32_t *table;     /* [table_pages] */
+    int32_t *table; /* [table_pages] */
     int64_t pages;
-    uint64_t *names;    /* [full pages of the prompt] */
+    uint64_t *names; /* [full pages of the prompt] */
     int64_t named;
     enum generated_end end;
     double log_probability;
@@ -53,17 +54,19 @@ struct generator {
     struct page *pages;
     int64_t page_count, table_pages, moment;
     struct sequence_list waiting, finished;
-    struct sequence **running;  /* [config.sequences] */
+    struct sequence **running; /* [config.sequences] */
     int64_t active;
-    float *logits;              /* [sequences, vocabulary] in host memory */
+    float *logits; /* [sequences, vocabulary] in host memory */
     struct generator_figures figures;
 };
 
 static void enqueue(struct sequence_list *q, struct sequence *s)
 {
     s->next = NULL;
-    if (q->last) q->last->next = s;
-    else q->first = s;
+    if (q->last)
+        q->last->next = s;
+    else
+        q->first = s;
     q->last = s;
     q->count++;
 }
@@ -89,18 +92,22 @@ static size_t host_bytes(const struct generator_config *c, int64_t table_pages)
     return (size_t)(6 * c->rows + c->sequences * (table_pages + 1)) * sizeof(int32_t) + 16 * 256;
 }
 
-struct generator *generator_open(struct llama *llama, struct device *device, const struct generator_config *config, const struct sampling *sampling)
+struct generator *generator_open(struct llama *llama, struct device *device, const struct generator_config *config,
+                                 const struct sampling *sampling)
 {
     struct generator *g = mem_zalloc(1, sizeof *g);
     const struct kernels *k = device->kernels;
     *g = (struct generator){.llama = llama, .device = device, .config = *config, .sampling = *sampling};
-    CHECK(config->rows >= config->sequences && config->sequences > 0, "%ld rows for %ld sequences", (long)config->rows, (long)config->sequences);
+    CHECK(config->rows >= config->sequences && config->sequences > 0, "%ld rows for %ld sequences", (long)config->rows,
+          (long)config->sequences);
     g->table_pages = (config->context + PAGE_ROWS - 1) / PAGE_ROWS;
-    g->page_count = config->cache_rows ? (config->cache_rows + PAGE_ROWS - 1) / PAGE_ROWS : config->sequences * g->table_pages;
+    g->page_count =
+        config->cache_rows ? (config->cache_rows + PAGE_ROWS - 1) / PAGE_ROWS : config->sequences * g->table_pages;
     g->pages = mem_zalloc((size_t)g->page_count, sizeof *g->pages);
     g->caches = mem_alloc((size_t)llama->config.layers, sizeof *g->caches);
     for (int64_t i = 0; i < llama->config.layers; i++)
-        g->caches[i] = (struct cache_layer){.keys = k->map(device, cache_bytes(g)), .values = k->map(device, cache_bytes(g)), .page_rows = PAGE_ROWS};
+        g->caches[i] = (struct cache_layer){
+            .keys = k->map(device, cache_bytes(g)), .values = k->map(device, cache_bytes(g)), .page_rows = PAGE_ROWS};
     g->running = mem_zalloc((size_t)config->sequences, sizeof *g->running);
     g->logits = mem_alloc((size_t)(config->sequences * llama->config.vocab_size), sizeof *g->logits);
     tape_init(&g->tape, device);
@@ -113,7 +120,8 @@ struct generator *generator_open(struct llama *llama, struct device *device, con
 static void free_inserted(struct generator *g, struct sequence *s)
 {
     const struct kernels *k = g->device->kernels;
-    if (s->inserted) k->unmap(g->device, s->inserted, (size_t)(s->inserted_count * g->llama->config.width) * k->real_bytes);
+    if (s->inserted)
+        k->unmap(g->device, s->inserted, (size_t)(s->inserted_count * g->llama->config.width) * k->real_bytes);
     s->inserted = NULL;
 }
 
@@ -157,7 +165,8 @@ static int64_t most_tokens(const struct generator *g, int64_t prompt)
     return all < g->config.context ? all : g->config.context;
 }
 
-/* Names of the full pages before the first inserted row; a page's last token must not be the prompt's last, which has to be computed. */
+/* Names of the full pages before the first inserted row; a page's last token must not be the prompt's last, which has
+ * to be computed. */
 static void name_pages(struct sequence *s)
 {
     int64_t text = 0;
@@ -231,8 +240,10 @@ int generator_fits(const struct generator *g, int64_t count, struct error *error
 {
     int64_t context = g->config.context, pages = (most_tokens(g, count) + PAGE_ROWS - 1) / PAGE_ROWS;
     if (count < 1 || count >= context)
-        return error_set(error, ERROR_FAILED, "a prompt of %ld tokens in a context of %ld leaves no room for an answer", (long)count, (long)context);
-    if (pages > g->page_count) return error_set(error, ERROR_FAILED, "a prompt of %ld tokens is more than the cache holds", (long)count);
+        return error_set(error, ERROR_FAILED, "a prompt of %ld tokens in a context of %ld leaves no room for an answer",
+                         (long)count, (long)context);
+    if (pages > g->page_count)
+        return error_set(error, ERROR_FAILED, "a prompt of %ld tokens is more than the cache holds", (long)count);
     return 0;
 }
 
@@ -248,7 +259,8 @@ int generator_submit(struct generator *g, const struct prompt *p, struct error *
     s->ids = mem_alloc((size_t)most_tokens(g, p->count) + 1, sizeof *s->ids);
     memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
     for (int64_t i = 0; i < p->count; i++) {
-        CHECK(p->ids[i] >= -1 && p->ids[i] < g->llama->config.vocab_size, "token %d of a vocabulary of %ld", p->ids[i], (long)g->llama->config.vocab_size);
+        CHECK(p->ids[i] >= -1 && p->ids[i] < g->llama->config.vocab_size, "token %d of a vocabulary of %ld", p->ids[i],
+              (long)g->llama->config.vocab_size);
         inserted += p->ids[i] < 0;
     }
     s->table = mem_zalloc((size_t)g->table_pages, sizeof *s->table);
@@ -274,7 +286,11 @@ bool generator_take(struct generator *g, struct generated *out)
     struct sequence *s = dequeue(&g->finished);
     if (!s) return false;
     int64_t count = s->count - s->prompt;
-    *out = (struct generated){.key = s->key, .owner = s->owner, .ids = mem_alloc((size_t)count + 1, sizeof *out->ids), .count = count, .end = s->end,
+    *out = (struct generated){.key = s->key,
+                              .owner = s->owner,
+                              .ids = mem_alloc((size_t)count + 1, sizeof *out->ids),
+                              .count = count,
+                              .end = s->end,
                               .log_probability = s->log_probability};
     memcpy(out->ids, s->ids + s->prompt, (size_t)count * sizeof *out->ids);
     free_sequence(g, s);
@@ -311,7 +327,8 @@ static int32_t draw(const struct generator *g, const float *logits, float top, u
     }
     qsort(c, (size_t)vocabulary, sizeof *c, higher);
     int64_t count = 0, chosen = 0;
-    while (count < vocabulary && (count == 0 || kept < g->sampling.top_p * total)) kept += exp((double)(c[count++].logit - top) / temperature);
+    while (count < vocabulary && (count == 0 || kept < g->sampling.top_p * total))
+        kept += exp((double)(c[count++].logit - top) / temperature);
     struct rng rng = rng_open(g->sampling.seed, RNG_SAMPLE, key, (uint64_t)position);
     double left = rng_uniform(&rng) * kept;
     while (chosen + 1 < count && (left -= exp((double)(c[chosen].logit - top) / temperature)) >= 0) chosen++;
@@ -336,9 +353,12 @@ static bool extend(const struct generator *g, struct sequence *s, const float *l
     for (int i = 0; i < g->sampling.stop_count; i++)
         if (id == g->sampling.stops[i]) return true;
     s->ids[s->count++] = id;
-    if (s->count - s->prompt == g->sampling.most) s->end = GENERATED_MOST;
-    else if (s->count == g->config.context) s->end = GENERATED_CONTEXT;
-    else return false;
+    if (s->count - s->prompt == g->sampling.most)
+        s->end = GENERATED_MOST;
+    else if (s->count == g->config.context)
+        s->end = GENERATED_CONTEXT;
+    else
+        return false;
     return true;
 }
 
@@ -352,7 +372,8 @@ struct pass {
 
 static void admit(struct generator *g)
 {
-    while (g->waiting.first && g->active < g->config.sequences && take_pages(g, g->waiting.first)) g->running[g->active++] = dequeue(&g->waiting);
+    while (g->waiting.first && g->active < g->config.sequences && take_pages(g, g->waiting.first))
+        g->running[g->active++] = dequeue(&g->waiting);
     CHECK(g->active || !g->waiting.first, "a sequence that fits nowhere");
 }
 
@@ -373,7 +394,9 @@ static void add_rows(struct generator *g, struct pass *p, int64_t i, int64_t n, 
         if (s->ids[at] < 0) p->inserted_rows[p->inserted++] = (int32_t)r;
     }
     int64_t count = p->inserted - before;
-    if (count) k->copy(g->device, inserted + (size_t)before * row_bytes, (char *)s->inserted + (size_t)s->inserted_done * row_bytes, (size_t)count * row_bytes);
+    if (count)
+        k->copy(g->device, inserted + (size_t)before * row_bytes,
+                (char *)s->inserted + (size_t)s->inserted_done * row_bytes, (size_t)count * row_bytes);
     s->inserted_done += count;
     s->done += n;
     if (s->done > p->longest) p->longest = s->done;
@@ -410,15 +433,24 @@ static void compute(struct generator *g, struct pass *p, void *inserted)
     struct llama *l = g->llama;
     int64_t vocabulary = l->config.vocab_size;
     struct tensor rows = {.rows = p->inserted, .cols = l->config.width, .data = inserted, .segment = -1, .slot = -1};
-    struct llama_batch batch = {.rows = p->rows, .ids = bring(g, p->ids, p->rows), .places = bring(g, p->places, p->rows), .inserted = p->inserted ? &rows : NULL,
+    struct llama_batch batch = {.rows = p->rows,
+                                .ids = bring(g, p->ids, p->rows),
+                                .places = bring(g, p->places, p->rows),
+                                .inserted = p->inserted ? &rows : NULL,
                                 .inserted_rows = bring(g, p->inserted_rows, p->inserted)};
-    struct cache_rows where = {.slots = bring(g, p->slots, p->rows), .sequence_of = bring(g, p->sequence_of, p->rows), .places = batch.places,
-                               .tables = bring(g, p->tables, g->active * g->table_pages), .table_pages = g->table_pages, .longest = p->longest};
+    struct cache_rows where = {.slots = bring(g, p->slots, p->rows),
+                               .sequence_of = bring(g, p->sequence_of, p->rows),
+                               .places = batch.places,
+                               .tables = bring(g, p->tables, g->active * g->table_pages),
+                               .table_pages = g->table_pages,
+                               .longest = p->longest};
     struct tensor *hidden = llama_forward_cached(&g->tape, l, &batch, g->caches, where);
     if (p->ends) {
         struct tensor *logits = llama_logits(&g->tape, l, hidden, bring(g, p->last_rows, p->ends), p->ends);
-        g->device->kernels->download(g->device, g->logits, logits->data, (size_t)(p->ends * vocabulary) * sizeof *g->logits);
-    } else g->device->kernels->wait(g->device); /* the host's arrays are used again */
+        g->device->kernels->download(g->device, g->logits, logits->data,
+                                     (size_t)(p->ends * vocabulary) * sizeof *g->logits);
+    } else
+        g->device->kernels->wait(g->device); /* the host's arrays are used again */
 }
 
 /* Finished sequences leave; the order of the others stays. */
@@ -427,7 +459,8 @@ static void retire(struct generator *g, const struct pass *p)
     int64_t kept = 0;
     bool *over = mem_zalloc((size_t)p->ends + 1, sizeof *over);
 #pragma omp parallel for num_threads(g->device->threads) schedule(dynamic, 1)
-    for (int64_t i = 0; i < p->ends; i++) over[i] = extend(g, p->ending[i], g->logits + i * g->llama->config.vocab_size);
+    for (int64_t i = 0; i < p->ends; i++)
+        over[i] = extend(g, p->ending[i], g->logits + i * g->llama->config.vocab_size);
     for (int64_t i = 0; i < g->active; i++) {
         struct sequence *s = g->running[i];
         publish(g, s);
@@ -456,7 +489,8 @@ bool generator_step(struct generator *g)
     arena_release(&g->host, 0);
     arena_release(&g->there, 0);
     int32_t **arrays[] = {&p.ids, &p.places, &p.slots, &p.sequence_of, &p.inserted_rows};
-    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) *arrays[i] = arena_take(&g->host, (size_t)rows, sizeof(int32_t));
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+        *arrays[i] = arena_take(&g->host, (size_t)rows, sizeof(int32_t));
     p.last_rows = arena_take(&g->host, (size_t)g->config.sequences, sizeof *p.last_rows);
     p.tables = arena_take(&g->host, (size_t)(g->config.sequences * g->table_pages), sizeof *p.tables);
     p.ending = mem_alloc((size_t)g->active, sizeof *p.ending);

@@ -2,14 +2,17 @@
  *
  *   submitted -> waiting -> running (prompt rows, then one row a token) -> finished
  *
- * Every pass takes a row of each running sequence, and rows of prompts as far as there is room, through the decoder together; a sequence that ends makes room
- * for the next at once (continuous batching).  Keys and values lie in pages of a common pool:
+ * Every pass takes a row of each running sequence, and rows of prompts as far as there is room, through the decoder
+ * together; a sequence that ends makes room for the next at once (continuous batching).  Keys and values lie in pages
+ * of a common pool:
  *
- *   sequence 0  [ page 3 | page 7 | page 1 ]      a full page of prompt tokens is known by what it and all before it hold:
+ *   sequence 0  [ page 3 | page 7 | page 1 ]      a full page of prompt tokens is known by what it and all before it
+ * hold:
  *   sequence 1  [ page 3 | page 9 ]               a prompt that begins alike shares it, and is not computed again
  *
- * What a prompt generates depends on the prompt, its sampling and its key alone: not on the other sequences, their order, or the number of ranks.  A row's
- * arithmetic does not depend on the rows beside it, and draws are a function of (seed, key, position). */
+ * What a prompt generates depends on the prompt, its sampling and its key alone: not on the other sequences, their
+ * order, or the number of ranks.  A row's arithmetic does not depend on the rows beside it, and draws are a function of
+ * (seed, key, position). */
 #ifndef MODELS_GENERATE_H
 #define MODELS_GENERATE_H
 
@@ -26,13 +29,13 @@ struct sampling {
     double temperature; /* 0: the likeliest token, of equals the lowest id */
     double top_p;       /* draw from the likeliest tokens that together have this probability; 1: from all */
     uint64_t seed;
-    int64_t most;       /* tokens generated at most */
+    int64_t most; /* tokens generated at most */
     const int32_t *stops;
-    int stop_count;     /* ids that end the text; they are not part of it */
+    int stop_count; /* ids that end the text; they are not part of it */
 };
 
 struct prompt {
-    const int32_t *ids;   /* [count] -1: the next row of `inserted`; copied */
+    const int32_t *ids; /* [count] -1: the next row of `inserted`; copied */
     int64_t count;
     const void *inserted; /* [rows of -1, width] real on the device, copied; NULL without such ids */
     uint64_t key;         /* which draws it uses; handed back with the result, as is */
@@ -50,7 +53,8 @@ struct generated {
 };
 
 struct generator;
-struct generator *generator_open(struct llama *llama, struct device *device, const struct generator_config *config, const struct sampling *sampling);
+struct generator *generator_open(struct llama *llama, struct device *device, const struct generator_config *config,
+                                 const struct sampling *sampling);
 void generator_close(struct generator *g);
 
 /* A prompt that leaves no room to generate in, or is more than the cache, is an error. */

@@ -24,7 +24,10 @@ static const struct {
     {"norm", {"norm"}, {"norm"}, false},
     {"head", {"lm_head"}, {"output"}, false},
     {"attention_norm", {"input_layernorm"}, {"attention_norm"}, false},
-    {"attention.qkv", {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}, {"attention.wq", "attention.wk", "attention.wv"}, true},
+    {"attention.qkv",
+     {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"},
+     {"attention.wq", "attention.wk", "attention.wv"},
+     true},
     {"attention.out", {"self_attn.o_proj"}, {"attention.wo"}, false},
     {"ffn_norm", {"post_attention_layernorm"}, {"ffn_norm"}, false},
     {"feed_forward.gate_up", {"mlp.gate_proj", "mlp.up_proj"}, {"feed_forward.w1", "feed_forward.w3"}, false},
@@ -54,11 +57,15 @@ static int parts_of(const struct llama *l, const struct parameter *p, enum llama
         if (strcmp(stem, names[i].ours)) continue;
         int64_t rows[3] = {p->tensor.rows}, first = 0;
         const char *const *theirs = naming == LLAMA_META ? names[i].meta : names[i].hf;
-        if (names[i].attention) rows[0] = c->heads * c->head_dim, rows[1] = rows[2] = c->kv_heads * c->head_dim;
-        else if (theirs[1]) rows[0] = rows[1] = p->tensor.rows / 2;
+        if (names[i].attention)
+            rows[0] = c->heads * c->head_dim, rows[1] = rows[2] = c->kv_heads * c->head_dim;
+        else if (theirs[1])
+            rows[0] = rows[1] = p->tensor.rows / 2;
         for (; count < 3 && theirs[count]; count++) {
-            parts[count] = (struct part){.first = first, .rows = rows[count], .turned = names[i].attention && naming != LLAMA_META && count < 2};
-            snprintf(parts[count].name, sizeof parts[count].name, "%s%s%s.weight", prefix_of(naming, stem), layer, theirs[count]);
+            parts[count] = (struct part){
+                .first = first, .rows = rows[count], .turned = names[i].attention && naming != LLAMA_META && count < 2};
+            snprintf(parts[count].name, sizeof parts[count].name, "%s%s%s.weight", prefix_of(naming, stem), layer,
+                     theirs[count]);
             first += rows[count];
         }
     }
@@ -74,17 +81,21 @@ static int64_t file_row(const struct llama *l, const struct part *part, int64_t 
 
 int llama_naming_of(const struct safetensors *file, enum llama_naming *naming, struct error *error)
 {
-    if (safetensors_find(file, "model.language_model.embed_tokens.weight")) *naming = LLAMA_HF_PLM;
-    else if (safetensors_find(file, "model.embed_tokens.weight")) *naming = LLAMA_HF;
-    else if (safetensors_find(file, "tok_embeddings.weight")) *naming = LLAMA_META;
-    else return error_set(error, ERROR_FAILED, "%s: holds no decoder (no embed_tokens or tok_embeddings)", file->path);
+    if (safetensors_find(file, "model.language_model.embed_tokens.weight"))
+        *naming = LLAMA_HF_PLM;
+    else if (safetensors_find(file, "model.embed_tokens.weight"))
+        *naming = LLAMA_HF;
+    else if (safetensors_find(file, "tok_embeddings.weight"))
+        *naming = LLAMA_META;
+    else
+        return error_set(error, ERROR_FAILED, "%s: holds no decoder (no embed_tokens or tok_embeddings)", file->path);
     return 0;
 }
 
 enum { LOAD_ROWS = 16 };
 
-static int load_part(const struct llama *l, const struct parameters *p, struct parameter *it, const struct part *part, const struct safetensors *file,
-                     const struct safetensors_entry *e, struct error *error)
+static int load_part(const struct llama *l, const struct parameters *p, struct parameter *it, const struct part *part,
+                     const struct safetensors *file, const struct safetensors_entry *e, struct error *error)
 {
     int64_t cols = it->tensor.cols, blocks = (part->rows + LOAD_ROWS - 1) / LOAD_ROWS;
     int failed = 0;
@@ -95,7 +106,8 @@ static int load_part(const struct llama *l, const struct parameters *p, struct p
         float *rows = mem_alloc((size_t)(n * cols), sizeof *rows);
         struct error why = {0};
         int rc = 0;
-        for (int64_t r = 0; r < n && rc == 0; r++) rc = safetensors_read(file, e, file_row(l, part, r0 + r) * cols, cols, rows + r * cols, &why);
+        for (int64_t r = 0; r < n && rc == 0; r++)
+            rc = safetensors_read(file, e, file_row(l, part, r0 + r) * cols, cols, rows + r * cols, &why);
         if (rc == 0) parameters_set(p, it, part->first + r0, n, rows);
         free(rows);
         if (rc < 0)
@@ -105,7 +117,8 @@ static int load_part(const struct llama *l, const struct parameters *p, struct p
     return failed ? error_set(error, first.code, "%s", first.text) : 0;
 }
 
-int llama_load(const struct llama *l, const struct parameters *p, const struct safetensors *file, enum llama_naming naming, bool *used, struct error *error)
+int llama_load(const struct llama *l, const struct parameters *p, const struct safetensors *file,
+               enum llama_naming naming, bool *used, struct error *error)
 {
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
@@ -117,20 +130,25 @@ int llama_load(const struct llama *l, const struct parameters *p, const struct s
             if (!e) return error_set(error, ERROR_FAILED, "%s: tensor %s is missing", file->path, parts[k].name);
             int64_t rows = e->ndim == 2 ? e->shape[0] : 1, cols = e->ndim == 2 ? e->shape[1] : e->shape[0];
             if (e->ndim < 1 || e->ndim > 2 || rows != parts[k].rows || cols != it->tensor.cols)
-                return error_set(error, ERROR_FAILED, "%s: %s has %ld elements in %d dimensions, the model needs [%ld, %ld]; does the config belong to these weights?",
-                                 file->path, e->name, (long)e->count, e->ndim, (long)parts[k].rows, (long)it->tensor.cols);
+                return error_set(error, ERROR_FAILED,
+                                 "%s: %s has %ld elements in %d dimensions, the model needs [%ld, %ld]; does the "
+                                 "config belong to these weights?",
+                                 file->path, e->name, (long)e->count, e->ndim, (long)parts[k].rows,
+                                 (long)it->tensor.cols);
             if (load_part(l, p, it, &parts[k], file, e, error) < 0) return -1;
             used[e - file->entries] = true;
         }
     }
     /* tied models may still carry their head */
-    const struct safetensors_entry *head = safetensors_find(file, naming == LLAMA_META ? "output.weight" : "lm_head.weight");
+    const struct safetensors_entry *head =
+        safetensors_find(file, naming == LLAMA_META ? "output.weight" : "lm_head.weight");
     if (!head && naming == LLAMA_META) head = safetensors_find(file, "output.tied_module.weight");
     if (head && l->config.tied) used[head - file->entries] = true;
     return 0;
 }
 
-void llama_declare(const struct llama *l, const struct parameters *p, enum llama_naming naming, struct safetensors_writer *w)
+void llama_declare(const struct llama *l, const struct parameters *p, enum llama_naming naming,
+                   struct safetensors_writer *w)
 {
     for (int64_t i = 0; i < p->count; i++) {
         struct part parts[3];
@@ -138,13 +156,16 @@ void llama_declare(const struct llama *l, const struct parameters *p, enum llama
         int count = parts_of(l, p->list[i], naming, parts);
         for (int k = 0; k < count; k++) {
             int64_t cols = p->list[i]->tensor.cols;
-            if (p->list[i]->ndim == 1) safetensors_declare(w, parts[k].name, 1, &cols);
-            else safetensors_declare(w, parts[k].name, 2, (int64_t[]){parts[k].rows, cols});
+            if (p->list[i]->ndim == 1)
+                safetensors_declare(w, parts[k].name, 1, &cols);
+            else
+                safetensors_declare(w, parts[k].name, 2, (int64_t[]){parts[k].rows, cols});
         }
     }
 }
 
-int llama_append(const struct llama *l, const struct parameters *p, enum llama_naming naming, struct safetensors_writer *w, struct error *error)
+int llama_append(const struct llama *l, const struct parameters *p, enum llama_naming naming,
+                 struct safetensors_writer *w, struct error *error)
 {
     for (int64_t i = 0; i < p->count; i++) {
         const struct parameter *it = p->list[i];
@@ -155,7 +176,8 @@ int llama_append(const struct llama *l, const struct parameters *p, enum llama_n
         for (int k = 0; k < count && rc == 0; k++) {
             float *rows = mem_alloc((size_t)(parts[k].rows * cols), sizeof *rows);
             for (int64_t r = 0; r < parts[k].rows; r++)
-                memcpy(rows + file_row(l, &parts[k], r) * cols, it->values + (parts[k].first + r) * cols, (size_t)cols * sizeof *rows);
+                memcpy(rows + file_row(l, &parts[k], r) * cols, it->values + (parts[k].first + r) * cols,
+                       (size_t)cols * sizeof *rows);
             rc = safetensors_append(w, rows, parts[k].rows * cols, error);
             free(rows);
         }

@@ -18,7 +18,8 @@ void moments_note(json_t *sums, const char *name, uint64_t sum)
 }
 
 /* Device memory into a file, a piece at a time. */
-static int append(struct device *d, struct safetensors_writer *out, const float *data, int64_t count, struct error *error)
+static int append(struct device *d, struct safetensors_writer *out, const float *data, int64_t count,
+                  struct error *error)
 {
     enum { PIECE = 1 << 22 };
     const struct kernels *k = d->kernels;
@@ -53,15 +54,18 @@ int moments_save(const struct optimizer *o, const struct checkpoint_writer *w, j
     json_decref(metadata);
     if (rc == 0) rc = append(d, &out, o->m, count, error);
     if (rc == 0) rc = append(d, &out, o->v, count, error);
-    if (rc == 0) rc = safetensors_finish(&out, &sum, error);
-    else safetensors_abandon(&out);
+    if (rc == 0)
+        rc = safetensors_finish(&out, &sum, error);
+    else
+        safetensors_abandon(&out);
     if (rc == 0) moments_note(sums, name, sum);
     free(path);
     return rc;
 }
 
 /* Elements [from, to) of an entry into device memory. */
-static int read_part(struct device *d, const struct safetensors *file, const struct safetensors_entry *e, int64_t from, int64_t to, float *out, struct error *error)
+static int read_part(struct device *d, const struct safetensors *file, const struct safetensors_entry *e, int64_t from,
+                     int64_t to, float *out, struct error *error)
 {
     const struct kernels *k = d->kernels;
     if (!k->reserve) return safetensors_read(file, e, from, to - from, out, error);
@@ -87,8 +91,7 @@ static int load_part(struct optimizer *o, const char *path, struct range *got, s
     const struct safetensors_entry *m = safetensors_find(&file, "m"), *v = safetensors_find(&file, "v");
     const char *start = safetensors_metadata(&file, "first");
     int rc = 0;
-    if (!m || !v || !start || m->count != v->count)
-        rc = error_set(error, ERROR_FAILED, "%s: no optimizer state", path);
+    if (!m || !v || !start || m->count != v->count) rc = error_set(error, ERROR_FAILED, "%s: no optimizer state", path);
     if (rc == 0) {
         int64_t first = strtoll(start, NULL, 10), end = first + m->count;
         *got = (struct range){first > o->first ? first : o->first, end < o->end ? end : o->end};
@@ -119,8 +122,7 @@ int moments_load(struct optimizer *o, const char *folder, const json_t *files, s
     const char *name;
     json_t *sum;
     int rc = 0, count = 0;
-    json_object_foreach((json_t *)files, name, sum)
-    {
+    json_object_foreach ((json_t *)files, name, sum) {
         if (rc < 0 || !str_starts_with(name, "optimizer-")) continue;
         char *path = fs_join(folder, name);
         rc = load_part(o, path, &had[count++], error);
@@ -130,7 +132,8 @@ int moments_load(struct optimizer *o, const char *folder, const json_t *files, s
     if (rc == 0 && missing < o->end)
         rc = error_set(error, ERROR_FAILED,
                        "%s: its %d files of optimizer state do not hold moment %" PRId64 " of %" PRId64
-                       "; start a new run from its model.safetensors", folder, count, missing, o->parameters->total);
+                       "; start a new run from its model.safetensors",
+                       folder, count, missing, o->parameters->total);
     free(had);
     return rc;
 }

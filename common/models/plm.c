@@ -35,7 +35,8 @@ void plm_init(struct plm *m, uint64_t seed)
     vision_init(&m->vision, &m->parameters, seed);
     llama_init(&m->decoder, &m->parameters, seed);
     for (int64_t i = 0; i < m->parameters.count; i++)
-        if (!strncmp(m->parameters.list[i]->name, "projector.", 10)) init_normal(m->parameters.list[i], seed, 1 / sqrt((double)m->config.decoder.width));
+        if (!strncmp(m->parameters.list[i]->name, "projector.", 10))
+            init_normal(m->parameters.list[i], seed, 1 / sqrt((double)m->config.decoder.width));
 }
 
 void plm_index(const struct plm_config *c, int64_t images, int32_t *index)
@@ -44,15 +45,18 @@ void plm_index(const struct plm_config *c, int64_t images, int32_t *index)
     for (int64_t i = 0; i < images * patches; i++) index[i] = (int32_t)(i / patches * tokens + first + i % patches);
 }
 
-struct tensor *plm_rows(struct tape *t, struct plm *m, const uint8_t *pixels, int64_t images, const int32_t *index, int64_t pooling)
+struct tensor *plm_rows(struct tape *t, struct plm *m, const uint8_t *pixels, int64_t images, const int32_t *index,
+                        int64_t pooling)
 {
     const struct vision_config *v = &m->config.vision;
     int64_t patches = plm_patches(&m->config);
     struct tensor *tokens = vision_tokens(t, &m->vision, pixels, images, v->image_size, NULL, v->layers);
     tape_open_segment(t);
     struct tensor *x = op_gather(t, tokens, index, images * patches);
-    struct tensor *hidden = op_linear(t, x, (struct linear){.weight = m->linear_1, .bias = m->bias_1, .gelu_output = true});
-    struct tensor *rows = op_linear(t, hidden, (struct linear){.weight = m->linear_2, .bias = m->bias_2, .gelu_input = true});
+    struct tensor *hidden =
+        op_linear(t, x, (struct linear){.weight = m->linear_1, .bias = m->bias_1, .gelu_output = true});
+    struct tensor *rows =
+        op_linear(t, hidden, (struct linear){.weight = m->linear_2, .bias = m->bias_2, .gelu_input = true});
     if (pooling > 1) rows = op_pool(t, rows, images, v->image_size / v->patch_size, pooling);
     return tape_close_segment(t, tokens, rows);
 }

@@ -37,18 +37,25 @@ void text_init(struct text *x, struct parameters *p, uint64_t seed)
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
         if (str_starts_with(it->name, "visual.") || !strcmp(it->name, "logit_scale")) continue;
-        if (!strcmp(it->name, "token_embedding.weight")) init_normal(it, seed, 0.02);
-        else if (!strcmp(it->name, "positional_embedding")) init_normal(it, seed, 0.01);
-        else if (!strcmp(it->name, "text_projection")) init_normal(it, seed, 1 / sqrt(width));
-        else if (str_ends_with(it->name, "attn.in_proj_weight")) init_normal(it, seed, 1 / sqrt(width));
+        if (!strcmp(it->name, "token_embedding.weight"))
+            init_normal(it, seed, 0.02);
+        else if (!strcmp(it->name, "positional_embedding"))
+            init_normal(it, seed, 0.01);
+        else if (!strcmp(it->name, "text_projection"))
+            init_normal(it, seed, 1 / sqrt(width));
+        else if (str_ends_with(it->name, "attn.in_proj_weight"))
+            init_normal(it, seed, 1 / sqrt(width));
         else if (str_ends_with(it->name, "out_proj.weight") || str_ends_with(it->name, "c_proj.weight"))
             init_normal(it, seed, 1 / sqrt(width * 2 * layers));
-        else if (str_ends_with(it->name, "c_fc.weight")) init_normal(it, seed, 1 / sqrt(2 * width));
-        else init_by_name(it, p, seed);
+        else if (str_ends_with(it->name, "c_fc.weight"))
+            init_normal(it, seed, 1 / sqrt(2 * width));
+        else
+            init_by_name(it, p, seed);
     }
 }
 
-/* order = rows by id, equal ids in order: sorting (id, row) as one number needs no comparison function of two arrays. */
+/* order = rows by id, equal ids in order: sorting (id, row) as one number needs no comparison function of two arrays.
+ * */
 static int ascending(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
@@ -64,7 +71,8 @@ void text_order(int32_t *order, const int32_t *ids, int64_t rows)
     free(keys);
 }
 
-struct text_batch text_pack(struct arena *host, struct device *device, struct arena *arena, const int32_t *ids, int64_t count, int64_t context)
+struct text_batch text_pack(struct arena *host, struct device *device, struct arena *arena, const int32_t *ids,
+                            int64_t count, int64_t context)
 {
     struct text_batch b = {.count = count};
     b.starts = arena_take(host, (size_t)count + 1, sizeof *b.starts);
@@ -100,7 +108,9 @@ size_t text_pack_bytes(int64_t count, int64_t context)
 struct tensor *text_forward(struct tape *t, struct text *x, const struct text_batch *b)
 {
     tape_open_segment(t);
-    struct tensor *h = tape_close_segment(t, NULL, op_embed(t, x->tokens, x->positions, b->on_device.ids, b->on_device.places, b->on_device.order, b->rows));
+    struct tensor *h = tape_close_segment(
+        t, NULL,
+        op_embed(t, x->tokens, x->positions, b->on_device.ids, b->on_device.places, b->on_device.order, b->rows));
     struct sequences s = {b->count, b->on_device.starts, b->on_device.starts, b->longest, b->longest, false};
     for (int64_t i = 0; i < x->config.layers; i++) h = block_forward(t, &x->blocks[i], h, s, true, NULL, NULL);
     tape_open_segment(t);

@@ -1,6 +1,7 @@
 /* PE's text tower: a causal transformer read at the end-of-text token (perception_models pe.py TextTransformer).
  *
- *   token + position embedding -> blocks (causal) -> the row of the end token -> ln_final -> text_projection -> unit length
+ *   token + position embedding -> blocks (causal) -> the row of the end token -> ln_final -> text_projection -> unit
+ * length
  *
  * Rows after the end token cannot influence it, so they are not computed: sequences are packed one behind the other. */
 #ifndef MODELS_TEXT_H
@@ -26,9 +27,10 @@ struct text_batch {
     } on_device;
 };
 
-/* From ids [count, context] padded with 0: a sequence ends at the first largest id.  Host arrays are taken from `host`, which must be as
- * kernels->upload wants it; the device's from `arena` (device_arena_open). */
-struct text_batch text_pack(struct arena *host, struct device *device, struct arena *arena, const int32_t *ids, int64_t count, int64_t context);
+/* From ids [count, context] padded with 0: a sequence ends at the first largest id.  Host arrays are taken from `host`,
+ * which must be as kernels->upload wants it; the device's from `arena` (device_arena_open). */
+struct text_batch text_pack(struct arena *host, struct device *device, struct arena *arena, const int32_t *ids,
+                            int64_t count, int64_t context);
 size_t text_pack_bytes(int64_t count, int64_t context); /* of host memory, at most */
 
 /* order [rows]: the rows sorted by id, equal ids in order of rows, as op_embed wants it. */

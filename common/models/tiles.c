@@ -39,8 +39,10 @@ static double fitted_side(int width, int height, double canvas_width, double can
 {
     double shape = (double)width / height, factor = fmin(canvas_width / width, canvas_height / height);
     double w, h;
-    if (shape > 1) w = factor * width, h = floor(w / shape);
-    else h = factor * height, w = floor(h * shape);
+    if (shape > 1)
+        w = factor * width, h = floor(w / shape);
+    else
+        h = factor * height, w = floor(h * shape);
     return shape < 1 ? w : h;
 }
 

@@ -32,6 +32,7 @@ void towers_init(struct towers *towers, uint64_t seed)
 
 struct tensor *towers_image(struct tape *t, struct towers *towers, struct pictures p)
 {
-    struct tensor *tokens = vision_tokens(t, &towers->vision, p.pixels, p.count, p.size, NULL, towers->config.vision.layers);
+    struct tensor *tokens =
+        vision_tokens(t, &towers->vision, p.pixels, p.count, p.size, NULL, towers->config.vision.layers);
     return vision_pool(t, &towers->vision, tokens, p.count, p.starts, p.samples);
 }

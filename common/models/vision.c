@@ -78,8 +78,10 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
             init_normal(it, seed, scale);
         else if (str_ends_with(name, ".gamma"))
             for (int64_t k = 0; k < it->tensor.cols; k++) it->values[k] = (float)v->config.layer_scale;
-        else if (!__builtin_strcmp(name, "visual.attn_pool.probe")) init_normal(it, seed, 1);
-        else init_by_name(it, p, seed);
+        else if (!__builtin_strcmp(name, "visual.attn_pool.probe"))
+            init_normal(it, seed, 1);
+        else
+            init_by_name(it, p, seed);
     }
 }
 

@@ -58,9 +58,9 @@ struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pi
 /* The same, and taps get the tokens of the layers they want on the way; layer 0: after ln_pre. */
 struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
                              const uint8_t *hidden, int64_t layers, const struct taps *taps);
-/* tokens -> features, rows of unit length: [images, output], or of samples [samples, output], where starts [samples + 1] (on
- * the device) says which images are the frames of each; the features of its frames are averaged before they get unit
- * length. */
+/* tokens -> features, rows of unit length: [images, output], or of samples [samples, output], where starts [samples +
+ * 1] (on the device) says which images are the frames of each; the features of its frames are averaged before they get
+ * unit length. */
 struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images,
                            const int32_t *starts, int64_t samples);
 

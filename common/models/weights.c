@@ -18,12 +18,24 @@ struct place {
 
 static const char *const renames[][2] = {
     /* PE (below visual.)      timm */
-    {"conv1.weight", "patch_embed.proj.weight"}, {"class_embedding", "cls_token"}, {"positional_embedding", "pos_embed"},
-    {"ln_pre.", "norm_pre."},   {"ln_post.", "norm."},    {"transformer.resblocks.", "blocks."},
-    {".ls_1.gamma", ".gamma_1"}, {".ls_2.gamma", ".gamma_2"}, {".ln_1.", ".norm1."},      {".ln_2.", ".norm2."},    {".attn.in_proj_", ".attn.qkv."},
-    {".attn.out_proj.", ".attn.proj."}, {".mlp.c_fc.", ".mlp.fc1."}, {".mlp.c_proj.", ".mlp.fc2."},
-    {"attn_pool.probe", "attn_pool.latent"}, {"attn_pool.attn.out_proj.", "attn_pool.proj."},
-    {"attn_pool.layernorm.", "attn_pool.norm."}, {"attn_pool.mlp.c_fc.", "attn_pool.mlp.fc1."},
+    {"conv1.weight", "patch_embed.proj.weight"},
+    {"class_embedding", "cls_token"},
+    {"positional_embedding", "pos_embed"},
+    {"ln_pre.", "norm_pre."},
+    {"ln_post.", "norm."},
+    {"transformer.resblocks.", "blocks."},
+    {".ls_1.gamma", ".gamma_1"},
+    {".ls_2.gamma", ".gamma_2"},
+    {".ln_1.", ".norm1."},
+    {".ln_2.", ".norm2."},
+    {".attn.in_proj_", ".attn.qkv."},
+    {".attn.out_proj.", ".attn.proj."},
+    {".mlp.c_fc.", ".mlp.fc1."},
+    {".mlp.c_proj.", ".mlp.fc2."},
+    {"attn_pool.probe", "attn_pool.latent"},
+    {"attn_pool.attn.out_proj.", "attn_pool.proj."},
+    {"attn_pool.layernorm.", "attn_pool.norm."},
+    {"attn_pool.mlp.c_fc.", "attn_pool.mlp.fc1."},
     {"attn_pool.mlp.c_proj.", "attn_pool.mlp.fc2."},
 };
 
@@ -72,19 +84,22 @@ static struct place place_of(const char *name, enum weights_naming naming, const
     return place;
 }
 
-/* Also says what goes in front of every key: "module." of wrapped models, "" else; "-" strips "visual." (vision files). */
+/* Also says what goes in front of every key: "module." of wrapped models, "" else; "-" strips "visual." (vision files).
+ * */
 static enum weights_naming naming_of(const struct safetensors *file, const char **prefix)
 {
     *prefix = "";
     if (safetensors_find(file, "visual.trunk.patch_embed.proj.weight")) return WEIGHTS_OPEN_CLIP;
     if (safetensors_find(file, "patch_embed.proj.weight")) return WEIGHTS_TIMM;
-    if (safetensors_find(file, "module.visual.conv1.weight")) *prefix = "module.";
-    else if (safetensors_find(file, "conv1.weight")) *prefix = "-";
+    if (safetensors_find(file, "module.visual.conv1.weight"))
+        *prefix = "module.";
+    else if (safetensors_find(file, "conv1.weight"))
+        *prefix = "-";
     return WEIGHTS_PE;
 }
 
-static int shape_check(const struct safetensors *file, const struct safetensors_entry *e, const struct parameter *p, bool transposed,
-                       int64_t rows_of_parts, struct error *error)
+static int shape_check(const struct safetensors *file, const struct safetensors_entry *e, const struct parameter *p,
+                       bool transposed, int64_t rows_of_parts, struct error *error)
 {
     /* Compare without dimensions of size 1, which the namings use differently. */
     int64_t want[4], got[8];
@@ -100,21 +115,23 @@ static int shape_check(const struct safetensors *file, const struct safetensors_
     struct str a = {0}, b = {0};
     for (int i = 0; i < wants; i++) str_printf(&a, "%s%ld", i ? ", " : "", (long)want[i]);
     for (int i = 0; i < e->ndim; i++) str_printf(&b, "%s%ld", i ? ", " : "", (long)e->shape[i]);
-    error_set(error, ERROR_FAILED, "%s: %s has shape [%s], the model needs [%s]; is --model the model of this file?", file->path, e->name,
-              b.data ? b.data : "", a.data ? a.data : "");
+    error_set(error, ERROR_FAILED, "%s: %s has shape [%s], the model needs [%s]; is --model the model of this file?",
+              file->path, e->name, b.data ? b.data : "", a.data ? a.data : "");
     str_free(&a);
     str_free(&b);
     return -1;
 }
 
-static int load_place(const struct safetensors *file, const struct parameter *p, const struct place *place, const char *prefix,
-                      bool *used, struct error *error)
+static int load_place(const struct safetensors *file, const struct parameter *p, const struct place *place,
+                      const char *prefix, bool *used, struct error *error)
 {
     float *out = p->values;
     for (int part = 0; part < place->parts; part++) {
         char key[300];
-        if (*prefix == '-') snprintf(key, sizeof key, "%.290s", place->name[part] + strlen("visual."));
-        else snprintf(key, sizeof key, "%s%.270s", prefix, place->name[part]);
+        if (*prefix == '-')
+            snprintf(key, sizeof key, "%.290s", place->name[part] + strlen("visual."));
+        else
+            snprintf(key, sizeof key, "%s%.270s", prefix, place->name[part]);
         const struct safetensors_entry *e = safetensors_find(file, key);
         if (!e) return error_set(error, ERROR_FAILED, "%s: tensor %s is missing", file->path, key);
         int64_t rows = place->parts == 1 ? 0 : part ? p->shape[0] / 3 * 2 : p->shape[0] / 3;
@@ -145,7 +162,8 @@ static int check_rest(const struct safetensors *file, const bool *used, struct e
             float value;
             if (safetensors_read(file, e, k, 1, &value, error) < 0) return -1;
             if (value != 0)
-                return error_set(error, ERROR_FAILED, "%s: %s is not zero, PE models have no such bias", file->path, e->name);
+                return error_set(error, ERROR_FAILED, "%s: %s is not zero, PE models have no such bias", file->path,
+                                 e->name);
         }
     }
     return 0;
@@ -161,7 +179,8 @@ int weights_load(struct towers *towers, const char *path, bool vision_only, stru
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
     int rc = 0;
     if (vision_file && !vision_only)
-        rc = error_set(error, ERROR_FAILED, "%s: holds a vision tower only, this use needs the text tower too", file.path);
+        rc = error_set(error, ERROR_FAILED, "%s: holds a vision tower only, this use needs the text tower too",
+                       file.path);
     for (int64_t i = 0; rc == 0 && i < towers->parameters.count; i++) {
         const struct parameter *p = towers->parameters.list[i];
         if (vision_file && !str_starts_with(p->name, "visual.")) continue;
@@ -174,7 +193,8 @@ int weights_load(struct towers *towers, const char *path, bool vision_only, stru
     return rc;
 }
 
-static int save_one(struct safetensors_writer *w, const struct parameter *p, const struct place *place, struct error *error)
+static int save_one(struct safetensors_writer *w, const struct parameter *p, const struct place *place,
+                    struct error *error)
 {
     int64_t count = tensor_count(&p->tensor), rows = p->tensor.rows, cols = p->tensor.cols;
     if (!place->transposed) return safetensors_append(w, p->values, count, error);
@@ -186,7 +206,8 @@ static int save_one(struct safetensors_writer *w, const struct parameter *p, con
     return rc;
 }
 
-static void declare(struct safetensors_writer *w, const struct parameter *p, const struct place *place, enum weights_naming naming)
+static void declare(struct safetensors_writer *w, const struct parameter *p, const struct place *place,
+                    enum weights_naming naming)
 {
     int64_t shape[4] = {p->shape[0], p->shape[1], p->shape[2], p->shape[3]};
     if (place->transposed) shape[0] = p->shape[1], shape[1] = p->shape[0];
@@ -198,13 +219,15 @@ static void declare(struct safetensors_writer *w, const struct parameter *p, con
         return;
     }
     int ndim = p->ndim;
-    if (naming != WEIGHTS_PE && !strcmp(p->name, "visual.class_embedding")) ndim = 3, shape[2] = shape[0], shape[0] = shape[1] = 1;
+    if (naming != WEIGHTS_PE && !strcmp(p->name, "visual.class_embedding"))
+        ndim = 3, shape[2] = shape[0], shape[0] = shape[1] = 1;
     if (naming != WEIGHTS_PE && !strcmp(p->name, "visual.positional_embedding"))
         ndim = 3, shape[2] = shape[1], shape[1] = shape[0], shape[0] = 1;
     safetensors_declare(w, place->name[0], ndim, shape);
 }
 
-int weights_save(const struct towers *towers, const char *path, enum weights_naming naming, uint64_t *checksum, struct error *error)
+int weights_save(const struct towers *towers, const char *path, enum weights_naming naming, uint64_t *checksum,
+                 struct error *error)
 {
     const struct parameters *all = &towers->parameters;
     struct safetensors_writer w = {.fd = -1};
@@ -221,10 +244,13 @@ int weights_save(const struct towers *towers, const char *path, enum weights_nam
     int rc = safetensors_begin(&w, path, metadata, error);
     json_decref(metadata);
     for (int64_t i = 0; rc == 0 && i < all->count; i++)
-        if (naming != WEIGHTS_TIMM || str_starts_with(all->list[i]->name, "visual.")) rc = save_one(&w, all->list[i], &places[i], error);
+        if (naming != WEIGHTS_TIMM || str_starts_with(all->list[i]->name, "visual."))
+            rc = save_one(&w, all->list[i], &places[i], error);
     if (rc == 0 && bias) rc = safetensors_append(&w, zeros, towers->config.embed_dim, error);
-    if (rc == 0) rc = safetensors_finish(&w, checksum, error);
-    else safetensors_abandon(&w);
+    if (rc == 0)
+        rc = safetensors_finish(&w, checksum, error);
+    else
+        safetensors_abandon(&w);
     free(places);
     free(zeros);
     return rc;
@@ -248,8 +274,8 @@ static const char *timm_name(const struct vision_config *v)
 {
     if (v->pool != POOL_ATTENTION || !v->rope) return NULL;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].pooled && known[i].patch == v->patch_size && known[i].width == v->width && known[i].layers == v->layers &&
-            known[i].mlp == v->mlp_width && known[i].class_token == v->class_token)
+        if (known[i].pooled && known[i].patch == v->patch_size && known[i].width == v->width &&
+            known[i].layers == v->layers && known[i].mlp == v->mlp_width && known[i].class_token == v->class_token)
             return known[i].name;
     return NULL;
 }
@@ -259,8 +285,15 @@ int weights_timm_shape(const char *name, struct vision_config *c)
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t len = strlen(known[i].name);
         if (strncmp(name, known[i].name, len) || (name[len] && name[len] != '.')) continue;
-        *c = (struct vision_config){.patch_size = known[i].patch, .width = known[i].width, .layers = known[i].layers, .heads = known[i].heads, .mlp_width = known[i].mlp,
-                                    .class_token = known[i].class_token, .rope = true, .pool = POOL_NONE, .pool_heads = 8};
+        *c = (struct vision_config){.patch_size = known[i].patch,
+                                    .width = known[i].width,
+                                    .layers = known[i].layers,
+                                    .heads = known[i].heads,
+                                    .mlp_width = known[i].mlp,
+                                    .class_token = known[i].class_token,
+                                    .rope = true,
+                                    .pool = POOL_NONE,
+                                    .pool_heads = 8};
         return 0;
     }
     return -1;
@@ -285,7 +318,8 @@ static struct place place_inside(const struct parameter *p, enum weights_naming 
     return place;
 }
 
-int weights_load_vision(const struct parameters *p, const struct safetensors *file, enum weights_naming naming, const char *prefix, bool *used, struct error *error)
+int weights_load_vision(const struct parameters *p, const struct safetensors *file, enum weights_naming naming,
+                        const char *prefix, bool *used, struct error *error)
 {
     for (int64_t i = 0; i < p->count; i++) {
         if (!is_vision(p->list[i])) continue;
@@ -295,7 +329,8 @@ int weights_load_vision(const struct parameters *p, const struct safetensors *fi
     return 0;
 }
 
-void weights_declare_vision(const struct parameters *p, enum weights_naming naming, const char *prefix, struct safetensors_writer *w)
+void weights_declare_vision(const struct parameters *p, enum weights_naming naming, const char *prefix,
+                            struct safetensors_writer *w)
 {
     for (int64_t i = 0; i < p->count; i++) {
         if (!is_vision(p->list[i])) continue;
@@ -304,7 +339,8 @@ void weights_declare_vision(const struct parameters *p, enum weights_naming nami
     }
 }
 
-int weights_append_vision(const struct parameters *p, enum weights_naming naming, struct safetensors_writer *w, struct error *error)
+int weights_append_vision(const struct parameters *p, enum weights_naming naming, struct safetensors_writer *w,
+                          struct error *error)
 {
     for (int64_t i = 0; i < p->count; i++) {
         if (!is_vision(p->list[i])) continue;
@@ -319,14 +355,16 @@ int weights_save_config(const struct towers *towers, const char *folder, struct 
     const struct model_config *c = &towers->config;
     const char *timm = timm_name(&c->vision);
     if (!timm)
-        return error_set(error, ERROR_FAILED, "model %s: open_clip and timm have no architecture of this shape to load it into", c->name);
+        return error_set(error, ERROR_FAILED,
+                         "model %s: open_clip and timm have no architecture of this shape to load it into", c->name);
     json_t *root = json_pack(
-        "{s:{s:I, s:{s:I, s:s, s:b, s:s, s:n}, s:{s:I, s:I, s:I, s:I, s:I}, s:b}, s:{s:[f,f,f], s:[f,f,f], s:s, s:s}}", "model_cfg",
-        "embed_dim", (json_int_t)c->embed_dim, "vision_cfg", "image_size", (json_int_t)c->vision.image_size, "timm_model_name", timm,
-        "timm_model_pretrained", 0, "timm_pool", "map", "timm_proj", "text_cfg", "context_length", (json_int_t)c->text.context_length,
-        "vocab_size", (json_int_t)c->text.vocab_size, "width", (json_int_t)c->text.width, "heads", (json_int_t)c->text.heads, "layers",
-        (json_int_t)c->text.layers, "custom_text", 1, "preprocess_cfg", "mean", .5, .5, .5, "std", .5, .5, .5, "interpolation",
-        "bilinear", "resize_mode", "squash");
+        "{s:{s:I, s:{s:I, s:s, s:b, s:s, s:n}, s:{s:I, s:I, s:I, s:I, s:I}, s:b}, s:{s:[f,f,f], s:[f,f,f], s:s, s:s}}",
+        "model_cfg", "embed_dim", (json_int_t)c->embed_dim, "vision_cfg", "image_size",
+        (json_int_t)c->vision.image_size, "timm_model_name", timm, "timm_model_pretrained", 0, "timm_pool", "map",
+        "timm_proj", "text_cfg", "context_length", (json_int_t)c->text.context_length, "vocab_size",
+        (json_int_t)c->text.vocab_size, "width", (json_int_t)c->text.width, "heads", (json_int_t)c->text.heads,
+        "layers", (json_int_t)c->text.layers, "custom_text", 1, "preprocess_cfg", "mean", .5, .5, .5, "std", .5, .5, .5,
+        "interpolation", "bilinear", "resize_mode", "squash");
     char *path = fs_join(folder, "open_clip_config.json");
     int rc = json_write(path, root, error);
     json_decref(root);

@@ -18,18 +18,19 @@ struct block {
 };
 
 /* Register the parameters under "prefix.ln_1.weight" ... in PE's order. */
-void block_register(struct block *block, struct parameters *p, const char *prefix, int64_t width, int64_t heads, int64_t mlp, bool layer_scale);
+void block_register(struct block *block, struct parameters *p, const char *prefix, int64_t width, int64_t heads,
+                    int64_t mlp, bool layer_scale);
 
-/* x [n, width] -> [n, width], one segment of the tape; x is consumed when not recording.  keep [2, sequences] on the device: op_branch's for both
- * branches, of sequences of one length; NULL: nothing is dropped. */
-struct tensor *block_forward(struct tape *t, const struct block *block, struct tensor *x, struct sequences s, bool causal,
-                             const struct rotary_table *rope, const float *keep);
+/* x [n, width] -> [n, width], one segment of the tape; x is consumed when not recording.  keep [2, sequences] on the
+ * device: op_branch's for both branches, of sequences of one length; NULL: nothing is dropped. */
+struct tensor *block_forward(struct tape *t, const struct block *block, struct tensor *x, struct sequences s,
+                             bool causal, const struct rotary_table *rope, const float *keep);
 
 /* Multiply-adds of one forward pass over n rows whose sequences have `squares` = sum of squared lengths. */
 double block_macs(const struct block *block, double n, double squares);
 
 /* The layer norm, linear, and MLP pieces that others register too. */
-void register_pair(struct parameters *p, const char *prefix, const char *name, int64_t out, int64_t in, struct tensor **weight,
-                   struct tensor **bias); /* in 0: a norm of width out */
+void register_pair(struct parameters *p, const char *prefix, const char *name, int64_t out, int64_t in,
+                   struct tensor **weight, struct tensor **bias); /* in 0: a norm of width out */
 
 #endif

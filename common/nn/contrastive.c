@@ -50,7 +50,8 @@ static void give_back(struct device *d, void **block, size_t bytes)
     d->kernels->unmap(d, *block, bytes);
 }
 
-/* Slices joined until they are as large as the device would have them, where ranks have the same number of whole ones. */
+/* Slices joined until they are as large as the device would have them, where ranks have the same number of whole ones.
+ * */
 static int64_t join_slices(const struct comm *comm, int64_t slice, int64_t slices)
 {
     int64_t size = comm->world->size, most = slices % size ? 1 : slices / size, join = 1;
@@ -58,10 +59,16 @@ static int64_t join_slices(const struct comm *comm, int64_t slice, int64_t slice
     return join;
 }
 
-void contrastive_open(struct contrastive *c, struct device *device, struct comm *comm, int64_t slice, int64_t dim, int64_t slices)
+void contrastive_open(struct contrastive *c, struct device *device, struct comm *comm, int64_t slice, int64_t dim,
+                      int64_t slices)
 {
     int64_t size = comm->world->size, rank = comm->world->rank, join = join_slices(comm, slice, slices);
-    *c = (struct contrastive){.device = device, .comm = comm, .own.dim = dim, .block = slice * join, .slices = slices / join, .weight = 1,
+    *c = (struct contrastive){.device = device,
+                              .comm = comm,
+                              .own.dim = dim,
+                              .block = slice * join,
+                              .slices = slices / join,
+                              .weight = 1,
                               .rows = device->kernels->strip_rows};
     c->first = share_first(c->slices, size, rank);
     c->mine = share_first(c->slices, size, rank + 1) - c->first;
@@ -87,13 +94,15 @@ void contrastive_teach(struct contrastive *c, int64_t dim, double weight, double
     c->teacher.log_scale = c->teacher_log_scale = k->map(c->device, sizeof(float));
     k->fill(c->device, c->teacher_log_scale, (float)log(teacher_scale), 1);
     /* both gradients are made of the same logits, so the first must not lie over them */
-    if (c->strip_gradient == c->own.strip) c->strip_gradient = k->map(c->device, (size_t)(c->rows * c->block) * sizeof(float));
+    if (c->strip_gradient == c->own.strip)
+        c->strip_gradient = k->map(c->device, (size_t)(c->rows * c->block) * sizeof(float));
 }
 
 void contrastive_close(struct contrastive *c)
 {
     if (!c->device) return;
-    if (c->strip_gradient == c->own.strip) c->strip_gradient = NULL;
+    if (c->strip_gradient == c->own.strip)
+        c->strip_gradient = NULL;
     else if (c->teacher.dim && c->device->kernels->real_bytes == sizeof(float)) {
         c->device->kernels->unmap(c->device, c->strip_gradient, (size_t)(c->rows * c->block) * sizeof(float));
         c->strip_gradient = NULL;
@@ -132,10 +141,11 @@ static double *totals_of(const struct contrastive *c, int64_t a)
     return c->totals + (c->first + a) * CONTRASTIVE_TOTALS;
 }
 
-static void logits(struct contrastive *c, struct similarity *m, const void *images, const void *texts, int64_t row, int64_t rows)
+static void logits(struct contrastive *c, struct similarity *m, const void *images, const void *texts, int64_t row,
+                   int64_t rows)
 {
-    c->device->kernels->matmul(c->device, m->strip, true, c->block, row_of(c, m, images, row), m->dim, false, texts, m->dim, false, rows,
-                               c->block, m->dim, false);
+    c->device->kernels->matmul(c->device, m->strip, true, c->block, row_of(c, m, images, row), m->dim, false, texts,
+                               m->dim, false, rows, c->block, m->dim, false);
 }
 
 static int64_t strip_rows(const struct contrastive *c, int64_t row, int64_t end)
@@ -159,7 +169,8 @@ static void statistics(struct contrastive *c, struct similarity *m, const void *
             for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) {
                 int64_t rows = strip_rows(c, r, (a + 1) * block), at = (c->first + a) * block;
                 logits(c, m, images, visitor, r, rows);
-                k->softmax_stats(c->device, m->row_max + r, m->row_sum + r, m->col_max + at, m->col_sum + at, m->strip, block, rows, block, m->log_scale);
+                k->softmax_stats(c->device, m->row_max + r, m->row_sum + r, m->col_max + at, m->col_sum + at, m->strip,
+                                 block, rows, block, m->log_scale);
             }
         comm_gather(c->comm, m->col_max, c->slices, (size_t)block * sizeof(float));
         comm_gather(c->comm, m->col_sum, c->slices, (size_t)block * sizeof(float));
@@ -178,28 +189,34 @@ struct visitors {
 static void strip_slopes(struct contrastive *c, const void *images, const struct visitors *v, int64_t a, int64_t r)
 {
     const struct kernels *k = c->device->kernels;
-    int64_t block = c->block, rows = strip_rows(c, r, (a + 1) * block), diagonal = c->first + a == v->j ? r - a * block : -(block + c->rows);
+    int64_t block = c->block, rows = strip_rows(c, r, (a + 1) * block),
+            diagonal = c->first + a == v->j ? r - a * block : -(block + c->rows);
     double *totals = totals_of(c, a), share = 1 / (2. * (double)(block * c->slices));
     struct similarity *own = &c->own, *teacher = &c->teacher;
     logits(c, own, images, v->texts, r, rows);
     if (c->weight > 0 || !teacher->dim)
-        k->contrastive_gradient(c->device, c->strip_gradient, totals + CONTRASTIVE_SCALE, own->strip, block, own->row_lse + r, own->col_lse + v->j * block, rows, block, diagonal,
-                                own->log_scale, (float)(c->weight * share));
+        k->contrastive_gradient(c->device, c->strip_gradient, totals + CONTRASTIVE_SCALE, own->strip, block,
+                                own->row_lse + r, own->col_lse + v->j * block, rows, block, diagonal, own->log_scale,
+                                (float)(c->weight * share));
     if (!teacher->dim) return;
     logits(c, teacher, c->teacher_images, v->teacher_texts, r, rows);
-    k->distill_gradient(c->device, c->strip_gradient, totals + CONTRASTIVE_SCALE, totals + CONTRASTIVE_DIVERGENCE, own->strip, teacher->strip, block,
-                        own->row_lse + r, own->col_lse + v->j * block, teacher->row_lse + r, teacher->col_lse + v->j * block, rows, block, own->log_scale, teacher->log_scale,
-                        (float)(c->distill_weight * share), c->weight > 0);
+    k->distill_gradient(c->device, c->strip_gradient, totals + CONTRASTIVE_SCALE, totals + CONTRASTIVE_DIVERGENCE,
+                        own->strip, teacher->strip, block, own->row_lse + r, own->col_lse + v->j * block,
+                        teacher->row_lse + r, teacher->col_lse + v->j * block, rows, block, own->log_scale,
+                        teacher->log_scale, (float)(c->distill_weight * share), c->weight > 0);
 }
 
 /* Gradients of one strip: by its images into d_images, by the visiting texts into d_texts. */
-static void strip_gradients(struct contrastive *c, const void *images, const struct visitors *v, float *d_images, float *d_texts, int64_t a, int64_t r)
+static void strip_gradients(struct contrastive *c, const void *images, const struct visitors *v, float *d_images,
+                            float *d_texts, int64_t a, int64_t r)
 {
     const struct kernels *k = c->device->kernels;
     int64_t block = c->block, dim = c->own.dim, rows = strip_rows(c, r, (a + 1) * block);
     strip_slopes(c, images, v, a, r);
-    k->matmul(c->device, d_images + r * dim, true, dim, c->strip_gradient, block, false, v->texts, dim, true, rows, dim, block, v->j > 0);
-    k->matmul(c->device, d_texts, true, dim, c->strip_gradient, block, true, row_of(c, &c->own, images, r), dim, true, block, dim, rows, r > a * block);
+    k->matmul(c->device, d_images + r * dim, true, dim, c->strip_gradient, block, false, v->texts, dim, true, rows, dim,
+              block, v->j > 0);
+    k->matmul(c->device, d_texts, true, dim, c->strip_gradient, block, true, row_of(c, &c->own, images, r), dim, true,
+              block, dim, rows, r > a * block);
 }
 
 /* Gradient of text slice j: each slice of images adds to it, in the tree over slices. */
@@ -211,7 +228,8 @@ static void gradient_of(struct contrastive *c, const void *images, const struct 
     tree_clear(&c->sums);
     for (int64_t a = c->mine - 1; a >= 0; a--) {
         float *d_texts = tree_take(&c->sums);
-        for (int64_t r = a * block; r < (a + 1) * block; r += c->rows) strip_gradients(c, images, v, d_images, d_texts, a, r);
+        for (int64_t r = a * block; r < (a + 1) * block; r += c->rows)
+            strip_gradients(c, images, v, d_images, d_texts, a, r);
         tree_put(&c->sums, c->leaf + a, d_texts);
         while (tree_join(&c->sums, &into, &from)) c->device->kernels->add(c->device, into, from, count);
     }
@@ -221,15 +239,18 @@ static void gradients(struct contrastive *c, const void *images, const void *tex
 {
     int64_t count = c->block * c->own.dim;
     for (int64_t j = 0; j < c->slices; j++) {
-        struct visitors v = {j, visit(c, &c->own, texts, j), c->teacher.dim ? visit(c, &c->teacher, c->teacher_texts, j) : NULL};
+        struct visitors v = {j, visit(c, &c->own, texts, j),
+                             c->teacher.dim ? visit(c, &c->teacher, c->teacher_texts, j) : NULL};
         gradient_of(c, images, &v, d_images);
         comm_reduce(c->comm, &c->sums, count, owner_of(c, j));
         if (owner_of(c, j) == c->comm->world->rank)
-            c->device->kernels->copy(c->device, d_texts + (j - c->first) * count, c->sums.node[0].sum, (size_t)count * sizeof *d_texts);
+            c->device->kernels->copy(c->device, d_texts + (j - c->first) * count, c->sums.node[0].sum,
+                                     (size_t)count * sizeof *d_texts);
     }
 }
 
-void contrastive_run(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts, const float *log_scale)
+void contrastive_run(struct contrastive *c, const void *images, const void *texts, float *d_images, float *d_texts,
+                     const float *log_scale)
 {
     const struct kernels *k = c->device->kernels;
     struct similarity *m = &c->own;
@@ -240,8 +261,9 @@ void contrastive_run(struct contrastive *c, const void *images, const void *text
     for (int64_t a = 0; a < c->mine; a++) {
         int64_t row = a * c->block;
         double *totals = totals_of(c, a);
-        k->contrastive_loss(c->device, totals + CONTRASTIVE_LOSS, totals + CONTRASTIVE_HITS, row_of(c, m, images, row), row_of(c, m, texts, row),
-                            m->row_lse + row, m->col_lse + (c->first + a) * c->block, m->row_max + row, c->block, m->dim, log_scale);
+        k->contrastive_loss(c->device, totals + CONTRASTIVE_LOSS, totals + CONTRASTIVE_HITS, row_of(c, m, images, row),
+                            row_of(c, m, texts, row), m->row_lse + row, m->col_lse + (c->first + a) * c->block,
+                            m->row_max + row, c->block, m->dim, log_scale);
     }
     if (d_images) gradients(c, images, texts, d_images, d_texts);
     comm_sum(c->comm, c->totals, c->slices, CONTRASTIVE_TOTALS);
@@ -250,6 +272,8 @@ void contrastive_run(struct contrastive *c, const void *images, const void *text
 struct contrastive_result contrastive_result(const struct contrastive *c, const double totals[CONTRASTIVE_TOTALS])
 {
     double global = (double)(c->block * c->slices);
-    return (struct contrastive_result){.loss = totals[CONTRASTIVE_LOSS] / (2 * global), .divergence = totals[CONTRASTIVE_DIVERGENCE] / (2 * global), .accuracy = totals[CONTRASTIVE_HITS] / global,
+    return (struct contrastive_result){.loss = totals[CONTRASTIVE_LOSS] / (2 * global),
+                                       .divergence = totals[CONTRASTIVE_DIVERGENCE] / (2 * global),
+                                       .accuracy = totals[CONTRASTIVE_HITS] / global,
                                        .logit_scale = totals[CONTRASTIVE_SCALE]};
 }

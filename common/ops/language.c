@@ -1,4 +1,5 @@
-/* What language models are made of besides linear layers, norms and attention: the gated activation, the loss, the logits of the next token. */
+/* What language models are made of besides linear layers, norms and attention: the gated activation, the loss, the
+ * logits of the next token. */
 #include "base/check.h"
 #include "ops/ops.h"
 
@@ -45,8 +46,8 @@ static void *rows_from(const struct tape *t, void *x, int64_t row, int64_t cols)
 static void logits_of(struct tape *t, const struct call *c, float *logits, int64_t first, int64_t rows)
 {
     const struct tensor *x = c->in[0], *w = c->in[1];
-    t->device->kernels->matmul(t->device, logits, true, w->rows, rows_from(t, x->data, first, x->cols), x->cols, false, w->data, w->cols, false, rows, w->rows,
-                               x->cols, false);
+    t->device->kernels->matmul(t->device, logits, true, w->rows, rows_from(t, x->data, first, x->cols), x->cols, false,
+                               w->data, w->cols, false, rows, w->rows, x->cols, false);
 }
 
 static void loss_forward(struct tape *t, struct call *c)
@@ -59,7 +60,8 @@ static void loss_forward(struct tape *t, struct call *c)
     for (int64_t r = 0; r < rows; r += strip) {
         int64_t n = rows - r < strip ? rows - r : strip;
         logits_of(t, c, logits, r, n);
-        t->device->kernels->softmax_loss(t->device, (float *)c->out->data + r, a->lse + r, logits, a->targets + r, n, c->in[1]->rows);
+        t->device->kernels->softmax_loss(t->device, (float *)c->out->data + r, a->lse + r, logits, a->targets + r, n,
+                                         c->in[1]->rows);
     }
     arena_release(&t->grads, mark);
 }
@@ -77,21 +79,25 @@ static void loss_backward(struct tape *t, struct call *c)
     for (int64_t r = 0; r < rows; r += strip) {
         int64_t n = rows - r < strip ? rows - r : strip;
         logits_of(t, c, logits, r, n);
-        k->softmax_gradient(t->device, slope, logits, a->lse + r, a->targets + r, (const float *)c->out->grad + r, n, w->rows);
+        k->softmax_gradient(t->device, slope, logits, a->lse + r, a->targets + r, (const float *)c->out->grad + r, n,
+                            w->rows);
         if (dx.data)
-            k->matmul(t->device, rows_from(t, dx.data, r, x->cols), false, x->cols, slope, w->rows, false, w->data, w->cols, true, n, x->cols, w->rows, dx.accumulate);
+            k->matmul(t->device, rows_from(t, dx.data, r, x->cols), false, x->cols, slope, w->rows, false, w->data,
+                      w->cols, true, n, x->cols, w->rows, dx.accumulate);
         if (dw.data)
-            k->matmul(t->device, dw.data, true, w->cols, slope, w->rows, true, rows_from(t, x->data, r, x->cols), x->cols, true, w->rows, w->cols, n,
-                      dw.accumulate || r > 0);
+            k->matmul(t->device, dw.data, true, w->cols, slope, w->rows, true, rows_from(t, x->data, r, x->cols),
+                      x->cols, true, w->rows, w->cols, n, dw.accumulate || r > 0);
     }
     arena_release(&t->grads, mark);
 }
 
-static const struct op_def op_loss_def = {.name = "loss", .saves = true, .wide = true, .forward = loss_forward, .backward = loss_backward};
+static const struct op_def op_loss_def = {
+    .name = "loss", .saves = true, .wide = true, .forward = loss_forward, .backward = loss_backward};
 
 struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, const int32_t *targets)
 {
-    CHECK(x->cols == weight->cols, "loss: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols, (long)weight->rows, (long)weight->cols);
+    CHECK(x->cols == weight->cols, "loss: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols,
+          (long)weight->rows, (long)weight->cols);
     struct loss a = {.targets = targets};
     struct tensor *in[OP_INPUTS] = {x, weight};
     return tape_apply(t, &op_loss_def, in, x->rows, 1, &a, sizeof a);
@@ -100,15 +106,19 @@ struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, 
 static void logits_forward(struct tape *t, struct call *c)
 {
     struct tensor *x = c->in[0], *w = c->in[1];
-    if (w->packed) t->device->kernels->linear_packed(t->device, c->out->data, x->data, w->packing, w->packed, NULL, x->rows, x->cols, w->rows);
-    else logits_of(t, c, c->out->data, 0, x->rows);
+    if (w->packed)
+        t->device->kernels->linear_packed(t->device, c->out->data, x->data, w->packing, w->packed, NULL, x->rows,
+                                          x->cols, w->rows);
+    else
+        logits_of(t, c, c->out->data, 0, x->rows);
 }
 
 static const struct op_def op_logits_def = {.name = "logits", .wide = true, .forward = logits_forward};
 
 struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight)
 {
-    CHECK(x->cols == weight->cols, "logits: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols, (long)weight->rows, (long)weight->cols);
+    CHECK(x->cols == weight->cols, "logits: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols,
+          (long)weight->rows, (long)weight->cols);
     struct tensor *in[OP_INPUTS] = {x, weight};
     return tape_apply(t, &op_logits_def, in, x->rows, weight->rows, "", 0);
 }

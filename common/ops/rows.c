@@ -22,7 +22,8 @@ struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images,
     CHECK(size % patch == 0, "patches: size %ld, patch %ld", (long)size, (long)patch);
     struct patches a = {pixels, images, size, patch};
     struct tensor *in[OP_INPUTS] = {0};
-    return tape_apply(t, &op_patches_def, in, images * (size / patch) * (size / patch), 3 * patch * patch, &a, sizeof a);
+    return tape_apply(t, &op_patches_def, in, images * (size / patch) * (size / patch), 3 * patch * patch, &a,
+                      sizeof a);
 }
 
 struct tokens {
@@ -41,8 +42,8 @@ static void tokens_forward(struct tape *t, struct call *c)
         k->grid_resize(t->device, resampled, positions, first, a->to, a->from, width);
         positions = resampled;
     }
-    k->tokens_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, positions, a->hidden, a->images,
-                      a->to * a->to, width);
+    k->tokens_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, positions, a->hidden,
+                      a->images, a->to * a->to, width);
 }
 
 static void tokens_backward(struct tape *t, struct call *c)
@@ -50,24 +51,27 @@ static void tokens_backward(struct tape *t, struct call *c)
     const struct tokens *a = c->attributes;
     const struct kernels *k = t->device->kernels;
     struct gradient dp = tape_gradient(t, c->in[0]), dc = tape_gradient(t, c->in[1]), dpos = tape_gradient(t, c->in[2]);
-    CHECK(!dp.accumulate && (!c->in[1] || dc.data) && dpos.data, "tokens: the patches feed another op, or one of the parameters is frozen");
+    CHECK(!dp.accumulate && (!c->in[1] || dc.data) && dpos.data,
+          "tokens: the patches feed another op, or one of the parameters is frozen");
     int64_t width = c->out->cols, first = c->in[1] != NULL;
     bool resampled = a->from != a->to;
     float *positions = resampled ? tape_borrow(t, (a->to * a->to + first) * width, sizeof(float)) : dpos.data;
-    k->tokens_backward(t->device, dp.data, dc.data, positions, c->out->grad, a->hidden, a->images, a->to * a->to, width, dc.accumulate,
-                       !resampled && dpos.accumulate);
-    if (resampled) k->grid_resize_backward(t->device, dpos.data, positions, first, a->to, a->from, width, dpos.accumulate);
+    k->tokens_backward(t->device, dp.data, dc.data, positions, c->out->grad, a->hidden, a->images, a->to * a->to, width,
+                       dc.accumulate, !resampled && dpos.accumulate);
+    if (resampled)
+        k->grid_resize_backward(t->device, dpos.data, positions, first, a->to, a->from, width, dpos.accumulate);
 }
 
 static const struct op_def op_tokens_def = {.name = "tokens", .forward = tokens_forward, .backward = tokens_backward};
 
-struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions, int64_t from,
-                         const uint8_t *hidden, int64_t images)
+struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions,
+                         int64_t from, const uint8_t *hidden, int64_t images)
 {
     int64_t first = class_token != NULL, to = llround(sqrt((double)(patches->rows / images)));
-    CHECK(to * to * images == patches->rows && positions->rows == from * from + first && positions->cols == patches->cols,
-          "tokens: %ld patch rows, %ld images, positions [%ld, %ld]", (long)patches->rows, (long)images, (long)positions->rows,
-          (long)positions->cols);
+    CHECK(to * to * images == patches->rows && positions->rows == from * from + first &&
+              positions->cols == patches->cols,
+          "tokens: %ld patch rows, %ld images, positions [%ld, %ld]", (long)patches->rows, (long)images,
+          (long)positions->rows, (long)positions->cols);
     struct tokens a = {hidden, images, from, to};
     struct tensor *in[OP_INPUTS] = {patches, class_token, positions};
     return tape_apply(t, &op_tokens_def, in, images * (to * to + first), patches->cols, &a, sizeof a);
@@ -81,11 +85,12 @@ static void embed_forward(struct tape *t, struct call *c)
 {
     const struct embed *a = c->attributes;
     if (c->in[0]->packed) {
-        t->device->kernels->embed_packed(t->device, c->out->data, c->in[0]->packing, c->in[0]->packed, a->ids, c->out->rows, c->out->cols);
+        t->device->kernels->embed_packed(t->device, c->out->data, c->in[0]->packing, c->in[0]->packed, a->ids,
+                                         c->out->rows, c->out->cols);
         return;
     }
-    t->device->kernels->embed_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, a->ids, a->places, c->out->rows,
-                                      c->out->cols);
+    t->device->kernels->embed_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, a->ids,
+                                      a->places, c->out->rows, c->out->cols);
 }
 
 static void embed_backward(struct tape *t, struct call *c)
@@ -95,17 +100,18 @@ static void embed_backward(struct tape *t, struct call *c)
     CHECK(dt.data && (dp.data || !c->in[1]), "embed: one of table and positions is frozen");
     if (!dt.accumulate) t->device->kernels->fill(t->device, dt.data, 0, tensor_count(c->in[0]));
     if (dp.data && !dp.accumulate) t->device->kernels->fill(t->device, dp.data, 0, tensor_count(c->in[1]));
-    t->device->kernels->embed_backward(t->device, dt.data, dp.data, c->out->grad, a->ids, a->places, a->order, c->out->rows, c->out->cols,
-                                       c->in[1] ? c->in[1]->rows : 0);
+    t->device->kernels->embed_backward(t->device, dt.data, dp.data, c->out->grad, a->ids, a->places, a->order,
+                                       c->out->rows, c->out->cols, c->in[1] ? c->in[1]->rows : 0);
 }
 
 static const struct op_def op_embed_def = {.name = "embed", .forward = embed_forward, .backward = embed_backward};
 
-struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids, const int32_t *places,
-                        const int32_t *order, int64_t n)
+struct tensor *op_embed(struct tape *t, struct tensor *table, struct tensor *positions, const int32_t *ids,
+                        const int32_t *places, const int32_t *order, int64_t n)
 {
     CHECK(!table->packed || (!positions && !t->recording), "embed: more than rows of a packed table");
-    CHECK(!positions || table->cols == positions->cols, "embed: %ld and %ld columns", (long)table->cols, (long)positions->cols);
+    CHECK(!positions || table->cols == positions->cols, "embed: %ld and %ld columns", (long)table->cols,
+          (long)positions->cols);
     struct embed a = {ids, places, order};
     struct tensor *in[OP_INPUTS] = {table, positions};
     return tape_apply(t, &op_embed_def, in, n, table->cols, &a, sizeof a);
@@ -119,8 +125,9 @@ struct branch {
 static void branch_forward(struct tape *t, struct call *c)
 {
     const struct branch *a = c->attributes;
-    t->device->kernels->branch_forward(t->device, c->out->data, c->in[0]->data, c->in[1]->data, c->in[2] ? c->in[2]->master : NULL, a->keep,
-                                       c->out->rows, c->out->cols, a->sequences);
+    t->device->kernels->branch_forward(t->device, c->out->data, c->in[0]->data, c->in[1]->data,
+                                       c->in[2] ? c->in[2]->master : NULL, a->keep, c->out->rows, c->out->cols,
+                                       a->sequences);
 }
 
 static void branch_backward(struct tape *t, struct call *c)
@@ -128,18 +135,21 @@ static void branch_backward(struct tape *t, struct call *c)
     const struct branch *a = c->attributes;
     struct gradient db = tape_gradient(t, c->in[1]), dg = tape_gradient(t, c->in[2]);
     CHECK(!db.accumulate && db.data, "branch: it feeds another op, or needs no gradient");
-    t->device->kernels->branch_backward(t->device, db.data, dg.data, c->out->grad, c->in[1]->data, c->in[2] ? c->in[2]->master : NULL, a->keep,
-                                        c->out->rows, c->out->cols, a->sequences, dg.accumulate);
+    t->device->kernels->branch_backward(t->device, db.data, dg.data, c->out->grad, c->in[1]->data,
+                                        c->in[2] ? c->in[2]->master : NULL, a->keep, c->out->rows, c->out->cols,
+                                        a->sequences, dg.accumulate);
     tape_pass_gradient(t, c->out, c->in[0]);
 }
 
 static const struct op_def op_branch_def = {.name = "branch", .forward = branch_forward, .backward = branch_backward};
 
-struct tensor *op_branch(struct tape *t, struct tensor *x, struct tensor *branch, struct tensor *gamma, const float *keep, int64_t sequences)
+struct tensor *op_branch(struct tape *t, struct tensor *x, struct tensor *branch, struct tensor *gamma,
+                         const float *keep, int64_t sequences)
 {
-    CHECK(x->rows == branch->rows && x->cols == branch->cols && (!gamma || tensor_count(gamma) == x->cols) && x->rows % sequences == 0,
-          "branch: [%ld, %ld] onto [%ld, %ld] of %ld sequences", (long)branch->rows, (long)branch->cols, (long)x->rows, (long)x->cols,
-          (long)sequences);
+    CHECK(x->rows == branch->rows && x->cols == branch->cols && (!gamma || tensor_count(gamma) == x->cols) &&
+              x->rows % sequences == 0,
+          "branch: [%ld, %ld] onto [%ld, %ld] of %ld sequences", (long)branch->rows, (long)branch->cols, (long)x->rows,
+          (long)x->cols, (long)sequences);
     struct branch a = {keep, sequences};
     struct tensor *in[OP_INPUTS] = {x, branch, gamma};
     return tape_apply(t, &op_branch_def, in, x->rows, x->cols, &a, sizeof a);
@@ -155,14 +165,16 @@ static void zero(struct tape *t, void *x, int64_t count)
 
 static void gather_forward(struct tape *t, struct call *c)
 {
-    t->device->kernels->gather_rows(t->device, c->out->data, c->in[0]->data, *(const int32_t **)c->attributes, c->out->rows, c->out->cols);
+    t->device->kernels->gather_rows(t->device, c->out->data, c->in[0]->data, *(const int32_t **)c->attributes,
+                                    c->out->rows, c->out->cols);
 }
 
 static void gather_backward(struct tape *t, struct call *c)
 {
     struct gradient dx = tape_gradient(t, c->in[0]);
     if (!dx.accumulate) zero(t, dx.data, tensor_count(c->in[0]));
-    t->device->kernels->scatter_rows_add(t->device, dx.data, c->out->grad, *(const int32_t **)c->attributes, c->out->rows, c->out->cols);
+    t->device->kernels->scatter_rows_add(t->device, dx.data, c->out->grad, *(const int32_t **)c->attributes,
+                                         c->out->rows, c->out->cols);
 }
 
 static const struct op_def op_gather_def = {.name = "gather", .forward = gather_forward, .backward = gather_backward};
@@ -216,11 +228,13 @@ static void put_backward(struct tape *t, struct call *c)
     tape_pass_gradient(t, c->out, c->in[0]);
 }
 
-static const struct op_def op_put_def = {.name = "put", .in_place = true, .forward = put_forward, .backward = put_backward};
+static const struct op_def op_put_def = {
+    .name = "put", .in_place = true, .forward = put_forward, .backward = put_backward};
 
 struct tensor *op_put(struct tape *t, struct tensor *x, struct tensor *rows, const int32_t *index)
 {
-    CHECK(rows->cols == x->cols && rows->rows <= x->rows, "put: [%ld, %ld] into [%ld, %ld]", (long)rows->rows, (long)rows->cols, (long)x->rows, (long)x->cols);
+    CHECK(rows->cols == x->cols && rows->rows <= x->rows, "put: [%ld, %ld] into [%ld, %ld]", (long)rows->rows,
+          (long)rows->cols, (long)x->rows, (long)x->cols);
     struct put a = {index};
     struct tensor *in[OP_INPUTS] = {x, rows};
     return tape_apply(t, &op_put_def, in, x->rows, x->cols, &a, sizeof a);
@@ -228,13 +242,15 @@ struct tensor *op_put(struct tape *t, struct tensor *x, struct tensor *rows, con
 
 static void mean_forward(struct tape *t, struct call *c)
 {
-    t->device->kernels->mean_rows(t->device, c->out->data, c->in[0]->data, *(const int32_t **)c->attributes, c->out->rows, c->out->cols);
+    t->device->kernels->mean_rows(t->device, c->out->data, c->in[0]->data, *(const int32_t **)c->attributes,
+                                  c->out->rows, c->out->cols);
 }
 
 static void mean_backward(struct tape *t, struct call *c)
 {
     struct gradient dx = tape_gradient(t, c->in[0]);
-    t->device->kernels->mean_rows_backward(t->device, dx.data, c->out->grad, *(const int32_t **)c->attributes, c->out->rows, c->out->cols, dx.accumulate);
+    t->device->kernels->mean_rows_backward(t->device, dx.data, c->out->grad, *(const int32_t **)c->attributes,
+                                           c->out->rows, c->out->cols, dx.accumulate);
 }
 
 static const struct op_def op_mean_def = {.name = "mean", .forward = mean_forward, .backward = mean_backward};
@@ -259,14 +275,16 @@ static void pool_backward(struct tape *t, struct call *c)
 {
     const struct pool *a = c->attributes;
     struct gradient dx = tape_gradient(t, c->in[0]);
-    t->device->kernels->pool_grid_backward(t->device, dx.data, c->out->grad, a->images, a->grid, a->factor, c->out->cols, dx.accumulate);
+    t->device->kernels->pool_grid_backward(t->device, dx.data, c->out->grad, a->images, a->grid, a->factor,
+                                           c->out->cols, dx.accumulate);
 }
 
 static const struct op_def op_pool_def = {.name = "pool", .forward = pool_forward, .backward = pool_backward};
 
 struct tensor *op_pool(struct tape *t, struct tensor *x, int64_t images, int64_t grid, int64_t factor)
 {
-    CHECK(x->rows == images * grid * grid && grid % factor == 0, "pool: %ld rows, %ld grids of %ld, factor %ld", (long)x->rows, (long)images, (long)grid, (long)factor);
+    CHECK(x->rows == images * grid * grid && grid % factor == 0, "pool: %ld rows, %ld grids of %ld, factor %ld",
+          (long)x->rows, (long)images, (long)grid, (long)factor);
     struct pool a = {images, grid, factor};
     struct tensor *in[OP_INPUTS] = {x};
     return tape_apply(t, &op_pool_def, in, x->rows / (factor * factor), x->cols, &a, sizeof a);

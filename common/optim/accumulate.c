@@ -30,8 +30,7 @@ void accumulator_open(struct accumulator *a, struct comm *comm, struct parameter
 void accumulator_close(struct accumulator *a)
 {
     const struct parameters *p = a->parameters;
-    for (int i = 1; i < a->count; i++)
-        kernels_of(a)->unmap(p->device, a->buffers[i], (size_t)p->total * sizeof(float));
+    for (int i = 1; i < a->count; i++) kernels_of(a)->unmap(p->device, a->buffers[i], (size_t)p->total * sizeof(float));
     free(a->sent);
     *a = (struct accumulator){0};
 }
@@ -84,8 +83,10 @@ void accumulator_send(void *accumulator)
     for (int64_t i = 0; i < p->count;) {
         int64_t first = i;
         while (i < p->count && !a->sent[i] && is_final(p->list[i])) a->sent[i++] = true;
-        if (i > first) send(a, p->list[first]->offset, i < p->count ? p->list[i]->offset : p->total);
-        else i++;
+        if (i > first)
+            send(a, p->list[first]->offset, i < p->count ? p->list[i]->offset : p->total);
+        else
+            i++;
     }
 }
 

@@ -45,7 +45,8 @@ static void describe(struct optimizer *o)
 static void each_buffer(struct optimizer *o, void (*visit)(struct device *d, void **block, size_t bytes))
 {
     const struct parameters *p = o->parameters;
-    size_t part = (size_t)(o->end - o->first) * sizeof(float), blocks = (size_t)(p->total / SQUARE_BLOCK) * sizeof(double);
+    size_t part = (size_t)(o->end - o->first) * sizeof(float),
+           blocks = (size_t)(p->total / SQUARE_BLOCK) * sizeof(double);
     visit(p->device, (void **)&o->m, part);
     visit(p->device, (void **)&o->v, part);
     visit(p->device, (void **)&o->blocks, blocks);
@@ -99,12 +100,25 @@ static struct update update_of(struct optimizer *o, float *gradients, double rat
     const struct parameters *p = o->parameters;
     int64_t first = o->first, block = first / SQUARE_BLOCK;
     bool narrow = (void *)p->master != p->compute;
-    return (struct update){.p = p->master + first, .m = o->m, .v = o->v, .g = gradients + first,
-                           .compute = narrow ? (char *)p->compute + (size_t)first * p->device->kernels->real_bytes : NULL,
-                           .count = o->end - first, .owner = o->owner + block, .decay = o->decays, .factor = o->factor,
-                           .p_sums = o->blocks + block, .g_sums = o->other_blocks + block, .weight_squares = o->sums,
-                           .update_squares = o->other_sums, .rate = (float)rate, .beta1 = (float)o->beta1, .beta2 = (float)o->beta2,
-                           .eps = (float)o->eps, .correct1 = (float)(1 - pow(o->beta1, (double)step)),
+    return (struct update){.p = p->master + first,
+                           .m = o->m,
+                           .v = o->v,
+                           .g = gradients + first,
+                           .compute =
+                               narrow ? (char *)p->compute + (size_t)first * p->device->kernels->real_bytes : NULL,
+                           .count = o->end - first,
+                           .owner = o->owner + block,
+                           .decay = o->decays,
+                           .factor = o->factor,
+                           .p_sums = o->blocks + block,
+                           .g_sums = o->other_blocks + block,
+                           .weight_squares = o->sums,
+                           .update_squares = o->other_sums,
+                           .rate = (float)rate,
+                           .beta1 = (float)o->beta1,
+                           .beta2 = (float)o->beta2,
+                           .eps = (float)o->eps,
+                           .correct1 = (float)(1 - pow(o->beta1, (double)step)),
                            .correct2 = (float)(1 - pow(o->beta2, (double)step))};
 }
 
@@ -126,7 +140,8 @@ void optimizer_step(struct optimizer *o, const struct tree *sums, bool reduced, 
         sum_parameters(o, o->sums, o->blocks);
         sum_parameters(o, o->other_sums, o->other_blocks);
         k->lamb_apply(d, &u);
-    } else k->adam(d, &u);
+    } else
+        k->adam(d, &u);
     if (!o->sharded || o->comm->world->size == 1) return;
     comm_gather(o->comm, p->master, blocks, SQUARE_BLOCK * sizeof *p->master);
     if (u.compute) k->round(d, p->compute, p->master, p->total);

@@ -24,10 +24,12 @@ int resolutions_parse(struct resolutions *out, const char *text, int64_t size, i
         long pixels = strtol(at, &end, 10);
         double share = *end == ':' ? strtod(end + 1, &end) : 0;
         if ((*end && *end != ',') || !(share > 0) || r.count == RESOLUTION_STAGES)
-            return error_set(error, ERROR_USAGE, "--resolution-schedule %s: must be SIZE:SHARE,SIZE:SHARE,... with at most %d stages", text,
+            return error_set(error, ERROR_USAGE,
+                             "--resolution-schedule %s: must be SIZE:SHARE,SIZE:SHARE,... with at most %d stages", text,
                              RESOLUTION_STAGES);
         if (pixels < patch || pixels % patch)
-            return error_set(error, ERROR_USAGE, "--resolution-schedule %s: %ld is no multiple of the patch size %ld", text, pixels, (long)patch);
+            return error_set(error, ERROR_USAGE, "--resolution-schedule %s: %ld is no multiple of the patch size %ld",
+                             text, pixels, (long)patch);
         r.size[r.count] = pixels;
         r.end[r.count++] = r.total += share;
         at = *end ? end + 1 : end;

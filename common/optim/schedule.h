@@ -17,7 +17,8 @@ struct resolutions {
     double end[RESOLUTION_STAGES], total; /* shares of the steps until the stage is over, and all of them */
 };
 /* text NULL or "": `size` all along.  Sizes must be multiples of patch and shares positive. */
-int resolutions_parse(struct resolutions *resolutions, const char *text, int64_t size, int64_t patch, struct error *error);
+int resolutions_parse(struct resolutions *resolutions, const char *text, int64_t size, int64_t patch,
+                      struct error *error);
 /* Of a step, counted from 0, of `steps`. */
 int64_t resolution_at(const struct resolutions *resolutions, int64_t step, int64_t steps);
 

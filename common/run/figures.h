@@ -29,7 +29,8 @@ double figures_get(const struct figures *figures, const char *key);
 
 /* The step is over: add to the sums. */
 void figures_sum(struct figures *figures);
-/* " Label: value (mean)" of each, and members of a row, after `steps` steps of `seconds` in all; the sums begin anew. */
+/* " Label: value (mean)" of each, and members of a row, after `steps` steps of `seconds` in all; the sums begin anew.
+ * */
 void figures_report(struct figures *figures, int64_t steps, double seconds, struct str *line, json_t *row);
 
 #endif

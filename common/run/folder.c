@@ -13,7 +13,8 @@
 #include "base/memory.h"
 #include "log/log.h"
 
-/* The lock is the system's on the file (it goes when its holder does, also by kill -9); the text in it only says who. */
+/* The lock is the system's on the file (it goes when its holder does, also by kill -9); the text in it only says who.
+ * */
 static int hold(struct run_folder *f, const char *path, struct error *error)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
@@ -22,12 +23,14 @@ static int hold(struct run_folder *f, const char *path, struct error *error)
     if (f->lock < 0) return error_set(error, ERROR_FAILED, "%s: cannot write: %s", path, strerror(errno));
     if (fcntl(f->lock, F_SETLK, &lock) < 0) {
         if (errno != EACCES && errno != EAGAIN) {
-            log_warn("%s: this file system has no locks (%s): make sure that no second job runs here", path, strerror(errno));
+            log_warn("%s: this file system has no locks (%s): make sure that no second job runs here", path,
+                     strerror(errno));
             return 0;
         }
         ssize_t got = read(f->lock, holder, sizeof holder - 1);
         holder[got > 0 ? strcspn(holder, "\n") : 0] = 0;
-        return error_set(error, ERROR_USAGE, "%s: a job is at work here already (%s); wait for it, or choose another --name", f->path,
+        return error_set(error, ERROR_USAGE,
+                         "%s: a job is at work here already (%s); wait for it, or choose another --name", f->path,
                          *holder ? holder : "it does not say which");
     }
     gethostname(host, sizeof host - 1);
@@ -48,7 +51,8 @@ int folder_lock(struct run_folder *f, struct error *error)
 
 int folder_open(struct run_folder *f, const json_t *config, int64_t step, struct error *error)
 {
-    char *log = fs_join(f->path, "out.log"), *resolved = fs_join(f->path, "config.json"), *checkpoints = fs_join(f->path, "checkpoints");
+    char *log = fs_join(f->path, "out.log"), *resolved = fs_join(f->path, "config.json"),
+         *checkpoints = fs_join(f->path, "checkpoints");
     int rc = fs_make_folders(checkpoints, error);
     if (rc == 0) rc = log_file(log, error);
     if (rc == 0) rc = json_write(resolved, config, error);

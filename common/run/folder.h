@@ -14,7 +14,7 @@
 
 struct run_folder {
     char *path;
-    int lock;               /* file descriptor, -1: none */
+    int lock; /* file descriptor, -1: none */
     struct metrics metrics;
 };
 

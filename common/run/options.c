@@ -1,17 +1,21 @@
-/* Option tables of training programs.  Defaults are PE's published recipe (PE Tab. 18) where it names a value; an objective with another recipe gives others. */
+/* Option tables of training programs.  Defaults are PE's published recipe (PE Tab. 18) where it names a value; an
+ * objective with another recipe gives others. */
 #include "run/options.h"
 
 #undef AT
 #define AT(field) offsetof(struct data_settings, field)
+/* clang-format off */
 const struct option data_options[] = {
     {OPTION_STRINGS, "train-data", AT(train_data), "!", 0, 0, NULL, "data sets made by pe-dataloader pack, and what else the program learns from"},
     {OPTION_CHOICE, "verify-shards", AT(verify_shards), "on", 0, 0, "on|off", "compare each shard's checksum before its first sample; off: only those of samples"},
     {OPTION_INT, "workers", AT(workers), "1", 1, 256, NULL, "decode threads of a rank"},
     {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {0}};
+/* clang-format on */
 
 #undef AT
 #define AT(field) offsetof(struct training_settings, field)
+/* clang-format off */
 const struct option training_options[] = {
     {OPTION_GROUP, "recipe", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_INT, "global-batch-size", AT(global_batch), "!", 1, 1e8, NULL, "samples a step, over all ranks", OPTION_IDENTITY},
@@ -46,3 +50,4 @@ const struct option training_options[] = {
     {OPTION_INT, "log-every-n-steps", AT(log_steps), "10", 1, 1e9, NULL, "a line and a row of metrics every N steps, and of the first"},
     {OPTION_INT, "stop-after", AT(stop_after), "0", 0, 1e12, NULL, "save and stop with status 75 after N steps of this start; 0: never"},
     {0}};
+/* clang-format on */

@@ -15,11 +15,12 @@ struct plan {
 
 /* What the plan is made from. */
 struct plan_wish {
-    int64_t steps;  /* or, when 0, */
+    int64_t steps; /* or, when 0, */
     double epochs;
     int64_t batch, slices, least_slice; /* slices 0: chosen, each of least_slice samples or more where that can be */
 };
-int plan_make(struct plan *plan, const struct plan_wish *wish, int64_t samples, int rank, int ranks, struct error *error);
+int plan_make(struct plan *plan, const struct plan_wish *wish, int64_t samples, int rank, int ranks,
+              struct error *error);
 
 /* Does an epoch's end, or that of each `epochs` epochs, fall into the step (counted from 1)? */
 bool plan_epochs_end(const struct plan *plan, double epochs, int64_t step);

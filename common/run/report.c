@@ -1,4 +1,5 @@
-/* What a step has to say: gathered on the device, fetched while the next step runs, then a line of the log and a row of metrics.
+/* What a step has to say: gathered on the device, fetched while the next step runs, then a line of the log and a row of
+ * metrics.
  *
  *   on the device   | norm | factor, 4 bytes free | the objective's figures | checks [mine, objective->checks] | */
 #include <math.h>
@@ -50,8 +51,8 @@ void report_begin(struct training *t, double rate, double waited)
     k->copy(&t->device, t->notices + FACTOR, t->optimizer.factor, sizeof(float));
     t->objective->gather(t->self, t->notices + GATHERED);
     k->fetch_begin(&t->device, (int)(t->step & 1), t->notices, notice_bytes(t));
-    t->pending[t->step & 1] = (struct step_notice){.active = true, .rate = rate, .waited = waited,
-                                                   .macs = t->objective->macs ? t->objective->macs(t->self) : 0};
+    t->pending[t->step & 1] = (struct step_notice){
+        .active = true, .rate = rate, .waited = waited, .macs = t->objective->macs ? t->objective->macs(t->self) : 0};
 }
 
 /* This rank's first slice whose checks are not finite, -1: none. */
@@ -62,12 +63,13 @@ static int64_t guilty_slice(const struct training *t, const double *checks)
     return -1;
 }
 
-/* (all) The message for numbers that are not finite: which step, slice, samples.  The rank of the first guilty slice speaks, or, where the fault shows in no
- * slice alone, rank 0. */
+/* (all) The message for numbers that are not finite: which step, slice, samples.  The rank of the first guilty slice
+ * speaks, or, where the fault shows in no slice alone, rank 0. */
 static int not_finite(struct training *t, int64_t step, const double *checks, const char *what, struct error *error)
 {
     enum { ROOM = 900 };
-    int64_t mine = guilty_slice(t, checks), own = mine < 0 ? t->plan.slices : t->plan.first + mine, first = -world_max(t->world, -own);
+    int64_t mine = guilty_slice(t, checks), own = mine < 0 ? t->plan.slices : t->plan.first + mine,
+            first = -world_max(t->world, -own);
     bool found = first < t->plan.slices;
     if (found ? own != first : t->world->rank > 0) return world_agree(t->world, 0, error);
     struct str ids = {0};
@@ -76,7 +78,8 @@ static int not_finite(struct training *t, int64_t step, const double *checks, co
         for (int64_t i = 0; i < t->plan.rows && ids.len < ROOM; i++)
             str_printf(&ids, " %ld", (long)training_sample(t, step - 1, n, i, &epoch));
     error_set(error, ERROR_FAILED,
-              "step %ld: the %s is not finite (%s %ld, samples%s); the last checkpoint stays, resume from it with a lower --lr (--resume-with lr) or without "
+              "step %ld: the %s is not finite (%s %ld, samples%s); the last checkpoint stays, resume from it with a "
+              "lower --lr (--resume-with lr) or without "
               "these samples",
               (long)step, what, found ? "slice" : "no slice alone, first", (long)(found ? first : 0), ids.data);
     str_free(&ids);
@@ -105,9 +108,10 @@ static void say(struct training *t, int64_t step, double rate, double norm)
     size_t now, peak;
     figures_report(&t->figures, t->sum_steps, t->sum_seconds, &figures, row);
     clock_duration((double)(p->steps - step) * seconds, left);
-    log_info("Train Epoch: %ld [%ld/%ld (%.0f%%)] Data (t): %.3f Batch (t): %.3f, %.1f/s, %.1f/s/rank LR: %.6g%s Grad norm: %.3g Step: %ld/%ld ETA: %s",
-             (long)epoch, (long)inside, (long)p->samples, 100. * (double)inside / (double)p->samples, t->sum_waited / n, seconds, speed,
-             speed / t->world->size, rate, figures.data, norm, (long)step, (long)p->steps, left);
+    log_info("Train Epoch: %ld [%ld/%ld (%.0f%%)] Data (t): %.3f Batch (t): %.3f, %.1f/s, %.1f/s/rank LR: %.6g%s Grad "
+             "norm: %.3g Step: %ld/%ld ETA: %s",
+             (long)epoch, (long)inside, (long)p->samples, 100. * (double)inside / (double)p->samples, t->sum_waited / n,
+             seconds, speed, speed / t->world->size, rate, figures.data, norm, (long)step, (long)p->steps, left);
     mem_usage(&now, &peak);
     add(row, "epoch", (double)seen / (double)p->samples);
     add_whole(row, "samples_seen", seen);
@@ -125,8 +129,10 @@ static void say(struct training *t, int64_t step, double rate, double norm)
 
 void training_row(struct training *t, const char *split, int64_t step, json_t *row)
 {
-    if (t->world->rank) json_decref(row);
-    else metrics_write(&t->folder.metrics, split, step, row);
+    if (t->world->rank)
+        json_decref(row);
+    else
+        metrics_write(&t->folder.metrics, split, step, row);
 }
 
 /* The figures of a step are there: the first is said at once, then every so many. */
@@ -142,7 +148,9 @@ static void report(struct training *t, int64_t step, const struct step_notice *n
     bool first = step == t->first_step + 1;
     size_t used = first ? device_memory_used(&t->device) : 0;
     if (used)
-        log_info("memory in use on the GPU after the first step: %.2f GiB, the driver's own and other programs' included", (double)used / (1 << 30));
+        log_info(
+            "memory in use on the GPU after the first step: %.2f GiB, the driver's own and other programs' included",
+            (double)used / (1 << 30));
     if (t->progress.terminal) progress_show(&t->progress, step, "");
     if (!first && step % t->settings->log_steps && step < t->plan.steps) return;
     say(t, step, notice->rate, norm);
@@ -166,7 +174,8 @@ int report_collect(struct training *t, int64_t step, struct error *error)
     bool finite = isfinite(figures_get(&t->figures, "loss"));
     if (!finite || factor == 0)
         rc = not_finite(t, step + 1, (double *)(void *)(here + checks_at(t)), finite ? "gradient" : "loss", error);
-    else report(t, step + 1, p, norm);
+    else
+        report(t, step + 1, p, norm);
     free(here);
     return rc;
 }

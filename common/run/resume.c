@@ -12,7 +12,8 @@ enum { STATE_VERSION = 2 };
 
 /* --- identity --- */
 
-/* What must be the same for a resumed run to be the same run: the flagged options, what the objective adds, and what follows from both. */
+/* What must be the same for a resumed run to be the same run: the flagged options, what the objective adds, and what
+ * follows from both. */
 static json_t *identity(const struct training *t)
 {
     json_t *all = options_identity(t->program, t->options);
@@ -41,7 +42,7 @@ static int check_list(const char *list, const json_t *now, struct error *error)
         struct str all = {0};
         snprintf(key, sizeof key, "%.*s", (int)strcspn(at, ","), at);
         if (json_object_get(now, key)) continue;
-        json_object_foreach((json_t *)(uintptr_t)now, known, value) str_printf(&all, all.len ? ", %s" : "%s", known);
+        json_object_foreach ((json_t *)(uintptr_t)now, known, value) str_printf(&all, all.len ? ", %s" : "%s", known);
         error_set(error, ERROR_USAGE, "--resume-with %s: not part of a run's identity (%s)", key, all.data);
         str_free(&all);
         return -1;
@@ -55,17 +56,20 @@ static char *text_of(const json_t *value)
     return text ? text : mem_strdup("none");
 }
 
-static int compare(struct training *t, const struct resumption *found, const char *key, const json_t *before, const json_t *value, struct error *error)
+static int compare(struct training *t, const struct resumption *found, const char *key, const json_t *before,
+                   const json_t *value, struct error *error)
 {
     if (json_equal(before, value)) return 0;
     char *from = text_of(before), *to = text_of(value);
     int rc = 0;
     if (listed(t->settings->resume_with, key)) {
         log_info("resumed with another %s: %.300s instead of %.300s", key, to, from);
-        json_array_append_new(t->changes, json_pack("{s:I, s:s, s:O?, s:O}", "step", (json_int_t)found->step, "key", key, "from", before, "to", value));
+        json_array_append_new(t->changes, json_pack("{s:I, s:s, s:O?, s:O}", "step", (json_int_t)found->step, "key",
+                                                    key, "from", before, "to", value));
     } else
         rc = error_set(error, ERROR_USAGE,
-                       "%s: made with %s %.300s, now it is %.300s; resume with the same, allow it by --resume-with %s, or start a new --name from its weights",
+                       "%s: made with %s %.300s, now it is %.300s; resume with the same, allow it by --resume-with %s, "
+                       "or start a new --name from its weights",
                        found->folder, key, from, to, key);
     free(from);
     free(to);
@@ -79,12 +83,12 @@ int resume_check(struct training *t, const struct resumption *found, struct erro
     const char *key;
     int rc = check_list(t->settings->resume_with, now, error);
     json_array_extend(t->changes, (json_t *)(uintptr_t)changes);
-    json_object_foreach(now, key, value)
-    {
+    json_object_foreach (now, key, value) {
         if (rc == 0) rc = compare(t, found, key, json_object_get(then, key), value, error);
     }
     if (rc == 0 && found->step > t->plan.steps)
-        rc = error_set(error, ERROR_USAGE, "%s: is of step %ld, the run has %ld", found->folder, (long)found->step, (long)t->plan.steps);
+        rc = error_set(error, ERROR_USAGE, "%s: is of step %ld, the run has %ld", found->folder, (long)found->step,
+                       (long)t->plan.steps);
     json_decref(now);
     return rc;
 }
@@ -92,7 +96,8 @@ int resume_check(struct training *t, const struct resumption *found, struct erro
 int64_t resume_slices(const struct training *t, const struct resumption *found)
 {
     const json_t *then = json_object_get(found->state, "identity");
-    return t->settings->slices || !found->folder ? t->settings->slices : json_integer_value(json_object_get(then, "slices"));
+    return t->settings->slices || !found->folder ? t->settings->slices
+                                                 : json_integer_value(json_object_get(then, "slices"));
 }
 
 /* --- finding --- */
@@ -106,16 +111,23 @@ int resume_find(const struct training *t, struct resumption *found, struct error
     int rc = 0;
     *found = (struct resumption){0};
     if (exists && !resume)
-        rc = error_set(error, ERROR_USAGE, "%s: this run exists; go on with --resume latest, or choose another --name", run);
-    else if (latest) rc = checkpoint_find(t->world, run, &found->folder, &found->state, error);
-    else if (resume) rc = checkpoint_open(t->world, resume, &found->folder, &found->state, error);
+        rc = error_set(error, ERROR_USAGE, "%s: this run exists; go on with --resume latest, or choose another --name",
+                       run);
+    else if (latest)
+        rc = checkpoint_find(t->world, run, &found->folder, &found->state, error);
+    else if (resume)
+        rc = checkpoint_open(t->world, resume, &found->folder, &found->state, error);
     if (rc >= 0 && !latest && resume && exists && !str_starts_with(found->folder, checkpoints))
-        rc = error_set(error, ERROR_USAGE, "--resume %s: a checkpoint of another run, and %s has its own; choose another --name", resume, run);
+        rc = error_set(error, ERROR_USAGE,
+                       "--resume %s: a checkpoint of another run, and %s has its own; choose another --name", resume,
+                       run);
     free(checkpoints);
     if (rc < 0) return world_agree(t->world, -1, error);
     found->step = json_integer_value(json_object_get(found->state, "step"));
     if (found->folder && json_integer_value(json_object_get(found->state, "version")) != STATE_VERSION)
-        return error_set(error, ERROR_FAILED, "%s: a checkpoint of another version of this program; start a new --name from its weights", found->folder);
+        return error_set(error, ERROR_FAILED,
+                         "%s: a checkpoint of another version of this program; start a new --name from its weights",
+                         found->folder);
     return 0;
 }
 
@@ -136,8 +148,9 @@ int resume_load(struct training *t, const struct resumption *found, struct error
 
 static json_t *state_of(const struct training *t)
 {
-    json_t *state = json_pack("{s:s, s:i, s:I, s:I, s:I}", "format", "percept-checkpoint", "version", STATE_VERSION, "step", (json_int_t)t->step,
-                              "samples_seen", (json_int_t)(t->step * t->plan.batch), "ranks", (json_int_t)t->world->size);
+    json_t *state = json_pack("{s:s, s:i, s:I, s:I, s:I}", "format", "percept-checkpoint", "version", STATE_VERSION,
+                              "step", (json_int_t)t->step, "samples_seen", (json_int_t)(t->step * t->plan.batch),
+                              "ranks", (json_int_t)t->world->size);
     json_object_set_new(state, "identity", identity(t));
     json_object_set_new(state, "config", options_json(t->program, t->options));
     json_object_set(state, "changes", t->changes);

@@ -1,4 +1,5 @@
-/* One training step: forward over the slices, what lies between, back over the slices, update.  And the same on shapes alone. */
+/* One training step: forward over the slices, what lies between, back over the slices, update.  And the same on shapes
+ * alone. */
 #include <stdlib.h>
 
 #include "base/fs.h"
@@ -25,8 +26,10 @@ static int forward(struct training *t, double *waited, struct error *error)
 {
     const struct objective *o = t->objective;
     for (int64_t n = 0; n < t->plan.mine; n++) {
-        if (t->device.planning) o->imagine(t->self, n);
-        else if (o->receive(t->self, n, waited, error) < 0) return -1;
+        if (t->device.planning)
+            o->imagine(t->self, n);
+        else if (o->receive(t->self, n, waited, error) < 0)
+            return -1;
         if (o->forward) o->forward(t->self, n);
     }
     return 0;
@@ -78,16 +81,18 @@ static void dry_run(struct training *t)
     tape_reset(&t->tape);
     d->planning = false;
     double gib = 1024. * 1024 * 1024;
-    log_info("memory planned: %.2f GiB of %.2f on the GPU: weights, gradients, optimizer and loss %.2f, pictures and gradients between blocks %.2f, "
+    log_info("memory planned: %.2f GiB of %.2f on the GPU: weights, gradients, optimizer and loss %.2f, pictures and "
+             "gradients between blocks %.2f, "
              "activations %.2f",
-             (double)(d->mapped + d->committed) / gib, (double)d->total / gib, (double)fixed / gib, (double)(d->mapped - fixed) / gib,
-             (double)(d->committed - before) / gib);
+             (double)(d->mapped + d->committed) / gib, (double)d->total / gib, (double)fixed / gib,
+             (double)(d->mapped - fixed) / gib, (double)(d->committed - before) / gib);
 }
 
 int step_plan(struct training *t, struct error *error)
 {
     if (!t->device.kernels->reserve || !t->objective->imagine) return 0;
-    /* rank 0 finds the fastest products, the others and later starts of this run take its choices: so they compute the same bits */
+    /* rank 0 finds the fastest products, the others and later starts of this run take its choices: so they compute the
+     * same bits */
     char *choices = fs_join(t->folder.path, "gpu-products.txt");
     int rc = 0;
     for (int turn = 0; turn < 2; turn++) {
@@ -95,7 +100,9 @@ int step_plan(struct training *t, struct error *error)
             int taken = device_choices_load(&t->device, choices, error);
             if (taken < 0) rc = -1;
             if (taken == 0 && fs_exists(choices))
-                log_warn("%s: made on another kind of GPU or cuBLAS; products are chosen anew, and results may differ in their last bits", choices);
+                log_warn("%s: made on another kind of GPU or cuBLAS; products are chosen anew, and results may differ "
+                         "in their last bits",
+                         choices);
             dry_run(t);
             if (taken == 0 && turn == 0) rc = device_choices_save(&t->device, choices, error);
         }

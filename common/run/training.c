@@ -14,11 +14,15 @@
 static int make_plan(struct training *t, int64_t slices, struct error *error)
 {
     const struct training_settings *c = t->settings;
-    struct plan_wish wish = {.steps = c->steps, .epochs = c->epochs, .batch = c->global_batch, .slices = slices,
+    struct plan_wish wish = {.steps = c->steps,
+                             .epochs = c->epochs,
+                             .batch = c->global_batch,
+                             .slices = slices,
                              .least_slice = t->objective->least_slice};
     if (plan_make(&t->plan, &wish, t->samples, t->world->rank, t->world->size, error) < 0) return -1;
     if (c->warmup >= t->plan.steps)
-        log_warn("--warmup %ld: the run of %ld steps ends before its learning rate has reached --lr", (long)c->warmup, (long)t->plan.steps);
+        log_warn("--warmup %ld: the run of %ld steps ends before its learning rate has reached --lr", (long)c->warmup,
+                 (long)t->plan.steps);
     return 0;
 }
 
@@ -28,7 +32,8 @@ static int open_folder(struct training *t, const struct resumption *found, struc
     json_t *config = options_json(t->program, t->options);
     char *checkpoints = fs_join(t->folder.path, "checkpoints");
     int rc = folder_open(&t->folder, config, found->step, error);
-    if (rc == 0 && found->folder && str_starts_with(found->folder, checkpoints)) rc = checkpoint_supersede(t->folder.path, found->folder, error);
+    if (rc == 0 && found->folder && str_starts_with(found->folder, checkpoints))
+        rc = checkpoint_supersede(t->folder.path, found->folder, error);
     json_decref(config);
     free(checkpoints);
     return rc;
@@ -56,11 +61,12 @@ static void say_head(const struct training *t, int argc, char **argv)
     for (int i = 0; i < argc; i++) str_printf(&command, " %s", argv[i]);
     char *hosts = host_names(t->world);
     const struct plan *p = &t->plan;
-    log_info("%s%s%s %s:%s", t->program->name, t->program->verb ? " " : "", t->program->verb ? t->program->verb : "", percept_version,
-             command.data ? command.data : "");
+    log_info("%s%s%s %s:%s", t->program->name, t->program->verb ? " " : "", t->program->verb ? t->program->verb : "",
+             percept_version, command.data ? command.data : "");
     log_info("%d ranks x %d threads on %s, %s", t->world->size, t->device.threads, hosts, t->device.kernels->name);
-    log_info("%.1f M parameters; %ld samples an epoch; %ld steps of %ld (%.1f epochs) in %ld slices", (double)parameters_elements(t->parameters) / 1e6,
-             (long)p->samples, (long)p->steps, (long)p->batch, (double)p->steps * (double)p->batch / (double)p->samples, (long)p->slices);
+    log_info("%.1f M parameters; %ld samples an epoch; %ld steps of %ld (%.1f epochs) in %ld slices",
+             (double)parameters_elements(t->parameters) / 1e6, (long)p->samples, (long)p->steps, (long)p->batch,
+             (double)p->steps * (double)p->batch / (double)p->samples, (long)p->slices);
     if (t->step) log_info("resumed at step %ld", (long)t->step);
     free(hosts);
     str_free(&command);
@@ -82,8 +88,13 @@ static int open_run(struct training *t, struct resumption *found, struct error *
 
 static struct optimizer optimizer_of(const struct training_settings *c)
 {
-    return (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB, .beta1 = c->beta1, .beta2 = c->beta2, .eps = c->eps,
-                              .decay = c->wd, .clip_norm = c->clip_norm, .sharded = c->zero == 1};
+    return (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB,
+                              .beta1 = c->beta1,
+                              .beta2 = c->beta2,
+                              .eps = c->eps,
+                              .decay = c->wd,
+                              .clip_norm = c->clip_norm,
+                              .sharded = c->zero == 1};
 }
 
 /* (all) Weights, and what lies on the device. */
@@ -91,7 +102,9 @@ static int open_device(struct training *t, const struct resumption *found, struc
 {
     const struct objective *o = t->objective;
     int rc = found->folder ? o->load(t->self, found->folder, error) : o->begin(t->self, error);
-    if (world_agree(t->world, rc, error) < 0 || comm_open(&t->comm, t->world, &t->device, t->settings->reduction, error) < 0) return -1;
+    if (world_agree(t->world, rc, error) < 0 ||
+        comm_open(&t->comm, t->world, &t->device, t->settings->reduction, error) < 0)
+        return -1;
     parameters_place(t->parameters, &t->device, true);
     parameters_push(t->parameters);
     tape_init(&t->tape, &t->device);
@@ -140,13 +153,15 @@ static int after_step(struct training *t, struct error *error)
     const struct training_settings *c = t->settings;
     bool last = t->step == t->plan.steps, enough = c->stop_after && t->step - t->first_step >= c->stop_after;
     bool stopping = world_max(t->world, stop_asked() || enough) > 0 && !last;
-    bool save = stopping || last || (c->save_steps && t->step % c->save_steps == 0) || plan_epochs_end(&t->plan, c->save_epochs, t->step);
+    bool save = stopping || last || (c->save_steps && t->step % c->save_steps == 0) ||
+                plan_epochs_end(&t->plan, c->save_epochs, t->step);
     if (save && (training_drain(t, error) < 0 || resume_save(t, error) < 0)) return -1;
     int looked = t->objective->validate ? t->objective->validate(t->self, last, error) : 0;
     if (looked < 0) return -1;
     if (save || looked) t->clock = clock_seconds(); /* not the step's time */
     if (!stopping) return 0;
-    log_info("stopped by %s after step %ld, saved; run again with --resume latest to go on", enough ? "--stop-after" : "a signal", (long)t->step);
+    log_info("stopped by %s after step %ld, saved; run again with --resume latest to go on",
+             enough ? "--stop-after" : "a signal", (long)t->step);
     return error_set(error, ERROR_STOPPED, "stopped after saving step %ld", (long)t->step);
 }
 
@@ -162,12 +177,19 @@ static int run(struct training *t, struct error *error)
     return rc;
 }
 
-void training_run(const struct world *world, const struct option_program *program, const struct objective *objective, int argc, char **argv,
-                  struct error *error)
+void training_run(const struct world *world, const struct option_program *program, const struct objective *objective,
+                  int argc, char **argv, struct error *error)
 {
     char *options = mem_zalloc(1, TRAINING_SELF + objective->bytes);
-    struct training t = {.world = world, .program = program, .objective = objective, .options = options, .settings = (void *)options,
-                         .self = options + TRAINING_SELF, .identity = json_object(), .changes = json_array(), .folder.lock = -1};
+    struct training t = {.world = world,
+                         .program = program,
+                         .objective = objective,
+                         .options = options,
+                         .settings = (void *)options,
+                         .self = options + TRAINING_SELF,
+                         .identity = json_object(),
+                         .changes = json_array(),
+                         .folder.lock = -1};
     int rc = options_parse(program, options, argc, argv, world->rank > 0, error);
     if (rc != OPTIONS_DONE) {
         rc = world_agree(world, rc, error);

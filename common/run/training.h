@@ -1,8 +1,9 @@
 /* A training run, written once: what is the same whatever is learned.
  *
- * One process, one device.  A step is a pure function of (run seed, step): its batch is cut into slices, a rank works on its share of them, and gradients are
- * summed in one tree over slices.  So a run that was stopped or killed goes on bit-equal, on any number of ranks.  Nothing here waits for a GPU: what a
- * step has to say is fetched while the next one is being launched. */
+ * One process, one device.  A step is a pure function of (run seed, step): its batch is cut into slices, a rank works
+ * on its share of them, and gradients are summed in one tree over slices.  So a run that was stopped or killed goes on
+ * bit-equal, on any number of ranks.  Nothing here waits for a GPU: what a step has to say is fetched while the next
+ * one is being launched. */
 #ifndef RUN_TRAINING_H
 #define RUN_TRAINING_H
 
@@ -26,15 +27,15 @@ struct training {
     const struct world *world;
     const struct option_program *program;
     const struct objective *objective;
-    void *options;                   /* the block that the program's table fills: config, then the objective's self */
+    void *options; /* the block that the program's table fills: config, then the objective's self */
     struct training_settings *settings;
     void *self;
-    bool opened;                     /* objective->open was called, so close will be */
+    bool opened; /* objective->open was called, so close will be */
 
     /* set by objective->open */
-    struct parameters *parameters;   /* borrowed */
-    int64_t samples;                 /* of an epoch */
-    json_t *identity;                /* on rank 0: what beside the options must be the same when the run is resumed */
+    struct parameters *parameters; /* borrowed */
+    int64_t samples;               /* of an epoch */
+    json_t *identity;              /* on rank 0: what beside the options must be the same when the run is resumed */
 
     struct plan plan;
     struct device device;
@@ -42,24 +43,25 @@ struct training {
     struct tape tape;
     struct optimizer optimizer;
     struct accumulator gradients;
-    struct run_folder folder;        /* rank 0; its path everywhere */
-    int64_t step, first_step;        /* steps done; done when this process started */
-    json_t *changes;                 /* what was resumed with other options: [{ "step", "key", "from", "to" }] */
+    struct run_folder folder; /* rank 0; its path everywhere */
+    int64_t step, first_step; /* steps done; done when this process started */
+    json_t *changes;          /* what was resumed with other options: [{ "step", "key", "from", "to" }] */
 
     /* reports (run/report.c) */
-    unsigned char *notices;          /* on the device: norm, factor, what the objective gathers, checks of slices */
+    unsigned char *notices; /* on the device: norm, factor, what the objective gathers, checks of slices */
     struct step_notice pending[2];
     struct figures figures;
-    struct progress progress;        /* on a terminal */
-    double clock;                    /* when the last figures came */
+    struct progress progress;                 /* on a terminal */
+    double clock;                             /* when the last figures came */
     double sum_waited, sum_seconds, sum_macs; /* since the last line */
     int64_t sum_steps;
 };
 
-/* (all) The whole program: options, run, end.  The program's table has training_options at offset 0, the objective's own at TRAINING_SELF. */
+/* (all) The whole program: options, run, end.  The program's table has training_options at offset 0, the objective's
+ * own at TRAINING_SELF. */
 #define TRAINING_SELF sizeof(struct training_settings)
-void training_run(const struct world *world, const struct option_program *program, const struct objective *objective, int argc, char **argv,
-                  struct error *error);
+void training_run(const struct world *world, const struct option_program *program, const struct objective *objective,
+                  int argc, char **argv, struct error *error);
 
 /* --- for objectives --- */
 
@@ -67,7 +69,8 @@ void training_run(const struct world *world, const struct option_program *progra
 int64_t training_sample(const struct training *t, int64_t step, int64_t n, int64_t i, uint64_t *epoch);
 /* Where on the device check k of slice n goes: a number that is finite where the slice is. */
 double *training_check(const struct training *t, int64_t n, int k);
-/* Backward over the segments from `first` on; last: the last such walk of the step, so that finished gradients may travel on the way. */
+/* Backward over the segments from `first` on; last: the last such walk of the step, so that finished gradients may
+ * travel on the way. */
 void training_walk_back(struct training *t, int first, bool last);
 /* (all) Wait for the figures of all steps done. */
 int training_drain(struct training *t, struct error *error);
@@ -76,11 +79,13 @@ void training_row(struct training *t, const char *split, int64_t step, json_t *r
 
 /* --- between the files of common/run --- */
 
-/* step.c, (all): one step; and the dry run that takes all the device memory a step needs, says how much, and measures which products are fastest. */
+/* step.c, (all): one step; and the dry run that takes all the device memory a step needs, says how much, and measures
+ * which products are fastest. */
 int step_train(struct training *t, struct error *error);
 int step_plan(struct training *t, struct error *error);
 
-/* report.c: the figures of the present step on their way, and those of step `step` (counted from 0) taken in if they still are. */
+/* report.c: the figures of the present step on their way, and those of step `step` (counted from 0) taken in if they
+ * still are. */
 void report_open(struct training *t);
 void report_close(struct training *t);
 void report_begin(struct training *t, double rate, double waited);
@@ -88,7 +93,7 @@ int report_collect(struct training *t, int64_t step, struct error *error);
 
 /* resume.c */
 struct resumption {
-    char *folder;   /* of the checkpoint, NULL: a new run */
+    char *folder; /* of the checkpoint, NULL: a new run */
     json_t *state;
     int64_t step;
 };

@@ -143,8 +143,10 @@ static void widen(float *data, int64_t count, size_t real_bytes)
 static int unsound(const struct pass *p, int64_t sample, const float *row, int64_t cols)
 {
     char what[1024];
-    if (p->feed_config.source.paths) snprintf(what, sizeof what, "picture %s", p->feed_config.source.paths[sample]);
-    else snprintf(what, sizeof what, "sample %ld", (long)sample);
+    if (p->feed_config.source.paths)
+        snprintf(what, sizeof what, "picture %s", p->feed_config.source.paths[sample]);
+    else
+        snprintf(what, sizeof what, "sample %ld", (long)sample);
     return sound_error(row, cols, what, p->error);
 }
 
@@ -167,7 +169,8 @@ static void finish_tokens(struct pass *p)
                                     .rows = (f->starts[i + 1] - f->starts[i]) * (each / c->cols)};
         if (!sound_row(rows.data, rows.rows * rows.cols))
             p->rc = unsound(p, rows.sample, rows.data, rows.rows * rows.cols);
-        else hand_out(p, c, &rows, true);
+        else
+            hand_out(p, c, &rows, true);
     }
 }
 

@@ -29,8 +29,10 @@ struct feed {
 static void append(struct list *l, struct fed *f)
 {
     f->next = NULL;
-    if (l->last) l->last->next = f;
-    else l->first = f;
+    if (l->last)
+        l->last->next = f;
+    else
+        l->first = f;
     l->last = f;
 }
 

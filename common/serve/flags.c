@@ -65,7 +65,7 @@ static void tally_text(struct tally *t, json_t *entry)
         json_array_append_new(flags, json_string("duplicate"));
     }
     size_t i;
-    json_array_foreach(flags, i, flag) count(t->flags, json_string_value(flag));
+    json_array_foreach (flags, i, flag) count(t->flags, json_string_value(flag));
     t->texts++;
     t->tokens += json_integer_value(json_object_get(entry, "tokens"));
     t->flagged += json_array_size(flags) > 0;
@@ -78,7 +78,7 @@ void tally_row(void *context, json_t *row)
     size_t i;
     if (!t->flags) t->flags = json_object(), t->seen = json_object();
     t->items++;
-    json_array_foreach(json_object_get(row, "texts"), i, entry) tally_text(t, entry);
+    json_array_foreach (json_object_get(row, "texts"), i, entry) tally_text(t, entry);
     if (json_object_get(row, "text")) tally_text(t, row);
 }
 
@@ -89,7 +89,7 @@ void tally_print(const struct tally *t, const char *folder, const char *name)
     printf("%-12s %s/%s.jsonl\n%-12s %ld\n%-12s %ld, %.1f tokens each\n%-12s %ld", "rows", folder, name, "items",
            (long)t->items, "texts", (long)t->texts, t->texts ? (double)t->tokens / (double)t->texts : 0., "flagged",
            (long)t->flagged);
-    json_object_foreach(t->flags, flag, times) printf(", %s %lld", flag, (long long)json_integer_value(times));
+    json_object_foreach (t->flags, flag, times) printf(", %s %lld", flag, (long long)json_integer_value(times));
     printf("\n");
 }
 

@@ -19,6 +19,7 @@ enum { CONTEXT_MOST = 11264 }; /* of --context 0: the cache of longer ones would
 static const size_t SEEN_MOST = (size_t)1 << 34;
 
 #define AT(field) offsetof(struct lm_settings, field)
+/* clang-format off */
 const struct option lm_options[] = {
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "folder of a Perception LM or a Llama: config.json and safetensors (Hugging Face), or params.json and .pth (Meta)"},
@@ -33,6 +34,7 @@ const struct option lm_options[] = {
     {OPTION_CHOICE, "weights", AT(weights), "fp32", 0, 0, "fp32|bf16|int8", "how the CPU keeps the decoder's matrices; int8: with a factor for each 64"},
     {OPTION_TABLE, .offset = AT(machine), .table = machine_options},
     {0}};
+/* clang-format on */
 
 /* The decoder's matrices as --weights asks. */
 static void pack(const struct lm *lm, struct parameters *p)
@@ -180,7 +182,8 @@ void lm_close(struct lm *lm)
     if (lm->decoder == &lm->alone) {
         llama_free(&lm->alone, lm->parameters.device);
         parameters_free(&lm->parameters);
-    } else if (lm->decoder) plm_close(&lm->plm);
+    } else if (lm->decoder)
+        plm_close(&lm->plm);
     chat_template_close(&lm->template);
     bpe_close(lm->bpe);
     arena_close(&lm->arena);

@@ -14,8 +14,10 @@ static char *path_of(const struct rows *r, const char *kind, int rank)
 {
     struct str path = {0};
     str_printf(&path, "%s/%s", r->folder, r->name);
-    if (rank >= 0) str_printf(&path, "-%s-%05d.jsonl", kind, rank);
-    else str_puts(&path, kind);
+    if (rank >= 0)
+        str_printf(&path, "-%s-%05d.jsonl", kind, rank);
+    else
+        str_puts(&path, kind);
     return str_steal(&path);
 }
 
@@ -90,8 +92,7 @@ static void list_other(const json_t *one, const json_t *other, bool missing, str
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)one, key, value)
-    {
+    json_object_foreach ((json_t *)(uintptr_t)one, key, value) {
         const json_t *there = json_object_get(other, key);
         if (missing ? there != NULL : there && json_equal(value, there)) continue;
         str_printf(names, "%s%s", names->len ? ", " : "", key);
@@ -108,14 +109,16 @@ static int claim(const struct rows *r, const json_t *recipe, struct error *error
         json_t *before = json_read(path, error);
         list_other(recipe, before, false, &names);
         list_other(before, recipe, true, &names);
-        if (!before) rc = -1;
+        if (!before)
+            rc = -1;
         else if (names.len)
             rc = error_set(error, ERROR_FAILED,
                            "%s: this folder's rows were made with other data, model or options (%s); choose another "
                            "--output, or remove them",
                            path, names.data);
         json_decref(before);
-    } else if (rc == 0) rc = json_write(path, recipe, error);
+    } else if (rc == 0)
+        rc = json_write(path, recipe, error);
     str_free(&names);
     free(path);
     return rc;
@@ -301,8 +304,10 @@ int rows_read(const char *path, int64_t count, json_t ***list, struct error *err
         at += n + 1;
     }
     free(text);
-    if (rc < 0) rows_free_list(m.list, count);
-    else *list = m.list;
+    if (rc < 0)
+        rows_free_list(m.list, count);
+    else
+        *list = m.list;
     return rc;
 }
 

@@ -35,7 +35,8 @@ struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *owner = p->list[i];
         if (&owner->tensor != whole) continue;
-        CHECK(owner->view_count < 2 && offset + rows * cols <= tensor_count(whole), "view of %s at %ld", owner->name, (long)offset);
+        CHECK(owner->view_count < 2 && offset + rows * cols <= tensor_count(whole), "view of %s at %ld", owner->name,
+              (long)offset);
         int n = owner->view_count++;
         owner->view_offset[n] = offset;
         owner->views[n] = *whole;
@@ -71,9 +72,12 @@ void parameters_pack(struct parameters *p, const char *prefix, enum packing pack
 void parameters_set(const struct parameters *p, struct parameter *it, int64_t first, int64_t count, const float *rows)
 {
     int64_t cols = it->tensor.cols;
-    CHECK(first >= 0 && first + count <= it->tensor.rows, "rows %ld to %ld of %s", (long)first, (long)(first + count), it->name);
-    if (it->tensor.packed) p->packing->pack_rows(it->tensor.packing, (void *)(uintptr_t)it->tensor.packed, rows, first, count, cols);
-    else memcpy(it->values + first * cols, rows, (size_t)(count * cols) * sizeof *rows);
+    CHECK(first >= 0 && first + count <= it->tensor.rows, "rows %ld to %ld of %s", (long)first, (long)(first + count),
+          it->name);
+    if (it->tensor.packed)
+        p->packing->pack_rows(it->tensor.packing, (void *)(uintptr_t)it->tensor.packed, rows, first, count, cols);
+    else
+        memcpy(it->values + first * cols, rows, (size_t)(count * cols) * sizeof *rows);
 }
 
 static void point(struct tensor *t, const struct parameters *p, int64_t offset)
@@ -87,7 +91,8 @@ void parameters_place(struct parameters *p, struct device *device, bool training
     const struct kernels *k = device->kernels;
     size_t count = (size_t)p->total;
     p->device = device;
-    p->master = k->reserve ? k->map(device, count * sizeof(float)) : p->values; /* a device without its own memory shares the host's */
+    p->master = k->reserve ? k->map(device, count * sizeof(float))
+                           : p->values; /* a device without its own memory shares the host's */
     p->compute = k->real_bytes == sizeof(float) ? p->master : k->map(device, count * k->real_bytes);
     for (int64_t i = 0; i < p->count; i++) {
         struct parameter *it = p->list[i];
@@ -109,7 +114,8 @@ void parameters_push(struct parameters *p)
 
 void parameters_pull(struct parameters *p)
 {
-    if (p->master != p->values) p->device->kernels->download(p->device, p->values, p->master, (size_t)p->total * sizeof(float));
+    if (p->master != p->values)
+        p->device->kernels->download(p->device, p->values, p->master, (size_t)p->total * sizeof(float));
 }
 
 void parameters_free(struct parameters *p)
@@ -122,7 +128,8 @@ void parameters_free(struct parameters *p)
     }
     for (int64_t i = 0; i < p->count; i++) {
         struct tensor *t = &p->list[i]->tensor;
-        if (t->packed) mem_unmap((void *)(uintptr_t)t->packed, p->packing->packed_bytes(t->packing, t->rows, t->cols), 1);
+        if (t->packed)
+            mem_unmap((void *)(uintptr_t)t->packed, p->packing->packed_bytes(t->packing, t->rows, t->cols), 1);
         free(p->list[i]->name);
         free(p->list[i]);
     }

@@ -20,11 +20,13 @@ struct self {
 };
 
 #define AT(field) offsetof(struct self, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_STRING, "images", AT(images), NULL, 0, 0, NULL,
      "folder of .jpg .jpeg .png .webp, embedded in byte order of their names, or"},
     {OPTION_STRING, "texts", AT(texts), NULL, 0, 0, NULL, "file with one text a line"},
     {0}};
+/* clang-format on */
 
 static int write_npy(const char *path, const float *data, int64_t rows, int64_t cols, struct error *error)
 {

@@ -12,11 +12,13 @@ struct self {
 };
 
 #define AT(field) offsetof(struct self, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with captions"},
     {OPTION_CHOICE, "frame-average", AT(average), "unit", 0, 0, "raw|unit",
      "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
     {0}};
+/* clang-format on */
 
 static int open_retrieval(void *self, struct session *s, struct error *error)
 {

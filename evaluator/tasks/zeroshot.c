@@ -15,6 +15,7 @@ struct self {
 };
 
 #define AT(field) offsetof(struct self, field)
+/* clang-format off */
 static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with class labels"},
     {OPTION_CHOICE, "frame-average", AT(average), "raw", 0, 0, "raw|unit",
@@ -24,6 +25,7 @@ static const struct option options[] = {
     {OPTION_STRING, "classnames", AT(name_file), NULL, 0, 0, NULL,
      "one class name a line, in the order of the labels (those of the data set)"},
     {0}};
+/* clang-format on */
 
 static int read_names(struct self *x, struct error *error)
 {

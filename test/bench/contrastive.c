@@ -1,5 +1,5 @@
-/* contrastive N DIM THREADS: the contrastive loss with gradients over one slice of N random features; prints seconds and extra peak bytes
- * (beyond features and their gradients). */
+/* contrastive N DIM THREADS: the contrastive loss with gradients over one slice of N random features; prints seconds
+ * and extra peak bytes (beyond features and their gradients). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,8 @@
  *
  * decoder memory THREADS: GB/s of reading a gigabyte, the limit of generating one sequence.
  *
- * SEQUENCES prompts of PROMPT tokens, then TOKENS each; prints "prompt tokens/s" "generated tokens/s" "GB/s of weights read while generating", medians. */
+ * SEQUENCES prompts of PROMPT tokens, then TOKENS each; prints "prompt tokens/s" "generated tokens/s" "GB/s of weights
+ * read while generating", medians. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,21 @@
 #include "data/wide.h"
 #include "models/generate.h"
 
-static const struct llama_config shape = {.vocab_size = 128256, .width = 2048, .layers = 16, .heads = 32, .kv_heads = 8, .head_dim = 64, .mlp_width = 8192, .context = 131072,
-                                          .norm_eps = 1e-5, .rope_theta = 500000, .rope_factor = 32, .rope_low = 1, .rope_high = 4, .rope_context = 8192, .tied = true};
+static const struct llama_config shape = {.vocab_size = 128256,
+                                          .width = 2048,
+                                          .layers = 16,
+                                          .heads = 32,
+                                          .kv_heads = 8,
+                                          .head_dim = 64,
+                                          .mlp_width = 8192,
+                                          .context = 131072,
+                                          .norm_eps = 1e-5,
+                                          .rope_theta = 500000,
+                                          .rope_factor = 32,
+                                          .rope_low = 1,
+                                          .rope_high = 4,
+                                          .rope_context = 8192,
+                                          .tied = true};
 
 static int ascending(const void *a, const void *b)
 {
@@ -29,17 +43,21 @@ static void fill(struct parameters *p)
         struct parameter *it = p->list[i];
         float *row = mem_alloc((size_t)it->tensor.cols, sizeof *row);
         for (int64_t r = 0; r < it->tensor.rows; r++) {
-            for (int64_t k = 0; k < it->tensor.cols; k++) row[k] = it->ndim == 1 ? 1 : ((float)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - .5f) * .1f;
+            for (int64_t k = 0; k < it->tensor.cols; k++)
+                row[k] =
+                    it->ndim == 1 ? 1 : ((float)((state = state * 1664525u + 1013904223u) >> 8) * 0x1p-24f - .5f) * .1f;
             parameters_set(p, it, r, 1, row);
         }
         free(row);
     }
 }
 
-static int run(struct llama *l, struct device *d, int64_t sequences, int64_t prompt, int64_t tokens, double *prompt_rate, double *rate)
+static int run(struct llama *l, struct device *d, int64_t sequences, int64_t prompt, int64_t tokens,
+               double *prompt_rate, double *rate)
 {
     struct error error = {0};
-    struct generator_config config = {.sequences = sequences, .rows = sequences * prompt, .context = prompt + tokens + 1};
+    struct generator_config config = {
+        .sequences = sequences, .rows = sequences * prompt, .context = prompt + tokens + 1};
     struct sampling sampling = {.most = tokens + 1};
     struct generator *g = generator_open(l, d, &config, &sampling);
     int32_t *ids = mem_alloc((size_t)prompt, sizeof *ids);
@@ -108,7 +126,9 @@ int main(int argc, char **argv)
         if (run(&l, &d, sequences, prompt, tokens, &prompts[i], &rates[i]) < 0) return 1;
     qsort(prompts, (size_t)repeats, sizeof *prompts, ascending);
     qsort(rates, (size_t)repeats, sizeof *rates, ascending);
-    double bytes = (whole ? 1 + 4. / 64 : 2) * (double)parameters_elements(&p); /* all are read in every pass, the table as the head */
-    printf("%.2f %.2f %.2f\n", prompts[repeats / 2], rates[repeats / 2], rates[repeats / 2] / (double)sequences * bytes / 1e9);
+    double bytes = (whole ? 1 + 4. / 64 : 2) *
+                   (double)parameters_elements(&p); /* all are read in every pass, the table as the head */
+    printf("%.2f %.2f %.2f\n", prompts[repeats / 2], rates[repeats / 2],
+           rates[repeats / 2] / (double)sequences * bytes / 1e9);
     return 0;
 }

@@ -1,9 +1,11 @@
 /* gpu WHAT ...: what a GPU can do, and pieces of ours beside it; one line of numbers each.
  *
- *   gpu rates                     copy GB/s (read + written), bf16 matrix product TFLOP/s (8192 cubed, random data), GiB of memory
+ *   gpu rates                     copy GB/s (read + written), bf16 matrix product TFLOP/s (8192 cubed, random data),
+ * GiB of memory
  *   gpu lamb PARAMETERS           seconds of a LAMB update, GB/s by the bytes it must move
  *   gpu contrastive N DIM         seconds of loss and gradients over one batch of N, GiB of its work space
- *   gpu embed MODEL BATCH         pictures/s of the vision tower, uploads included; the share of 6e12-style FLOP/s: forward TFLOP/s
+ *   gpu embed MODEL BATCH         pictures/s of the vision tower, uploads included; the share of 6e12-style FLOP/s:
+ * forward TFLOP/s
  *
  * Times are medians of repeats after a warm-up. */
 #include <math.h>
@@ -47,7 +49,8 @@ static void *noise(struct device *d, int64_t count, bool wide)
     size_t bytes = (size_t)count * sizeof(float);
     float *host = mem_map(bytes, 1), *there = k->map(d, bytes);
     struct rng rng = rng_open(3, RNG_TEST, (uint64_t)count, 0);
-    for (int64_t i = 0; i < count; i++) host[i] = i < 1 << 22 ? (float)rng_range(&rng, -1, 1) : host[i & ((1 << 22) - 1)];
+    for (int64_t i = 0; i < count; i++)
+        host[i] = i < 1 << 22 ? (float)rng_range(&rng, -1, 1) : host[i & ((1 << 22) - 1)];
     k->upload(d, there, host, bytes);
     k->wait(d);
     mem_unmap(host, bytes, 1);
@@ -74,7 +77,8 @@ static void copy_once(void *context)
 static void multiply_once(void *context)
 {
     struct rates *r = context;
-    for (int i = 0; i < 10; i++) r->d->kernels->matmul(r->d, r->c, false, r->n, r->a, r->n, false, r->b, r->n, false, r->n, r->n, r->n, false);
+    for (int i = 0; i < 10; i++)
+        r->d->kernels->matmul(r->d, r->c, false, r->n, r->a, r->n, false, r->b, r->n, false, r->n, r->n, r->n, false);
 }
 
 static void rates(struct device *d)
@@ -123,7 +127,9 @@ static void lamb(struct device *d, int64_t count)
     parameters_allocate(&p);
     parameters_place(&p, d, true);
     p.master = noise(d, p.total, true);
-    struct lamb l = {.optimizer = {.kind = OPTIMIZER_LAMB, .beta1 = .9, .beta2 = .95, .eps = 1e-6, .decay = .05, .clip_norm = 1}, .gradients = {.leaves = 1, .count = 1, .node = {{0, 1, noise(d, p.total, true)}}}};
+    struct lamb l = {
+        .optimizer = {.kind = OPTIMIZER_LAMB, .beta1 = .9, .beta2 = .95, .eps = 1e-6, .decay = .05, .clip_norm = 1},
+        .gradients = {.leaves = 1, .count = 1, .node = {{0, 1, noise(d, p.total, true)}}}};
     optimizer_open(&l.optimizer, &comm, &p);
     double seconds = median(d, lamb_once, &l);
     /* norm reads g; direction reads p m v g, writes m v g; apply reads p g, writes p and the copy for products */
@@ -148,7 +154,10 @@ static void loss(struct device *d, int64_t n, int64_t dim)
     static const struct world world = {.size = 1};
     struct error error = {0};
     struct comm comm;
-    struct loss l = {.images = noise(d, n * dim, false), .texts = noise(d, n * dim, false), .d_images = noise(d, n * dim, true), .d_texts = noise(d, n * dim, true)};
+    struct loss l = {.images = noise(d, n * dim, false),
+                     .texts = noise(d, n * dim, false),
+                     .d_images = noise(d, n * dim, true),
+                     .d_texts = noise(d, n * dim, true)};
     l.log_scale = d->kernels->map(d, sizeof(float));
     comm_open(&comm, &world, d, "auto", &error);
     size_t before = d->mapped;
@@ -199,7 +208,8 @@ static int embed(struct device *d, const char *model, int64_t batch)
     embed_once(&t);
     d->planning = false;
     double seconds = median(d, embed_once, &t) / 4;
-    printf("%.1f %.1f\n", (double)batch / seconds, 2 * (double)batch * vision_macs(&t.towers.vision, config.vision.image_size) / seconds / 1e12);
+    printf("%.1f %.1f\n", (double)batch / seconds,
+           2 * (double)batch * vision_macs(&t.towers.vision, config.vision.image_size) / seconds / 1e12);
     return 0;
 }
 
@@ -212,10 +222,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "%s\n", error.text);
         return 1;
     }
-    if (!strcmp(what, "rates")) rates(&d);
-    else if (!strcmp(what, "lamb") && argc == 3) lamb(&d, atoll(argv[2]));
-    else if (!strcmp(what, "contrastive") && argc == 4) loss(&d, atoll(argv[2]), atoll(argv[3]));
-    else if (!strcmp(what, "embed") && argc == 4) return embed(&d, argv[2], atoll(argv[3]));
-    else return 2;
+    if (!strcmp(what, "rates"))
+        rates(&d);
+    else if (!strcmp(what, "lamb") && argc == 3)
+        lamb(&d, atoll(argv[2]));
+    else if (!strcmp(what, "contrastive") && argc == 4)
+        loss(&d, atoll(argv[2]), atoll(argv[3]));
+    else if (!strcmp(what, "embed") && argc == 4)
+        return embed(&d, argv[2], atoll(argv[3]));
+    else
+        return 2;
     return 0;
 }

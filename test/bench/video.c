@@ -1,5 +1,5 @@
-/* video make FILE          a clip of 10 s, 640x360, 25 frames/s, H.264 at crf 23 with x264's own settings: moving bars and noise
- * video read FILE REPEATS  8 uniform frames as 224x224 RGB, on one thread; prints clips/s (median) */
+/* video make FILE          a clip of 10 s, 640x360, 25 frames/s, H.264 at crf 23 with x264's own settings: moving bars
+ * and noise video read FILE REPEATS  8 uniform frames as 224x224 RGB, on one thread; prints clips/s (median) */
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/opt.h>
@@ -28,10 +28,12 @@ static void draw(AVFrame *f, int n, const uint8_t *noise)
 {
     for (int y = 0; y < HEIGHT; y++)
         for (int x = 0; x < WIDTH; x++)
-            f->data[0][y * f->linesize[0] + x] = (uint8_t)(40 + ((x + 3 * n) / 40 % 2) * 60 + ((y + n) / 30 % 2) * 50 + noise[((y + 2 * n) % HEIGHT) * WIDTH + (x + n) % WIDTH]);
+            f->data[0][y * f->linesize[0] + x] = (uint8_t)(40 + ((x + 3 * n) / 40 % 2) * 60 + ((y + n) / 30 % 2) * 50 +
+                                                           noise[((y + 2 * n) % HEIGHT) * WIDTH + (x + n) % WIDTH]);
     for (int p = 1; p < 3; p++)
         for (int y = 0; y < HEIGHT / 2; y++)
-            for (int x = 0; x < WIDTH / 2; x++) f->data[p][y * f->linesize[p] + x] = (uint8_t)(90 + (x * p + n) / 20 % 8 * 9);
+            for (int x = 0; x < WIDTH / 2; x++)
+                f->data[p][y * f->linesize[p] + x] = (uint8_t)(90 + (x * p + n) / 20 % 8 * 9);
 }
 
 static int make(const char *path)
@@ -41,7 +43,8 @@ static int make(const char *path)
     if (!codec || avformat_alloc_output_context2(&file, NULL, NULL, path) < 0) return 1;
     AVStream *stream = avformat_new_stream(file, NULL);
     AVCodecContext *encoder = avcodec_alloc_context3(codec);
-    encoder->width = WIDTH, encoder->height = HEIGHT, encoder->pix_fmt = AV_PIX_FMT_YUV420P, encoder->time_base = (AVRational){1, 25};
+    encoder->width = WIDTH, encoder->height = HEIGHT, encoder->pix_fmt = AV_PIX_FMT_YUV420P,
+    encoder->time_base = (AVRational){1, 25};
     encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
     av_opt_set(encoder->priv_data, "crf", "23", 0);
     if (avcodec_open2(encoder, codec, NULL) < 0) return 1;

@@ -36,7 +36,10 @@ template <typename T> T __shfl_xor_sync(unsigned mask, T value, int lane)
 struct float4 {
     float x, y, z, w;
 };
-static inline float rsqrtf(float x) { return 1 / sqrtf(x); }
+static inline float rsqrtf(float x)
+{
+    return 1 / sqrtf(x);
+}
 using std::isfinite;
 
 enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation = 2 };
@@ -78,6 +81,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEvent_t to);
 cudaError_t cudaFuncSetAttribute(const void *function, cudaFuncAttribute attribute, int value);
-cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned version, unsigned long long flags, cudaDriverEntryPointQueryResult *found);
+cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned version,
+                                             unsigned long long flags, cudaDriverEntryPointQueryResult *found);
 
 #endif

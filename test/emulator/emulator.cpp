@@ -1,4 +1,5 @@
-/* Thread blocks as fibers.  A fiber runs until it ends or waits: for all of its block at a barrier, or for all of its warp (in a shuffle). */
+/* Thread blocks as fibers.  A fiber runs until it ends or waits: for all of its block at a barrier, or for all of its
+ * warp (in a shuffle). */
 #include <cuda_runtime.h>
 #include <sys/mman.h>
 
@@ -84,7 +85,8 @@ static void to_fiber(unsigned n)
 static void prepare(fiber *f)
 {
     if (!f->stack) {
-        f->stack = (char *)mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        f->stack =
+            (char *)mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (f->stack == MAP_FAILED) abort();
     }
     void **top = (void **)(f->stack + STACK);
@@ -102,8 +104,14 @@ static void wait_as(enum state state)
     to_scheduler(f, false);
 }
 
-void __syncthreads(void) { wait_as(AT_BARRIER); }
-void __syncwarp(void) { wait_as(IN_SHUFFLE); }
+void __syncthreads(void)
+{
+    wait_as(AT_BARRIER);
+}
+void __syncwarp(void)
+{
+    wait_as(IN_SHUFFLE);
+}
 
 void emulator_shuffle(void *value, size_t bytes, unsigned source)
 {
@@ -111,7 +119,8 @@ void emulator_shuffle(void *value, size_t bytes, unsigned source)
     if (bytes > LARGEST_VALUE || source >= LANES || warp + source >= block.threads) abort();
     memcpy(block.fibers[lane].value, value, bytes);
     wait_as(IN_SHUFFLE); /* all have given */
-    if (block.fibers[warp + source].state == ENDED) fprintf(stderr, "emulator: a shuffle reads a lane that has ended\n"), abort();
+    if (block.fibers[warp + source].state == ENDED)
+        fprintf(stderr, "emulator: a shuffle reads a lane that has ended\n"), abort();
     memcpy(value, block.fibers[warp + source].value, bytes);
     wait_as(IN_SHUFFLE); /* all have taken */
 }
@@ -140,13 +149,18 @@ static void run_block(void)
             all = all && block.fibers[i].state == ENDED;
         }
         if (all) return;
-        for (unsigned w = 0; w < block.threads; w += LANES) ran = release(w, w + LANES < block.threads ? w + LANES : block.threads, IN_SHUFFLE) || ran;
+        for (unsigned w = 0; w < block.threads; w += LANES)
+            ran = release(w, w + LANES < block.threads ? w + LANES : block.threads, IN_SHUFFLE) || ran;
         ran = release(0, block.threads, AT_BARRIER) || ran;
-        if (!ran) fprintf(stderr, "emulator: threads of block %u wait for others that do not come\n", blockIdx.x), abort();
+        if (!ran)
+            fprintf(stderr, "emulator: threads of block %u wait for others that do not come\n", blockIdx.x), abort();
     }
 }
 
-float *emulator_shared(void) { return block.shared.data(); }
+float *emulator_shared(void)
+{
+    return block.shared.data();
+}
 
 void emulator_run(unsigned blocks, unsigned threads, size_t shared, const std::function<void()> &body)
 {

@@ -16,7 +16,10 @@ static MPI_Comm comm_of(ncclComm_t group)
     return *(MPI_Comm *)group;
 }
 
-const char *ncclGetErrorString(ncclResult_t) { return "no error"; }
+const char *ncclGetErrorString(ncclResult_t)
+{
+    return "no error";
+}
 
 /* The id is who made it, as a number of the job. */
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id)
@@ -67,27 +70,38 @@ ncclResult_t ncclCommDestroy(ncclComm_t group)
     return ncclSuccess;
 }
 
-ncclResult_t ncclGroupStart() { return ncclSuccess; }
-ncclResult_t ncclGroupEnd() { return ncclSuccess; }
+ncclResult_t ncclGroupStart()
+{
+    return ncclSuccess;
+}
+ncclResult_t ncclGroupEnd()
+{
+    return ncclSuccess;
+}
 
-ncclResult_t ncclBroadcast(const void *, void *to, size_t count, ncclDataType_t type, int root, ncclComm_t group, cudaStream_t stream)
+ncclResult_t ncclBroadcast(const void *, void *to, size_t count, ncclDataType_t type, int root, ncclComm_t group,
+                           cudaStream_t stream)
 {
     emulator_enqueue(stream, [=] { MPI_Bcast(to, (int)count, type_of(type), root, comm_of(group)); });
     return ncclSuccess;
 }
 
-ncclResult_t ncclReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t, int root, ncclComm_t group, cudaStream_t stream)
+ncclResult_t ncclReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t, int root,
+                        ncclComm_t group, cudaStream_t stream)
 {
     emulator_enqueue(stream, [=] {
         int rank;
         MPI_Comm_rank(comm_of(group), &rank);
-        MPI_Reduce(rank == root && from == to ? MPI_IN_PLACE : from, to, (int)count, type_of(type), MPI_SUM, root, comm_of(group));
+        MPI_Reduce(rank == root && from == to ? MPI_IN_PLACE : from, to, (int)count, type_of(type), MPI_SUM, root,
+                   comm_of(group));
     });
     return ncclSuccess;
 }
 
-ncclResult_t ncclAllGather(const void *, void *to, size_t count, ncclDataType_t type, ncclComm_t group, cudaStream_t stream)
+ncclResult_t ncclAllGather(const void *, void *to, size_t count, ncclDataType_t type, ncclComm_t group,
+                           cudaStream_t stream)
 {
-    emulator_enqueue(stream, [=] { MPI_Allgather(MPI_IN_PLACE, 0, type_of(type), to, (int)count, type_of(type), comm_of(group)); });
+    emulator_enqueue(
+        stream, [=] { MPI_Allgather(MPI_IN_PLACE, 0, type_of(type), to, (int)count, type_of(type), comm_of(group)); });
     return ncclSuccess;
 }

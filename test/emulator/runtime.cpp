@@ -47,9 +47,18 @@ static void drain_all(void)
     for (cudaStream_t s : streams) drain(s, s->enqueued);
 }
 
-const char *cudaGetErrorName(cudaError_t code) { return code == cudaSuccess ? "cudaSuccess" : "cudaErrorMemoryAllocation"; }
-const char *cudaGetErrorString(cudaError_t code) { return code == cudaSuccess ? "no error" : "out of memory"; }
-cudaError_t cudaGetLastError(void) { return cudaSuccess; }
+const char *cudaGetErrorName(cudaError_t code)
+{
+    return code == cudaSuccess ? "cudaSuccess" : "cudaErrorMemoryAllocation";
+}
+const char *cudaGetErrorString(cudaError_t code)
+{
+    return code == cudaSuccess ? "no error" : "out of memory";
+}
+cudaError_t cudaGetLastError(void)
+{
+    return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int *count)
 {
     /* one GPU, or as many as the variable says */
@@ -57,7 +66,10 @@ cudaError_t cudaGetDeviceCount(int *count)
     *count = text ? atoi(text) : 1;
     return cudaSuccess;
 }
-cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+cudaError_t cudaSetDevice(int)
+{
+    return cudaSuccess;
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 {
     *p = {"", 9, 0, 4, TOTAL};
@@ -145,7 +157,10 @@ cudaError_t cudaEventCreate(cudaEvent_t *event)
     *event = new emulator_event;
     return cudaSuccess;
 }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) { return cudaEventCreate(event); }
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned)
+{
+    return cudaEventCreate(event);
+}
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     delete event;
@@ -172,7 +187,10 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t from, cudaEven
     *milliseconds = (float)((to->time - from->time) * 1e3);
     return cudaSuccess;
 }
-cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int) { return cudaSuccess; }
+cudaError_t cudaFuncSetAttribute(const void *, cudaFuncAttribute, int)
+{
+    return cudaSuccess;
+}
 
 /* --- the driver's virtual memory --- */
 
@@ -201,8 +219,14 @@ static CUresult create(CUmemGenericAllocationHandle *out, size_t bytes, const CU
     *out = bytes;
     return CUDA_SUCCESS;
 }
-static CUresult release(CUmemGenericAllocationHandle) { return CUDA_SUCCESS; }
-static CUresult map(CUdeviceptr, size_t, size_t, CUmemGenericAllocationHandle, unsigned long long) { return CUDA_SUCCESS; }
+static CUresult release(CUmemGenericAllocationHandle)
+{
+    return CUDA_SUCCESS;
+}
+static CUresult map(CUdeviceptr, size_t, size_t, CUmemGenericAllocationHandle, unsigned long long)
+{
+    return CUDA_SUCCESS;
+}
 static CUresult unmap(CUdeviceptr base, size_t bytes)
 {
     drain_all();
@@ -217,13 +241,19 @@ static CUresult give_access(CUdeviceptr base, size_t bytes, const CUmemAccessDes
     return CUDA_SUCCESS;
 }
 
-cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned, unsigned long long, cudaDriverEntryPointQueryResult *found)
+cudaError_t cudaGetDriverEntryPointByVersion(const char *name, void **function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult *found)
 {
     static const struct {
         const char *name;
         void *function;
-    } calls[] = {{"cuMemGetAllocationGranularity", (void *)granularity}, {"cuMemAddressReserve", (void *)reserve}, {"cuMemAddressFree", (void *)unreserve},
-                 {"cuMemCreate", (void *)create}, {"cuMemRelease", (void *)release}, {"cuMemMap", (void *)map}, {"cuMemUnmap", (void *)unmap},
+    } calls[] = {{"cuMemGetAllocationGranularity", (void *)granularity},
+                 {"cuMemAddressReserve", (void *)reserve},
+                 {"cuMemAddressFree", (void *)unreserve},
+                 {"cuMemCreate", (void *)create},
+                 {"cuMemRelease", (void *)release},
+                 {"cuMemMap", (void *)map},
+                 {"cuMemUnmap", (void *)unmap},
                  {"cuMemSetAccess", (void *)give_access}};
     *function = NULL;
     for (auto &c : calls)

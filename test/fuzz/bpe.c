@@ -9,7 +9,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bpe *bpe;
     struct token_ids ids = {0};
     struct str text = {0};
-    if (!size || bpe_parse(&bpe, data[0] & 1 ? "fuzz.json" : "fuzz.model", (const char *)data + 1, size - 1, &error) < 0) return 0;
+    if (!size ||
+        bpe_parse(&bpe, data[0] & 1 ? "fuzz.json" : "fuzz.model", (const char *)data + 1, size - 1, &error) < 0)
+        return 0;
     bpe_encode(bpe, line, sizeof line - 1, &ids);
     bpe_decode(bpe, ids.ids, ids.count, &text);
     token_ids_free(&ids);

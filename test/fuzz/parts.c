@@ -12,7 +12,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error = {0};
     struct safetensors file;
     if (!index[0]) {
-        static const char whole[] = "\x40\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}             \0\0\0\0";
+        static const char whole[] =
+            "\x40\0\0\0\0\0\0\0{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}             \0\0\0\0";
         if (!mkdtemp(folder)) abort();
         snprintf(index, sizeof index, "%s/model.safetensors.index.json", folder);
         snprintf(part, sizeof part, "%s/p", folder);

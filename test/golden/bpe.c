@@ -1,5 +1,5 @@
-/* Token ids of 10,000 lines in 147 languages, by Hugging Face's tokenizers and tiktoken (test/golden/bpe/, made by scripts/reference/bpe.py): from tokenizer.json and
- * from tokenizer.model; and the text back from the ids. */
+/* Token ids of 10,000 lines in 147 languages, by Hugging Face's tokenizers and tiktoken (test/golden/bpe/, made by
+ * scripts/reference/bpe.py): from tokenizer.json and from tokenizer.model; and the text back from the ids. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,8 @@ static void check_file(const char *path)
     EXPECT(bpe_open(&bpe, path, &error) == 0, "%s", error.text);
     if (!bpe) return;
     size_t len, bytes;
-    char *lines = inflate_file("test/golden/bpe/lines.txt.gz", &len), *ids = inflate_file("test/golden/bpe/ids.bin.gz", &bytes);
+    char *lines = inflate_file("test/golden/bpe/lines.txt.gz", &len),
+         *ids = inflate_file("test/golden/bpe/ids.bin.gz", &bytes);
     const unsigned char *want = (const unsigned char *)ids;
     int count = 0, wrong = 0;
     struct token_ids got = {0};
@@ -52,7 +53,9 @@ static void check_file(const char *path)
         line = end + 1;
     }
     EXPECT(count == 10000 && !wrong && want == (unsigned char *)ids + bytes, "%d lines, %d wrong", count, wrong);
-    EXPECT(bpe_special(bpe, "<|eot_id|>") == 3009 && bpe_special(bpe, "<|begin_of_text|>") == 3000 && bpe_special(bpe, "a") < 0, "special tokens");
+    EXPECT(bpe_special(bpe, "<|eot_id|>") == 3009 && bpe_special(bpe, "<|begin_of_text|>") == 3000 &&
+               bpe_special(bpe, "a") < 0,
+           "special tokens");
     token_ids_free(&got);
     str_free(&back);
     free(lines);
@@ -60,8 +63,14 @@ static void check_file(const char *path)
     bpe_close(bpe);
 }
 
-static void json_file(void) { check_file("test/golden/bpe/tokenizer.json"); }
-static void model_file(void) { check_file("test/golden/bpe/tokenizer.model"); }
+static void json_file(void)
+{
+    check_file("test/golden/bpe/tokenizer.json");
+}
+static void model_file(void)
+{
+    check_file("test/golden/bpe/tokenizer.model");
+}
 
 /* A megabyte of one letter must not take the square of its length. */
 static void long_piece(void)
@@ -88,5 +97,9 @@ static void long_piece(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"bpe_ids_from_tokenizer_json", json_file}, {"bpe_ids_from_tokenizer_model", model_file}, {"bpe_long_and_damaged_text", long_piece}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"bpe_ids_from_tokenizer_json", json_file},
+                                     {"bpe_ids_from_tokenizer_model", model_file},
+                                     {"bpe_long_and_damaged_text", long_piece},
+                                     {0}});
 }

@@ -91,16 +91,20 @@ static double compare(struct golden *g, const char *name, const void *there, dou
 
 static struct tensor *forward(struct golden *g, struct tensor **text)
 {
-    const uint8_t *pixels = g->device.kernels->stage(&g->device, 0, g->pixels, (size_t)(g->count * g->config.vision.image_size * g->config.vision.image_size * 3));
+    const uint8_t *pixels = g->device.kernels->stage(
+        &g->device, 0, g->pixels, (size_t)(g->count * g->config.vision.image_size * g->config.vision.image_size * 3));
     g->device.kernels->staged(&g->device, 0);
     g->words = text_pack(&g->arena, &g->device, &g->there, g->ids, g->count, g->config.text.context_length);
-    struct tensor *image = towers_image(&g->tape, &g->towers, (struct pictures){.pixels = pixels, .count = g->count, .size = g->config.vision.image_size});
+    struct tensor *image =
+        towers_image(&g->tape, &g->towers,
+                     (struct pictures){.pixels = pixels, .count = g->count, .size = g->config.vision.image_size});
     *text = text_forward(&g->tape, &g->towers.text, &g->words);
     return image;
 }
 
 /* Bounds of features, loss and gradients. */
-static void parity(const char *name, const char *precision, bool recompute, double features, double loss_bound, double gradients)
+static void parity(const char *name, const char *precision, bool recompute, double features, double loss_bound,
+                   double gradients)
 {
     struct golden g = {0};
     if (!golden_open(&g, name, precision)) return;
@@ -117,7 +121,8 @@ static void parity(const char *name, const char *precision, bool recompute, doub
     double a = compare(&g, "image", image->data, features), b = compare(&g, "text", text->data, features);
     int64_t n = tensor_count(image);
     void *di = arena_take(&g.there, (size_t)n, sizeof(float)), *dt = arena_take(&g.there, (size_t)n, sizeof(float));
-    void *images = arena_take(&g.there, (size_t)n, k->real_bytes), *texts = arena_take(&g.there, (size_t)n, k->real_bytes);
+    void *images = arena_take(&g.there, (size_t)n, k->real_bytes),
+         *texts = arena_take(&g.there, (size_t)n, k->real_bytes);
     k->round(&g.device, images, image->data, n);
     k->round(&g.device, texts, text->data, n);
     contrastive_run(&contrastive, images, texts, di, dt, g.towers.logit_scale->master);
@@ -125,7 +130,8 @@ static void parity(const char *name, const char *precision, bool recompute, doub
     k->download(&g.device, totals, contrastive.totals, sizeof totals);
     float loss = (float)contrastive_result(&contrastive, totals).loss;
     test_close("loss", &loss, vector(&g, "loss", &n), 1, loss_bound);
-    k->scale_gradient(&g.device, g.towers.logit_scale->grad, contrastive.totals + CONTRASTIVE_SCALE, g.towers.logit_scale->master);
+    k->scale_gradient(&g.device, g.towers.logit_scale->grad, contrastive.totals + CONTRASTIVE_SCALE,
+                      g.towers.logit_scale->master);
     g.towers.logit_scale->touched = true;
     tape_seed(&g.tape, image, di);
     tape_seed(&g.tape, text, dt);
@@ -137,12 +143,27 @@ static void parity(const char *name, const char *precision, bool recompute, doub
     golden_close(&g);
 }
 
-static void core_parity(void) { parity("model", "fp32", false, 1e-5, 1e-6, 1e-4); }
-static void core_parity_recomputed(void) { parity("model", "fp32", true, 1e-5, 1e-6, 1e-4); }
-static void core_parity_no_class_token(void) { parity("model-g", "fp32", false, 1e-5, 1e-6, 1e-4); }
+static void core_parity(void)
+{
+    parity("model", "fp32", false, 1e-5, 1e-6, 1e-4);
+}
+static void core_parity_recomputed(void)
+{
+    parity("model", "fp32", true, 1e-5, 1e-6, 1e-4);
+}
+static void core_parity_no_class_token(void)
+{
+    parity("model-g", "fp32", false, 1e-5, 1e-6, 1e-4);
+}
 /* bfloat16 keeps 8 bits: features to 2 in 100, gradients, through all layers, to 1 in 10 of the largest */
-static void core_parity_bf16(void) { parity("model", "bf16", false, 2e-2, 2e-2, 1e-1); }
-static void core_parity_bf16_recomputed(void) { parity("model", "bf16", true, 2e-2, 2e-2, 1e-1); }
+static void core_parity_bf16(void)
+{
+    parity("model", "bf16", false, 2e-2, 2e-2, 1e-1);
+}
+static void core_parity_bf16_recomputed(void)
+{
+    parity("model", "bf16", true, 2e-2, 2e-2, 1e-1);
+}
 
 static void core_inference(void)
 {
@@ -156,10 +177,17 @@ static void core_inference(void)
 
 int main(int argc, char **argv)
 {
-    static const struct test gpu[] = {{"core_parity_cuda", core_parity}, {"core_parity_recomputed_cuda", core_parity_recomputed},
-                                      {"core_parity_no_class_token_cuda", core_parity_no_class_token}, {"core_inference_cuda", core_inference},
-                                      {"core_parity_bf16", core_parity_bf16}, {"core_parity_bf16_recomputed", core_parity_bf16_recomputed}, {0}};
-    static const struct test cpu[] = {{"core_parity", core_parity}, {"core_parity_recomputed", core_parity_recomputed},
-                                      {"core_parity_no_class_token", core_parity_no_class_token}, {"core_inference", core_inference}, {0}};
+    static const struct test gpu[] = {{"core_parity_cuda", core_parity},
+                                      {"core_parity_recomputed_cuda", core_parity_recomputed},
+                                      {"core_parity_no_class_token_cuda", core_parity_no_class_token},
+                                      {"core_inference_cuda", core_inference},
+                                      {"core_parity_bf16", core_parity_bf16},
+                                      {"core_parity_bf16_recomputed", core_parity_bf16_recomputed},
+                                      {0}};
+    static const struct test cpu[] = {{"core_parity", core_parity},
+                                      {"core_parity_recomputed", core_parity_recomputed},
+                                      {"core_parity_no_class_token", core_parity_no_class_token},
+                                      {"core_inference", core_inference},
+                                      {0}};
     return test_main(argc, argv, device_count() ? gpu : cpu);
 }

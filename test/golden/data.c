@@ -14,7 +14,8 @@ static void tokens(int context)
     char path[64], *lines, *wanted;
     size_t len;
     snprintf(path, sizeof path, "test/golden/tokenizer/ids-%d.txt", context);
-    if (fs_read("test/golden/tokenizer/lines.txt", &lines, &len, &error) < 0 || fs_read(path, &wanted, &len, &error) < 0) {
+    if (fs_read("test/golden/tokenizer/lines.txt", &lines, &len, &error) < 0 ||
+        fs_read(path, &wanted, &len, &error) < 0) {
         EXPECT(0, "%s", error.text);
         return;
     }
@@ -42,8 +43,14 @@ static void tokens(int context)
     free(wanted);
 }
 
-static void tokens_32(void) { tokens(32); }
-static void tokens_72(void) { tokens(72); }
+static void tokens_32(void)
+{
+    tokens(32);
+}
+static void tokens_72(void)
+{
+    tokens(72);
+}
 
 static void resize_with(const char *outputs, bool cubic)
 {
@@ -51,8 +58,10 @@ static void resize_with(const char *outputs, bool cubic)
     char *png, *text, *wanted;
     size_t len, all;
     struct image image;
-    if (fs_read("test/golden/resize/source.png", &png, &len, &error) < 0 || image_decode((uint8_t *)png, len, 1 << 20, &image, &error) < 0 ||
-        fs_read("test/golden/resize/cases.txt", &text, &len, &error) < 0 || fs_read(outputs, &wanted, &all, &error) < 0) {
+    if (fs_read("test/golden/resize/source.png", &png, &len, &error) < 0 ||
+        image_decode((uint8_t *)png, len, 1 << 20, &image, &error) < 0 ||
+        fs_read("test/golden/resize/cases.txt", &text, &len, &error) < 0 ||
+        fs_read(outputs, &wanted, &all, &error) < 0) {
         EXPECT(0, "%s", error.text);
         return;
     }
@@ -63,9 +72,12 @@ static void resize_with(const char *outputs, bool cubic)
         if (sscanf(line, "%d %d %lf %lf %lf %lf", &w, &h, b, b + 1, b + 2, b + 3) != 6) break;
         size_t bytes = (size_t)w * (size_t)h * 3;
         uint8_t *out = malloc(bytes);
-        if (cubic) resize_bicubic(&image, out, w, h);
-        else resize_box(&image, b[0], b[1], b[2], b[3], out, w, h);
-        EXPECT(at + bytes <= all && !memcmp(out, wanted + at, bytes), "%d x %d from %g %g %g %g", w, h, b[0], b[1], b[2], b[3]);
+        if (cubic)
+            resize_bicubic(&image, out, w, h);
+        else
+            resize_box(&image, b[0], b[1], b[2], b[3], out, w, h);
+        EXPECT(at + bytes <= all && !memcmp(out, wanted + at, bytes), "%d x %d from %g %g %g %g", w, h, b[0], b[1],
+               b[2], b[3]);
         at += bytes;
         free(out);
     }
@@ -76,10 +88,21 @@ static void resize_with(const char *outputs, bool cubic)
     free(wanted);
 }
 
-static void resize(void) { resize_with("test/golden/resize/outputs.bin", false); }
-static void bicubic(void) { resize_with("test/golden/resize/bicubic.bin", true); }
+static void resize(void)
+{
+    resize_with("test/golden/resize/outputs.bin", false);
+}
+static void bicubic(void)
+{
+    resize_with("test/golden/resize/bicubic.bin", true);
+}
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"tokens_32", tokens_32}, {"tokens_72", tokens_72}, {"resize_equals_pil", resize}, {"bicubic_equals_pil", bicubic}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"tokens_32", tokens_32},
+                                     {"tokens_72", tokens_72},
+                                     {"resize_equals_pil", resize},
+                                     {"bicubic_equals_pil", bicubic},
+                                     {0}});
 }

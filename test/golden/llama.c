@@ -1,5 +1,6 @@
-/* The decoder against transformers' Llama (test/golden/llama/, made by scripts/reference/llama.py): logits, loss and every gradient; the same weights from Hugging
- * Face's files, in parts too, and Meta's; and generation from a cache against the whole pass. */
+/* The decoder against transformers' Llama (test/golden/llama/, made by scripts/reference/llama.py): logits, loss and
+ * every gradient; the same weights from Hugging Face's files, in parts too, and Meta's; and generation from a cache
+ * against the whole pass. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,7 +48,8 @@ static int load(struct golden *g, const char *folder, const char *config, int pa
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
     rc = llama_naming_of(&file, &naming, error);
     if (rc == 0) rc = llama_load(&g->llama, &g->parameters, &file, naming, used, error);
-    for (int64_t i = 0; rc == 0 && i < file.count; i++) EXPECT(used[i], "%s: %s was not used", folder, file.entries[i].name);
+    for (int64_t i = 0; rc == 0 && i < file.count; i++)
+        EXPECT(used[i], "%s: %s was not used", folder, file.entries[i].name);
     free(used);
     safetensors_close(&file);
     return rc;
@@ -60,7 +62,11 @@ static bool golden_open(struct golden *g, const char *folder, const char *config
     arena_open(&g->host, (size_t)1 << 32);
     int rc = device_open(&g->device, device_count() ? "cuda" : "cpu", "fp32", NULL, 2, 0, &error);
     if (rc == 0) rc = load(g, folder, config, packing, &error);
-    if (rc == 0) rc = safetensors_open(&g->vectors, !strcmp(folder, "tied") ? "test/golden/llama/tied/vectors.safetensors" : "test/golden/llama/untied/vectors.safetensors", &error);
+    if (rc == 0)
+        rc = safetensors_open(&g->vectors,
+                              !strcmp(folder, "tied") ? "test/golden/llama/tied/vectors.safetensors"
+                                                      : "test/golden/llama/untied/vectors.safetensors",
+                              &error);
     EXPECT(rc == 0, "%s", error.text);
     if (rc < 0) return false;
     parameters_place(&g->parameters, &g->device, packing < 0);
@@ -118,7 +124,8 @@ static void compare_gradients(struct golden *g, double bound)
     struct error error = {0};
     struct safetensors_writer w = {.fd = -1};
     char *path = fs_join(test_folder(), "grads.safetensors");
-    g->device.kernels->download(&g->device, g->parameters.values, g->parameters.gradients, (size_t)g->parameters.total * sizeof(float));
+    g->device.kernels->download(&g->device, g->parameters.values, g->parameters.gradients,
+                                (size_t)g->parameters.total * sizeof(float));
     llama_declare(&g->llama, &g->parameters, LLAMA_HF, &w);
     int rc = safetensors_begin(&w, path, NULL, &error);
     if (rc == 0) rc = llama_append(&g->llama, &g->parameters, LLAMA_HF, &w, &error);
@@ -166,11 +173,21 @@ static void parity(const char *folder, const char *config)
     }
 }
 
-static void tied(void) { parity("tied", "config.json"); }
-static void untied(void) { parity("untied", "config.json"); }
-static void meta(void) { parity("meta", "params.json"); }
+static void tied(void)
+{
+    parity("tied", "config.json");
+}
+static void untied(void)
+{
+    parity("untied", "config.json");
+}
+static void meta(void)
+{
+    parity("meta", "params.json");
+}
 
-/* Weights rounded by 2^-9 of each or by 1/254 of the largest of 64, grown by two layers of random weights that amplify rather than average. */
+/* Weights rounded by 2^-9 of each or by 1/254 of the largest of 64, grown by two layers of random weights that amplify
+ * rather than average. */
 static void packed(void)
 {
     static const struct {
@@ -186,30 +203,36 @@ static void packed(void)
     }
 }
 
-/* New weights have the deviation that the config names, smaller where they lead back into the stream, and it is written with the model. */
+/* New weights have the deviation that the config names, smaller where they lead back into the stream, and it is written
+ * with the model. */
 static void drawn(void)
 {
     struct llama l;
     struct llama_config c;
     struct parameters p = {0};
     struct error error = {0};
-    json_t *root = json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "vocab_size", 500, "hidden_size", 64, "num_hidden_layers", 2, "num_attention_heads", 4, "intermediate_size", 128,
-                             "initializer_range", .07);
+    json_t *root =
+        json_pack("{s:i, s:i, s:i, s:i, s:i, s:f}", "vocab_size", 500, "hidden_size", 64, "num_hidden_layers", 2,
+                  "num_attention_heads", 4, "intermediate_size", 128, "initializer_range", .07);
     EXPECT(llama_config_parse(&c, "test", root, &error) == 0, "%s", error.text);
     json_t *written = llama_config_json(&c);
-    EXPECT(json_number_value(json_object_get(written, "initializer_range")) == .07, "written as %g", json_number_value(json_object_get(written, "initializer_range")));
+    EXPECT(json_number_value(json_object_get(written, "initializer_range")) == .07, "written as %g",
+           json_number_value(json_object_get(written, "initializer_range")));
     llama_register(&l, &p, &c);
     parameters_allocate(&p);
     llama_init(&l, &p, 1);
     for (int i = 0; i < 2; i++) {
-        const struct parameter *it = parameters_find(&p, i ? "decoder.layers.1.attention.out.weight" : "decoder.embedding.weight");
+        const struct parameter *it =
+            parameters_find(&p, i ? "decoder.layers.1.attention.out.weight" : "decoder.embedding.weight");
         double sum = 0, want = i ? .07 / 2 : .07;
         int64_t n = it->tensor.rows * it->tensor.cols;
         for (int64_t k = 0; k < n; k++) sum += (double)it->values[k] * it->values[k];
-        EXPECT(fabs(sqrt(sum / (double)n) / want - 1) < .05, "%s: deviation %g, want %g", it->name, sqrt(sum / (double)n), want);
+        EXPECT(fabs(sqrt(sum / (double)n) / want - 1) < .05, "%s: deviation %g, want %g", it->name,
+               sqrt(sum / (double)n), want);
     }
     json_object_set_new(root, "initializer_range", json_real(0));
-    EXPECT(llama_config_parse(&c, "test", root, &error) < 0 && strstr(error.text, "initializer_range"), "%s", error.text);
+    EXPECT(llama_config_parse(&c, "test", root, &error) < 0 && strstr(error.text, "initializer_range"), "%s",
+           error.text);
     json_decref(root);
     json_decref(written);
     llama_free(&l, NULL);
@@ -222,16 +245,19 @@ enum { PROMPTS = 7, MOST = 20 };
 static int64_t make_prompt(const struct golden *g, int i, int32_t *ids)
 {
     int64_t same = i % 3 * 20, n = 3 + i * 9;
-    for (int64_t k = 0; k < n; k++) ids[k] = k < same ? g->ids[k] : (g->ids[k % 60] + 11 * i + 1) % (int32_t)g->config.vocab_size;
+    for (int64_t k = 0; k < n; k++)
+        ids[k] = k < same ? g->ids[k] : (g->ids[k % 60] + 11 * i + 1) % (int32_t)g->config.vocab_size;
     return n;
 }
 
 /* All prompts through a generator; texts [PROMPTS][MOST + 1], -1 behind the last id. */
-static struct generator_figures generate_all(struct golden *g, struct generator_config config, double temperature, int32_t texts[PROMPTS][MOST + 1])
+static struct generator_figures generate_all(struct golden *g, struct generator_config config, double temperature,
+                                             int32_t texts[PROMPTS][MOST + 1])
 {
     struct error error = {0};
     int32_t stop = 7, ids[128];
-    struct sampling sampling = {.temperature = temperature, .top_p = .9, .seed = 3, .most = MOST, .stops = &stop, .stop_count = 1};
+    struct sampling sampling = {
+        .temperature = temperature, .top_p = .9, .seed = 3, .most = MOST, .stops = &stop, .stop_count = 1};
     struct generator *generator = generator_open(&g->llama, &g->device, &config, &sampling);
     for (int i = 0; i < PROMPTS; i++) {
         struct prompt prompt = {.ids = ids, .count = make_prompt(g, i, ids), .key = (uint64_t)i};
@@ -242,7 +268,8 @@ static struct generator_figures generate_all(struct golden *g, struct generator_
     while (generator_step(generator))
         while (generator_take(generator, &out)) {
             for (int64_t k = 0; k <= MOST; k++) texts[out.key][k] = k < out.count ? out.ids[k] : -1;
-            EXPECT(out.end == (out.count == MOST ? GENERATED_MOST : GENERATED_STOP), "prompt %d ends by %d after %ld", (int)out.key, out.end, (long)out.count);
+            EXPECT(out.end == (out.count == MOST ? GENERATED_MOST : GENERATED_STOP), "prompt %d ends by %d after %ld",
+                   (int)out.key, out.end, (long)out.count);
             free(out.ids);
             seen++;
         }
@@ -260,7 +287,8 @@ static int32_t next_by_whole_pass(struct golden *g, const int32_t *ids, int64_t 
     tape_reset(&g->tape);
     g->tape.recording = false;
     struct llama_batch batch = llama_pack(&g->host, &g->device, &g->there, ids, starts, 1);
-    struct tensor *l = llama_logits(&g->tape, &g->llama, llama_forward(&g->tape, &g->llama, &batch), bring(g, &last, 1), 1);
+    struct tensor *l =
+        llama_logits(&g->tape, &g->llama, llama_forward(&g->tape, &g->llama, &batch), bring(g, &last, 1), 1);
     test_from_device(&g->device, logits, l->data, g->config.vocab_size, true);
     for (int32_t i = 1; i < g->config.vocab_size; i++)
         if (logits[i] > logits[best]) best = i;
@@ -285,11 +313,15 @@ static void generation(int packing)
     }
     const struct generator_config shapes[] = {{3, 8, 100, 0}, {8, 8, 100, 0}, {8, 64, 100, 0}, {4, 200, 100, 256}};
     for (int temperature = 0; temperature < 2; temperature++) {
-        if (temperature) generate_all(&g, (struct generator_config){.sequences = 1, .rows = 5, .context = 100}, 1.5, drawn);
+        if (temperature)
+            generate_all(&g, (struct generator_config){.sequences = 1, .rows = 5, .context = 100}, 1.5, drawn);
         for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
             struct generator_figures f = generate_all(&g, shapes[s], temperature * 1.5, together);
-            EXPECT(!memcmp(together, temperature ? drawn : alone, sizeof together), "other text from %ld sequences in passes of %ld rows", (long)shapes[s].sequences, (long)shapes[s].rows);
-            EXPECT(f.reused_rows + f.prompt_rows == 3 * PROMPTS + 9 * 21, "%ld + %ld rows of prompts", (long)f.reused_rows, (long)f.prompt_rows);
+            EXPECT(!memcmp(together, temperature ? drawn : alone, sizeof together),
+                   "other text from %ld sequences in passes of %ld rows", (long)shapes[s].sequences,
+                   (long)shapes[s].rows);
+            EXPECT(f.reused_rows + f.prompt_rows == 3 * PROMPTS + 9 * 21, "%ld + %ld rows of prompts",
+                   (long)f.reused_rows, (long)f.prompt_rows);
             if (shapes[s].sequences == 3) EXPECT(f.reused_rows >= 16, "%ld rows reused", (long)f.reused_rows);
         }
     }
@@ -298,13 +330,29 @@ static void generation(int packing)
     golden_close(&g);
 }
 
-static void generated(void) { generation(AS_FLOATS); }
-static void generated_bf16(void) { generation(PACKING_BF16); }
-static void generated_int8(void) { generation(PACKING_INT8); }
+static void generated(void)
+{
+    generation(AS_FLOATS);
+}
+static void generated_bf16(void)
+{
+    generation(PACKING_BF16);
+}
+static void generated_int8(void)
+{
+    generation(PACKING_INT8);
+}
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"llama_parity_scaled_rope_tied", tied}, {"llama_parity_in_parts_untied", untied}, {"llama_meta_pth", meta},
-                                                 {"llama_packed_weights", packed}, {"llama_new_weights", drawn}, {"generation_same_in_any_batch", generated},
-                                                 {"generation_same_with_bf16_weights", generated_bf16}, {"generation_same_with_int8_weights", generated_int8}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"llama_parity_scaled_rope_tied", tied},
+                                     {"llama_parity_in_parts_untied", untied},
+                                     {"llama_meta_pth", meta},
+                                     {"llama_packed_weights", packed},
+                                     {"llama_new_weights", drawn},
+                                     {"generation_same_in_any_batch", generated},
+                                     {"generation_same_with_bf16_weights", generated_bf16},
+                                     {"generation_same_with_int8_weights", generated_int8},
+                                     {0}});
 }

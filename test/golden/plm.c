@@ -1,5 +1,5 @@
-/* The PLM against transformers' PerceptionLM (test/golden/plm/, made by scripts/reference/plm.py): logits, loss of the response and every gradient; the same weights
- * from Meta's folder; saving and loading; the choice of tiles. */
+/* The PLM against transformers' PerceptionLM (test/golden/plm/, made by scripts/reference/plm.py): logits, loss of the
+ * response and every gradient; the same weights from Meta's folder; saving and loading; the choice of tiles. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,12 +77,14 @@ static struct tensor *forward(struct golden *g)
 {
     const struct plm_config *c = &g->plm.config;
     int64_t patches = plm_patches(c), n = 0;
-    int32_t *index = arena_take(&g->host, (size_t)(g->tiles * patches), sizeof *index), *places = arena_take(&g->host, ROWS, sizeof *places);
+    int32_t *index = arena_take(&g->host, (size_t)(g->tiles * patches), sizeof *index),
+            *places = arena_take(&g->host, ROWS, sizeof *places);
     plm_index(c, g->tiles, index);
     for (int64_t i = 0; i < g->rows; i++)
         if (g->ids[i] < 0) places[n++] = (int32_t)i;
     EXPECT(n == g->tiles * plm_tile_rows(c), "%ld rows for %ld tiles", (long)n, (long)g->tiles);
-    struct tensor *media = plm_rows(&g->tape, &g->plm, g->pixels, g->tiles, bring(g, index, (size_t)(g->tiles * patches) * sizeof *index), c->pooling);
+    struct tensor *media = plm_rows(&g->tape, &g->plm, g->pixels, g->tiles,
+                                    bring(g, index, (size_t)(g->tiles * patches) * sizeof *index), c->pooling);
     struct llama_batch batch = llama_pack(&g->host, &g->device, &g->there, g->ids, g->starts, 1);
     batch.inserted = media;
     batch.inserted_rows = bring(g, places, (size_t)n * sizeof *places);
@@ -110,7 +112,8 @@ static void parity(bool recompute)
     g.tape.recording = true;
     g.tape.recompute = recompute;
     parameters_aim(&g.plm.parameters, g.plm.parameters.gradients);
-    struct tensor *loss = llama_loss(&g.tape, &g.plm.decoder, forward(&g), bring(&g, rows, sizeof rows), bring(&g, targets, sizeof targets), count);
+    struct tensor *loss = llama_loss(&g.tape, &g.plm.decoder, forward(&g), bring(&g, rows, sizeof rows),
+                                     bring(&g, targets, sizeof targets), count);
     float each[ROWS], seed[ROWS];
     double mean = 0;
     test_from_device(&g.device, each, loss->data, count, true);
@@ -119,7 +122,8 @@ static void parity(bool recompute)
     tape_seed(&g.tape, loss, bring(&g, seed, sizeof seed));
     tape_backward(&g.tape, 0, g.tape.segment_count);
     parameters_settle(&g.plm.parameters);
-    g.device.kernels->download(&g.device, g.plm.parameters.values, g.plm.parameters.gradients, (size_t)g.plm.parameters.total * sizeof(float));
+    g.device.kernels->download(&g.device, g.plm.parameters.values, g.plm.parameters.gradients,
+                               (size_t)g.plm.parameters.total * sizeof(float));
     char *path = fs_join(test_folder(), "grads.safetensors");
     EXPECT(plm_save(&g.plm, path, NULL, &error) == 0, "%s", error.text);
     int compared = test_gradients(&g.host, &g.vectors, path, 1e-4);
@@ -128,12 +132,19 @@ static void parity(bool recompute)
     golden_close(&g);
 }
 
-static void recorded(void) { parity(false); }
-static void recomputed(void) { parity(true); }
+static void recorded(void)
+{
+    parity(false);
+}
+static void recomputed(void)
+{
+    parity(true);
+}
 
 static bool same_weights(const char *what, const struct plm *a, const struct plm *b)
 {
-    bool same = a->parameters.total == b->parameters.total && !memcmp(a->parameters.values, b->parameters.values, (size_t)a->parameters.total * sizeof(float));
+    bool same = a->parameters.total == b->parameters.total &&
+                !memcmp(a->parameters.values, b->parameters.values, (size_t)a->parameters.total * sizeof(float));
     EXPECT(same, "%s: other weights", what);
     return same;
 }
@@ -143,7 +154,8 @@ static void folders(void)
 {
     struct plm model, meta, again;
     struct error error = {0};
-    char *folder = fs_join(test_folder(), "plm"), *weights = fs_join(folder, "model.safetensors"), *config = fs_join(folder, "config.json");
+    char *folder = fs_join(test_folder(), "plm"), *weights = fs_join(folder, "model.safetensors"),
+         *config = fs_join(folder, "config.json");
     int rc = open_folder(&model, "test/golden/plm/model", &error);
     if (rc == 0) rc = open_folder(&meta, "test/golden/plm/meta", &error);
     if (rc == 0) rc = fs_make_folders(folder, &error);
@@ -156,8 +168,9 @@ static void folders(void)
     if (rc == 0) {
         same_weights("meta", &model, &meta);
         same_weights("saved", &model, &again);
-        EXPECT(model.config.decoder.rope_factor == meta.config.decoder.rope_factor && model.config.decoder.rope_factor == again.config.decoder.rope_factor, "rope %g %g",
-               meta.config.decoder.rope_factor, again.config.decoder.rope_factor);
+        EXPECT(model.config.decoder.rope_factor == meta.config.decoder.rope_factor &&
+                   model.config.decoder.rope_factor == again.config.decoder.rope_factor,
+               "rope %g %g", meta.config.decoder.rope_factor, again.config.decoder.rope_factor);
         EXPECT(model.config.pooling == 2 && meta.config.pooling == 2 && again.config.pooling == 2, "pooling");
         plm_close(&model), plm_close(&meta), plm_close(&again);
     }
@@ -171,7 +184,8 @@ static void tiles(void)
     EXPECT(file, "tiles.txt");
     while (file && fscanf(file, "%d %d %d %d %d", &w, &h, &most, &want_across, &want_down) == 5) {
         tiles_grid(w, h, 448, most, &across, &down);
-        EXPECT(across == want_across && down == want_down, "%d x %d in %d tiles: %d x %d, want %d x %d", w, h, most, across, down, want_across, want_down);
+        EXPECT(across == want_across && down == want_down, "%d x %d in %d tiles: %d x %d, want %d x %d", w, h, most,
+               across, down, want_across, want_down);
         count++;
     }
     EXPECT(count == 400, "%d cases", count);
@@ -179,14 +193,22 @@ static void tiles(void)
     /* thumbnail first, then tiles row by row: a picture of four colours */
     struct image image = {16, 16, malloc(16 * 16 * 3)};
     uint8_t *pixels = malloc(5 * 8 * 8 * 3);
-    for (int i = 0; i < 16 * 16; i++) image.pixels[3 * i] = image.pixels[3 * i + 1] = image.pixels[3 * i + 2] = (uint8_t)(50 * (1 + (i / 16 >= 8) * 2 + (i % 16 >= 8)));
+    for (int i = 0; i < 16 * 16; i++)
+        image.pixels[3 * i] = image.pixels[3 * i + 1] = image.pixels[3 * i + 2] =
+            (uint8_t)(50 * (1 + (i / 16 >= 8) * 2 + (i % 16 >= 8)));
     EXPECT(tiles_cut(&image, 8, 4, pixels) == 5, "four tiles and a thumbnail");
-    for (int t = 0; t < 4; t++) EXPECT(pixels[(t + 1) * 192 + 96] == 50 * (t + 1), "tile %d is %d", t, pixels[(t + 1) * 192 + 96]);
+    for (int t = 0; t < 4; t++)
+        EXPECT(pixels[(t + 1) * 192 + 96] == 50 * (t + 1), "tile %d is %d", t, pixels[(t + 1) * 192 + 96]);
     free(pixels);
     image_free(&image);
 }
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"plm_parity", recorded}, {"plm_parity_recomputed", recomputed}, {"plm_folders", folders}, {"plm_tiles", tiles}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"plm_parity", recorded},
+                                     {"plm_parity_recomputed", recomputed},
+                                     {"plm_folders", folders},
+                                     {"plm_tiles", tiles},
+                                     {0}});
 }

@@ -125,7 +125,8 @@ static int64_t compare(const struct kept *got, const struct kept *want, double b
             if (!rows) continue;
             EXPECT(got->rows[w][i].count == count && got->rows[w][i].label == want->rows[w][i].label,
                    "%s: want %d of sample %ld: %ld floats", what, w, (long)i, (long)got->rows[w][i].count);
-            if (bound > 0) test_close(what, rows, alone, count, bound);
+            if (bound > 0)
+                test_close(what, rows, alone, count, bound);
             else
                 EXPECT(!memcmp(rows, alone, (size_t)count * sizeof(float)), "%s: want %d of sample %ld", what, w,
                        (long)i);
@@ -251,8 +252,10 @@ int main(int argc, char **argv)
                                       {0}};
     world = world_join(&argc, &argv);
     int failed = 1;
-    if (find_pictures()) failed = test_main(argc, argv, device_count() ? gpu : cpu);
-    else printf("not ok pictures\n");
+    if (find_pictures())
+        failed = test_main(argc, argv, device_count() ? gpu : cpu);
+    else
+        printf("not ok pictures\n");
     for (int i = 0; i < PICTURES; i++) free(paths[i]);
     world_leave(&world, &(struct error){0});
     return failed;

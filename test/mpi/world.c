@@ -1,5 +1,5 @@
-/* What the ranks of a world do together, on however many there are (world.sh starts it on 1 to 8): sums in the one tree, gathering of uneven shares, and two groups of it that
- * work at the same time. */
+/* What the ranks of a world do together, on however many there are (world.sh starts it on 1 to 8): sums in the one
+ * tree, gathering of uneven shares, and two groups of it that work at the same time. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +61,8 @@ static void expect_sum(const char *what, const struct tree *t, int64_t first, in
 {
     for (int64_t i = first; i < end; i++)
         if (t->node[0].sum[i] != expected(0, t->leaves, i)) {
-            EXPECT(0, "%s of %ld leaves: element %ld is %.9g, want %.9g", what, (long)t->leaves, (long)i, (double)t->node[0].sum[i], (double)expected(0, t->leaves, i));
+            EXPECT(0, "%s of %ld leaves: element %ld is %.9g, want %.9g", what, (long)t->leaves, (long)i,
+                   (double)t->node[0].sum[i], (double)expected(0, t->leaves, i));
             return;
         }
 }
@@ -71,7 +72,8 @@ static void reduce_scattered(const struct world *w, int64_t leaves, int64_t unit
     float *memory;
     struct tree t = sums_of(w, leaves, units * unit, &memory);
     world_reduce_scatter(w, &t, units, unit);
-    expect_sum("reduce-scatter", &t, share_first(units, w->size, w->rank) * unit, share_first(units, w->size, w->rank + 1) * unit);
+    expect_sum("reduce-scatter", &t, share_first(units, w->size, w->rank) * unit,
+               share_first(units, w->size, w->rank + 1) * unit);
     free(memory);
 }
 
@@ -89,7 +91,8 @@ static void reduced(const struct world *w, int64_t leaves, int64_t count)
 static void gathered(const struct world *w, int64_t units, size_t unit)
 {
     unsigned char *data = mem_zalloc((size_t)units, unit);
-    int64_t first = share_first(units, w->size, w->rank) * (int64_t)unit, end = share_first(units, w->size, w->rank + 1) * (int64_t)unit, wrong = 0;
+    int64_t first = share_first(units, w->size, w->rank) * (int64_t)unit,
+            end = share_first(units, w->size, w->rank + 1) * (int64_t)unit, wrong = 0;
     for (int64_t i = first; i < end; i++) data[i] = (unsigned char)(i * 131 >> 3);
     world_gather(w, data, units, unit);
     for (int64_t i = 0; i < units * (int64_t)unit; i++) wrong += data[i] != (unsigned char)(i * 131 >> 3);
@@ -127,7 +130,9 @@ static void summed(const struct world *w)
     struct comm comm;
     static double all[24 * 2], want[24 * 2];
     const char *name = device_count() ? "cuda" : "cpu";
-    if (device_open(&device, name, "fp32", NULL, 1, w->node_rank, &error) < 0 || comm_open(&comm, w, &device, "auto", &error) < 0) EXPECT(0, "%s", error.text);
+    if (device_open(&device, name, "fp32", NULL, 1, w->node_rank, &error) < 0 ||
+        comm_open(&comm, w, &device, "auto", &error) < 0)
+        EXPECT(0, "%s", error.text);
     const struct kernels *k = device.kernels;
     double *there = k->map(&device, sizeof all);
     for (int64_t rows = w->size; rows <= 24; rows += 3) {
@@ -138,7 +143,9 @@ static void summed(const struct world *w)
         k->upload(&device, there, all, sizeof all);
         comm_sum(&comm, there, rows, 2);
         k->download(&device, all, there, sizeof all);
-        for (int i = 0; i < 2; i++) EXPECT(all[i] == sum_of(want + i, rows), "%ld rows: %.17g, want %.17g", (long)rows, all[i], sum_of(want + i, rows));
+        for (int i = 0; i < 2; i++)
+            EXPECT(all[i] == sum_of(want + i, rows), "%ld rows: %.17g, want %.17g", (long)rows, all[i],
+                   sum_of(want + i, rows));
     }
     k->unmap(&device, there, sizeof all);
     comm_close(&comm);
@@ -159,8 +166,10 @@ static void hand_out(const struct world *w)
     int more;
     queue_open(&q, w, ITEMS);
     while ((more = queue_take(&q, &item)) >= 0) {
-        if (more) taken++, sum += item;
-        else usleep(50);
+        if (more)
+            taken++, sum += item;
+        else
+            usleep(50);
     }
     queue_close(&q);
     EXPECT(world_sum(w, taken) == ITEMS && world_sum(w, sum) == ITEMS * (ITEMS - 1) / 2, "%ld taken here", (long)taken);
@@ -171,16 +180,20 @@ static void groups(void)
 {
     int colour = everyone.rank % 2;
     struct world half = world_split(&everyone, colour);
-    EXPECT(half.size == (everyone.size + 1 - colour) / 2 && half.rank == everyone.rank / 2, "rank %d of %d", half.rank, half.size);
-    EXPECT(half.node_ranks == half.size && half.node_rank == half.rank, "rank %d of %d on this host", half.node_rank, half.node_ranks);
+    EXPECT(half.size == (everyone.size + 1 - colour) / 2 && half.rank == everyone.rank / 2, "rank %d of %d", half.rank,
+           half.size);
+    EXPECT(half.node_ranks == half.size && half.node_rank == half.rank, "rank %d of %d on this host", half.node_rank,
+           half.node_ranks);
     for (int turn = 0; turn < 3; turn++) {
         struct error error = {0};
         if (colour) hand_out(&half);
         reduce_scattered(&half, 2 * half.size + 1, 20, 4096);
         gathered(&half, 7, 100000);
         if (!colour) hand_out(&half);
-        EXPECT(world_max(&half, everyone.rank) == (everyone.size - 1 - colour) / 2 * 2 + colour, "the maximum is of another group");
-        EXPECT(world_agree(&half, colour && !half.rank ? error_set(&error, ERROR_FAILED, "odd") : 0, &error) == -colour, "errors cross groups");
+        EXPECT(world_max(&half, everyone.rank) == (everyone.size - 1 - colour) / 2 * 2 + colour,
+               "the maximum is of another group");
+        EXPECT(world_agree(&half, colour && !half.rank ? error_set(&error, ERROR_FAILED, "odd") : 0, &error) == -colour,
+               "errors cross groups");
     }
     summed(&half);
     world_free(&half);
@@ -200,7 +213,12 @@ int main(int argc, char **argv)
     struct error error = {0};
     everyone = world_join(&argc, &argv);
     if (argc > 1 && !strcmp(argv[1], "abort")) abort_in_group();
-    if (test_main(argc, argv, (struct test[]){{"sums_in_one_tree", sums}, {"gathering", gathering}, {"sums_of_doubles", doubles}, {"groups", groups}, {0}}))
+    if (test_main(argc, argv,
+                  (struct test[]){{"sums_in_one_tree", sums},
+                                  {"gathering", gathering},
+                                  {"sums_of_doubles", doubles},
+                                  {"groups", groups},
+                                  {0}}))
         error_set(&error, ERROR_FAILED, "a case failed");
     return world_leave(&everyone, &error);
 }

@@ -1,8 +1,9 @@
 /* Every op against a float64 reference, forward and backward, on every instruction level this machine has.
  *
- * One case table: a case names its inputs, how the op is called, and the same formula in double.  The output must agree with the formula;
- * the gradient of sum(weights * output) must agree with central differences of the formula.  Bounds: float32 rounding (6e-8) times the
- * root of the longest sum, times a margin of 20; differences of the double formula add about 1e-8. */
+ * One case table: a case names its inputs, how the op is called, and the same formula in double.  The output must agree
+ * with the formula; the gradient of sum(weights * output) must agree with central differences of the formula.  Bounds:
+ * float32 rounding (6e-8) times the root of the longest sum, times a margin of 20; differences of the double formula
+ * add about 1e-8. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,10 @@ static void *bring(const void *host, size_t bytes)
 
 enum { GELU = 1, CAUSAL = 2, HIDDEN = 4, RAGGED = 8 };
 
-static double gelu(double x) { return 0.5 * x * (1 + erf(x / sqrt(2))); }
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + erf(x / sqrt(2)));
+}
 
 static void normed(const double *x, const double *scale, const double *shift, double *y, int64_t cols)
 {
@@ -130,7 +134,8 @@ static struct tensor *run_norm(struct tape *t, struct tensor **in, const struct 
 
 static void reference_norm(const double *const *in, double *out, const struct op_case *c)
 {
-    for (int64_t r = 0; r < c->shape[0][0]; r++) normed(in[0] + r * c->shape[0][1], in[1], in[2], out + r * c->shape[0][1], c->shape[0][1]);
+    for (int64_t r = 0; r < c->shape[0][0]; r++)
+        normed(in[0] + r * c->shape[0][1], in[1], in[2], out + r * c->shape[0][1], c->shape[0][1]);
 }
 
 /* Sequence starts: equal parts, or ragged 1, 2, 3 ... rows. */
@@ -139,8 +144,12 @@ static struct sequences cut(const struct op_case *c)
 {
     bool ragged = c->flags & RAGGED, cross = c->shape[1][0];
     int64_t count = ragged ? 4 : 3;
-    struct sequences s = {.count = count, .q_start = starts_store[0], .k_start = starts_store[cross], .uniform = !ragged,
-                          .q_longest = ragged ? 4 : c->shape[0][0] / count, .k_longest = ragged ? 4 : c->shape[cross][0] / count};
+    struct sequences s = {.count = count,
+                          .q_start = starts_store[0],
+                          .k_start = starts_store[cross],
+                          .uniform = !ragged,
+                          .q_longest = ragged ? 4 : c->shape[0][0] / count,
+                          .k_longest = ragged ? 4 : c->shape[cross][0] / count};
     for (int64_t i = 0; i <= s.count; i++) {
         starts_store[0][i] = (int32_t)(c->flags & RAGGED ? i * (i + 1) / 2 : i * c->shape[0][0] / s.count);
         starts_store[1][i] = (int32_t)(i * c->shape[1][0] / s.count);
@@ -191,7 +200,9 @@ static const int32_t row_places[6] = {2, 0, 1, 1, 2, 0};
 static struct tensor *run_rotary(struct tape *t, struct tensor **in, const struct op_case *c)
 {
     for (int i = 0; i < 64; i++) rotary_cosine[i] = cosf((float)i * .7f), rotary_sine[i] = sinf((float)i * .7f);
-    rotary_place = (struct rotary_table){.tokens = 3, .cosine = bring(rotary_cosine, sizeof rotary_cosine), .sine = bring(rotary_sine, sizeof rotary_sine)};
+    rotary_place = (struct rotary_table){.tokens = 3,
+                                         .cosine = bring(rotary_cosine, sizeof rotary_cosine),
+                                         .sine = bring(rotary_sine, sizeof rotary_sine)};
     /* in place: give it a copy that belongs to the tape */
     struct tensor *x = op_gather(t, in[0], bring(identity, sizeof identity), in[0]->rows);
     if (!c->kv_heads) return op_rotary(t, x, c->heads, &rotary_place);
@@ -200,13 +211,16 @@ static struct tensor *run_rotary(struct tape *t, struct tensor **in, const struc
 
 static void reference_rotary(const double *const *in, double *out, const struct op_case *c)
 {
-    int64_t cols = c->shape[0][1], kv_heads = c->kv_heads ? c->kv_heads : c->heads, hd = cols / (c->heads + 2 * kv_heads), pairs = hd / 2;
+    int64_t cols = c->shape[0][1], kv_heads = c->kv_heads ? c->kv_heads : c->heads,
+            hd = cols / (c->heads + 2 * kv_heads), pairs = hd / 2;
     for (int64_t r = 0; r < c->shape[0][0]; r++)
         for (int64_t i = 0; i < cols; i++) {
             int64_t pair = i % hd / 2, at = (c->kv_heads ? row_places[r] : r % 3) * pairs + pair;
             const double *x = in[0] + r * cols;
             double cosine = rotary_cosine[at], sine = rotary_sine[at];
-            out[r * cols + i] = i >= cols - kv_heads * hd ? x[i] : i % 2 ? x[i] * cosine + x[i - 1] * sine : x[i] * cosine - x[i + 1] * sine;
+            out[r * cols + i] = i >= cols - kv_heads * hd ? x[i]
+                                : i % 2                   ? x[i] * cosine + x[i - 1] * sine
+                                                          : x[i] * cosine - x[i + 1] * sine;
         }
 }
 
@@ -222,7 +236,8 @@ static double position(const double *table, int64_t t, int64_t i, int64_t first,
 {
     if (t < first) return table[t * w + i];
     int64_t y = (t - first) / to, x = (t - first) % to;
-    double fy = fmax(0, ((double)y + .5) * (double)from / (double)to - .5), fx = fmax(0, ((double)x + .5) * (double)from / (double)to - .5);
+    double fy = fmax(0, ((double)y + .5) * (double)from / (double)to - .5),
+           fx = fmax(0, ((double)x + .5) * (double)from / (double)to - .5);
     int64_t y0 = (int64_t)fy, x0 = (int64_t)fx, y1 = y0 + 1 < from ? y0 + 1 : y0, x1 = x0 + 1 < from ? x0 + 1 : x0;
     double wy = fy - (double)y0, wx = fx - (double)x0;
     const double *g = table + first * w + i;
@@ -254,7 +269,8 @@ static void reference_branch(const double *const *in, double *out, const struct 
 {
     int64_t rows = c->out[0], w = c->out[1];
     for (int64_t i = 0; i < rows * w; i++)
-        out[i] = in[0][i] + (c->flags & HIDDEN ? (double)kept[i / w / (rows / 3)] : 1) * (in[2] ? in[2][i % w] : 1) * in[1][i];
+        out[i] = in[0][i] +
+                 (c->flags & HIDDEN ? (double)kept[i / w / (rows / 3)] : 1) * (in[2] ? in[2][i % w] : 1) * in[1][i];
 }
 
 static struct tensor *run_rms(struct tape *t, struct tensor **in, const struct op_case *c)
@@ -315,7 +331,8 @@ static const int32_t put_index[4] = {5, 0, 2, 7};
 static struct tensor *run_put(struct tape *t, struct tensor **in, const struct op_case *c)
 {
     (void)c;
-    return op_put(t, op_gather(t, in[0], bring(identity, sizeof identity), in[0]->rows), in[1], bring(put_index, sizeof put_index));
+    return op_put(t, op_gather(t, in[0], bring(identity, sizeof identity), in[0]->rows), in[1],
+                  bring(put_index, sizeof put_index));
 }
 
 static void reference_put(const double *const *in, double *out, const struct op_case *c)
@@ -337,7 +354,8 @@ static void reference_mean(const double *const *in, double *out, const struct op
     memset(out, 0, (size_t)(c->out[0] * w) * sizeof *out);
     for (int g = 0; g < c->out[0]; g++)
         for (int r = group_starts[g]; r < group_starts[g + 1]; r++)
-            for (int64_t i = 0; i < w; i++) out[g * w + i] += in[0][r * w + i] / (group_starts[g + 1] - group_starts[g]);
+            for (int64_t i = 0; i < w; i++)
+                out[g * w + i] += in[0][r * w + i] / (group_starts[g + 1] - group_starts[g]);
 }
 
 /* heads: the factor; the grid is six a side */
@@ -354,7 +372,9 @@ static void reference_pool(const double *const *in, double *out, const struct op
             double sum = 0;
             for (int64_t y = 0; y < f; y++)
                 for (int64_t x = 0; x < f; x++)
-                    sum += in[0][(cell / (side * side) * 36 + (cell / side % side * f + y) * 6 + cell % side * f + x) * w + i];
+                    sum +=
+                        in[0][(cell / (side * side) * 36 + (cell / side % side * f + y) * 6 + cell % side * f + x) * w +
+                              i];
             out[cell * w + i] = sum / (double)(f * f);
         }
 }
@@ -373,11 +393,13 @@ static void reference_words(const double *const *in, double *out, const struct o
         for (int64_t i = 0; i < w; i++) out[r * w + i] = word_ids[r] < 0 ? 0 : in[0][word_ids[r] * w + i];
 }
 
-static const int32_t ids[7] = {3, 0, 3, 8, 1, 3, 0}, places[7] = {0, 1, 2, 0, 1, 0, 1}, order[7] = {1, 6, 4, 0, 2, 5, 3};
+static const int32_t ids[7] = {3, 0, 3, 8, 1, 3, 0}, places[7] = {0, 1, 2, 0, 1, 0, 1},
+                     order[7] = {1, 6, 4, 0, 2, 5, 3};
 static struct tensor *run_embed(struct tape *t, struct tensor **in, const struct op_case *c)
 {
     (void)c;
-    return op_embed(t, in[0], in[1], bring(ids, sizeof ids), bring(places, sizeof places), bring(order, sizeof order), 7);
+    return op_embed(t, in[0], in[1], bring(ids, sizeof ids), bring(places, sizeof places), bring(order, sizeof order),
+                    7);
 }
 
 static void reference_embed(const double *const *in, double *out, const struct op_case *c)
@@ -396,7 +418,8 @@ static struct tensor *run_gather(struct tape *t, struct tensor **in, const struc
 
 static void reference_gather(const double *const *in, double *out, const struct op_case *c)
 {
-    for (int64_t r = 0; r < 6; r++) memcpy(out + r * c->out[1], in[0] + chosen[r] * c->out[1], (size_t)c->out[1] * sizeof *out);
+    for (int64_t r = 0; r < 6; r++)
+        memcpy(out + r * c->out[1], in[0] + chosen[r] * c->out[1], (size_t)c->out[1] * sizeof *out);
 }
 
 static struct tensor *run_repeat(struct tape *t, struct tensor **in, const struct op_case *c)
@@ -437,7 +460,8 @@ static void reference_cosine(const double *const *in, double *out, const struct 
     int64_t w = c->shape[0][1];
     for (int64_t r = 0; r < c->out[0]; r++) {
         double xy = 0, xx = 0, yy = 0;
-        for (int64_t i = r * w; i < (r + 1) * w; i++) xy += in[0][i] * in[1][i], xx += in[0][i] * in[0][i], yy += in[1][i] * in[1][i];
+        for (int64_t i = r * w; i < (r + 1) * w; i++)
+            xy += in[0][i] * in[1][i], xx += in[0][i] * in[0][i], yy += in[1][i] * in[1][i];
         out[r] = xy / sqrt(xx * yy);
     }
 }
@@ -445,25 +469,116 @@ static void reference_cosine(const double *const *in, double *out, const struct 
 enum { A = 1, B = 2, C = 4, D = 8, E = 16, F = 32 }; /* inputs that are parameters */
 static const struct op_case cases[] = {
     {"linear", {{5, 7}, {9, 7}}, run_linear, reference_linear, {5, 9}, .depth = 9, .parameters = B},
-    {"linear_bias_residual", {{17, 33}, {41, 33}, {1, 41}, {17, 41}}, run_linear, reference_linear, {17, 41}, .depth = 41, .parameters = B | C},
-    {"linear_blocks", {{131, 403}, {70, 403}, {1, 70}}, run_linear, reference_linear, {131, 70}, .depth = 403, .parameters = B | C},
-    {"linear_even", {{64, 96}, {128, 96}, {1, 128}, {64, 128}}, run_linear, reference_linear, {64, 128}, .depth = 128, .parameters = B | C},
-    {"linear_gelu", {{19, 45}, {38, 45}, {1, 38}, {19, 38}}, run_linear, reference_linear, {19, 38}, .flags = GELU, .depth = 45, .parameters = B | C},
-    {"linear_norm", {{21, 50}, {35, 50}, {1, 35}, {0}, {1, 50}, {1, 50}}, run_linear, reference_linear, {21, 35}, .depth = 50, .parameters = B | C | E | F},
-    {"linear_norm_blocks", {{70, 390}, {40, 390}, {1, 40}, {0}, {1, 390}, {1, 390}}, run_linear, reference_linear, {70, 40}, .depth = 390, .parameters = B | C | E | F},
-    {"mlp", {{24, 32}, {64, 32}, {1, 64}, {0}, {32, 64}, {1, 32}}, run_mlp, reference_mlp, {24, 32}, .depth = 96, .parameters = B | C | E | F},
+    {"linear_bias_residual",
+     {{17, 33}, {41, 33}, {1, 41}, {17, 41}},
+     run_linear,
+     reference_linear,
+     {17, 41},
+     .depth = 41,
+     .parameters = B | C},
+    {"linear_blocks",
+     {{131, 403}, {70, 403}, {1, 70}},
+     run_linear,
+     reference_linear,
+     {131, 70},
+     .depth = 403,
+     .parameters = B | C},
+    {"linear_even",
+     {{64, 96}, {128, 96}, {1, 128}, {64, 128}},
+     run_linear,
+     reference_linear,
+     {64, 128},
+     .depth = 128,
+     .parameters = B | C},
+    {"linear_gelu",
+     {{19, 45}, {38, 45}, {1, 38}, {19, 38}},
+     run_linear,
+     reference_linear,
+     {19, 38},
+     .flags = GELU,
+     .depth = 45,
+     .parameters = B | C},
+    {"linear_norm",
+     {{21, 50}, {35, 50}, {1, 35}, {0}, {1, 50}, {1, 50}},
+     run_linear,
+     reference_linear,
+     {21, 35},
+     .depth = 50,
+     .parameters = B | C | E | F},
+    {"linear_norm_blocks",
+     {{70, 390}, {40, 390}, {1, 40}, {0}, {1, 390}, {1, 390}},
+     run_linear,
+     reference_linear,
+     {70, 40},
+     .depth = 390,
+     .parameters = B | C | E | F},
+    {"mlp",
+     {{24, 32}, {64, 32}, {1, 64}, {0}, {32, 64}, {1, 32}},
+     run_mlp,
+     reference_mlp,
+     {24, 32},
+     .depth = 96,
+     .parameters = B | C | E | F},
     {"project", {{13, 36}, {36, 20}}, run_project, reference_project, {13, 20}, .depth = 36, .parameters = B},
     {"norm", {{70, 37}, {1, 37}, {1, 37}}, run_norm, reference_norm, {70, 37}, .depth = 70, .parameters = B | C},
-    {"norm_wide", {{3, 200}, {1, 200}, {1, 200}}, run_norm, reference_norm, {3, 200}, .depth = 200, .parameters = B | C},
-    {"norm_1536", {{2, 1536}, {1, 1536}, {1, 1536}}, run_norm, reference_norm, {2, 1536}, .depth = 1536, .parameters = B | C},
+    {"norm_wide",
+     {{3, 200}, {1, 200}, {1, 200}},
+     run_norm,
+     reference_norm,
+     {3, 200},
+     .depth = 200,
+     .parameters = B | C},
+    {"norm_1536",
+     {{2, 1536}, {1, 1536}, {1, 1536}},
+     run_norm,
+     reference_norm,
+     {2, 1536},
+     .depth = 1536,
+     .parameters = B | C},
     {"attention", {{51, 3 * 24}}, run_attention, reference_attention, {51, 24}, .heads = 3, .depth = 24},
     {"attention_96", {{111, 3 * 96}}, run_attention, reference_attention, {111, 96}, .heads = 1, .depth = 111},
-    {"attention_causal", {{36, 3 * 32}}, run_attention, reference_attention, {36, 32}, .heads = 2, .flags = CAUSAL, .depth = 32},
-    {"attention_ragged", {{10, 3 * 16}}, run_attention, reference_attention, {10, 16}, .heads = 2, .flags = CAUSAL | RAGGED, .depth = 16},
+    {"attention_causal",
+     {{36, 3 * 32}},
+     run_attention,
+     reference_attention,
+     {36, 32},
+     .heads = 2,
+     .flags = CAUSAL,
+     .depth = 32},
+    {"attention_ragged",
+     {{10, 3 * 16}},
+     run_attention,
+     reference_attention,
+     {10, 16},
+     .heads = 2,
+     .flags = CAUSAL | RAGGED,
+     .depth = 16},
     {"attention_pool", {{3, 24}, {39, 48}}, run_attention, reference_attention, {3, 24}, .heads = 4, .depth = 24},
-    {"attention_pool_192", {{3, 192}, {201, 384}}, run_attention, reference_attention, {3, 192}, .heads = 1, .depth = 192},
-    {"attention_grouped", {{36, 6 * 16}}, run_attention, reference_attention, {36, 64}, .heads = 4, .kv_heads = 1, .flags = CAUSAL, .depth = 32},
-    {"attention_grouped_ragged", {{10, 8 * 32}}, run_attention, reference_attention, {10, 128}, .heads = 4, .kv_heads = 2, .flags = CAUSAL | RAGGED, .depth = 32},
+    {"attention_pool_192",
+     {{3, 192}, {201, 384}},
+     run_attention,
+     reference_attention,
+     {3, 192},
+     .heads = 1,
+     .depth = 192},
+    {"attention_grouped",
+     {{36, 6 * 16}},
+     run_attention,
+     reference_attention,
+     {36, 64},
+     .heads = 4,
+     .kv_heads = 1,
+     .flags = CAUSAL,
+     .depth = 32},
+    {"attention_grouped_ragged",
+     {{10, 8 * 32}},
+     run_attention,
+     reference_attention,
+     {10, 128},
+     .heads = 4,
+     .kv_heads = 2,
+     .flags = CAUSAL | RAGGED,
+     .depth = 32},
     {"rms", {{70, 37}, {1, 37}}, run_rms, reference_rms, {70, 37}, .depth = 70, .parameters = B},
     {"rms_wide", {{3, 2048}, {1, 2048}}, run_rms, reference_rms, {3, 2048}, .depth = 2048, .parameters = B},
     {"gate", {{9, 2 * 37}}, run_gate, reference_gate, {9, 37}, .depth = 4},
@@ -475,13 +590,51 @@ static const struct op_case cases[] = {
     {"rotary", {{6, 3 * 24}}, run_rotary, reference_rotary, {6, 72}, .heads = 2, .depth = 2},
     {"rotary_places", {{6, 4 * 16}}, run_rotary, reference_rotary, {6, 64}, .heads = 2, .kv_heads = 1, .depth = 2},
     {"branch", {{12, 20}, {12, 20}}, run_branch, reference_branch, {12, 20}, .flags = HIDDEN, .depth = 2},
-    {"branch_scaled", {{12, 20}, {12, 20}, {1, 20}}, run_branch, reference_branch, {12, 20}, .flags = HIDDEN, .depth = 12, .parameters = C},
-    {"branch_plain", {{12, 20}, {12, 20}, {1, 20}}, run_branch, reference_branch, {12, 20}, .depth = 12, .parameters = C},
+    {"branch_scaled",
+     {{12, 20}, {12, 20}, {1, 20}},
+     run_branch,
+     reference_branch,
+     {12, 20},
+     .flags = HIDDEN,
+     .depth = 12,
+     .parameters = C},
+    {"branch_plain",
+     {{12, 20}, {12, 20}, {1, 20}},
+     run_branch,
+     reference_branch,
+     {12, 20},
+     .depth = 12,
+     .parameters = C},
     {"tokens", {{12, 10}, {1, 10}, {5, 10}}, run_tokens, reference_tokens, {15, 10}, .depth = 3, .parameters = B | C},
-    {"tokens_hidden", {{12, 10}, {1, 10}, {5, 10}}, run_tokens, reference_tokens, {15, 10}, .flags = HIDDEN, .depth = 3, .parameters = B | C},
-    {"tokens_no_class", {{12, 10}, {0}, {4, 10}}, run_tokens, reference_tokens, {12, 10}, .depth = 3, .parameters = B | C},
-    {"tokens_grid_up", {{75, 6}, {1, 6}, {1 + 9, 6}}, run_tokens, reference_tokens, {78, 6}, .depth = 75, .parameters = B | C},
-    {"tokens_grid_down", {{27, 70}, {0}, {36, 70}}, run_tokens, reference_tokens, {27, 70}, .depth = 27, .parameters = B | C},
+    {"tokens_hidden",
+     {{12, 10}, {1, 10}, {5, 10}},
+     run_tokens,
+     reference_tokens,
+     {15, 10},
+     .flags = HIDDEN,
+     .depth = 3,
+     .parameters = B | C},
+    {"tokens_no_class",
+     {{12, 10}, {0}, {4, 10}},
+     run_tokens,
+     reference_tokens,
+     {12, 10},
+     .depth = 3,
+     .parameters = B | C},
+    {"tokens_grid_up",
+     {{75, 6}, {1, 6}, {1 + 9, 6}},
+     run_tokens,
+     reference_tokens,
+     {78, 6},
+     .depth = 75,
+     .parameters = B | C},
+    {"tokens_grid_down",
+     {{27, 70}, {0}, {36, 70}},
+     run_tokens,
+     reference_tokens,
+     {27, 70},
+     .depth = 27,
+     .parameters = B | C},
     {"embed", {{9, 12}, {3, 12}}, run_embed, reference_embed, {7, 12}, .depth = 3, .parameters = A | B},
     {"embed_words", {{9, 12}}, run_words, reference_words, {7, 12}, .depth = 3, .parameters = A},
     {"gather", {{9, 12}}, run_gather, reference_gather, {6, 12}, .depth = 3},
@@ -499,7 +652,8 @@ static double weighted(const struct op_case *c, const double *const *in, const f
 }
 
 /* Central differences at some elements of input n. */
-static void check_gradient(const struct op_case *c, double **in, int n, const float *grad, const float *weight, double *out, double bound)
+static void check_gradient(const struct op_case *c, double **in, int n, const float *grad, const float *weight,
+                           double *out, double bound)
 {
     int64_t count = c->shape[n][0] * c->shape[n][1], picks = count < 12 ? count : 12;
     float got[12], want[12];
@@ -537,7 +691,12 @@ static void make_inputs(struct case_data *d, const struct op_case *c, struct rng
         int64_t count = c->shape[n][0] * c->shape[n][1];
         if (!count) continue;
         struct tensor *t = &d->store[n];
-        *t = (struct tensor){.rows = c->shape[n][0], .cols = c->shape[n][1], .needs_grad = true, .parameter = c->parameters >> n & 1, .segment = -1, .slot = -1};
+        *t = (struct tensor){.rows = c->shape[n][0],
+                             .cols = c->shape[n][1],
+                             .needs_grad = true,
+                             .parameter = c->parameters >> n & 1,
+                             .segment = -1,
+                             .slot = -1};
         d->host[n] = malloc((size_t)count * sizeof(float));
         d->wide[n] = malloc((size_t)count * sizeof(double));
         for (int64_t i = 0; i < count; i++) d->host[n][i] = (float)rng_normal(rng);
@@ -566,7 +725,8 @@ static void free_inputs(struct case_data *d)
     brought_count = 0;
 }
 
-/* Rounding of float32 (6e-8), or of the results and what lies between when the device computes in bfloat16 (4e-3 an operation). */
+/* Rounding of float32 (6e-8), or of the results and what lies between when the device computes in bfloat16 (4e-3 an
+ * operation). */
 static double bound_of(const struct op_case *c)
 {
     return on->kernels->real_bytes == sizeof(float) ? 20 * 6e-8 * sqrt(c->depth + 10) : 2e-2;
@@ -581,7 +741,8 @@ static void run_case(const struct op_case *c, struct device *device, bool recomp
     struct rng rng = rng_open(7, RNG_TEST, (uint64_t)c->depth, (uint64_t)c->out[0]);
     make_inputs(&d, c, &rng);
     int64_t outs = c->out[0] * c->out[1];
-    float *weight = malloc((size_t)outs * sizeof *weight), *want = malloc((size_t)outs * sizeof *want), *got = malloc((size_t)outs * sizeof *got);
+    float *weight = malloc((size_t)outs * sizeof *weight), *want = malloc((size_t)outs * sizeof *want),
+          *got = malloc((size_t)outs * sizeof *got);
     double *out = malloc((size_t)outs * sizeof *out), bound = bound_of(c);
     for (int64_t i = 0; i < outs; i++) weight[i] = (float)rng_normal(&rng);
 
@@ -632,11 +793,26 @@ static void run_device(const char *name, const char *precision, const char *leve
     device_close(&device);
 }
 
-static void ops_portable(void) { run_device("cpu", "fp32", "portable"); }
-static void ops_v3(void) { run_device("cpu", "fp32", "x86-64-v3"); }
-static void ops_v4(void) { run_device("cpu", "fp32", "x86-64-v4"); }
-static void ops_cuda_fp32(void) { run_device("cuda", "fp32", NULL); }
-static void ops_cuda_bf16(void) { run_device("cuda", "bf16", NULL); }
+static void ops_portable(void)
+{
+    run_device("cpu", "fp32", "portable");
+}
+static void ops_v3(void)
+{
+    run_device("cpu", "fp32", "x86-64-v3");
+}
+static void ops_v4(void)
+{
+    run_device("cpu", "fp32", "x86-64-v4");
+}
+static void ops_cuda_fp32(void)
+{
+    run_device("cuda", "fp32", NULL);
+}
+static void ops_cuda_bf16(void)
+{
+    run_device("cuda", "bf16", NULL);
+}
 
 /* The same bits from 1, 2 and 3 threads. */
 static void ops_threads(void)
@@ -650,9 +826,12 @@ static void ops_threads(void)
     for (int threads = 1; threads <= 3; threads++) {
         struct device d;
         if (device_open(&d, "cpu", "fp32", NULL, threads, 0, &error) < 0) EXPECT(0, "%s", error.text);
-        float *out = y[threads - 1] = malloc(sizeof(float[ROWS * OUT])), *grad = dw[threads - 1] = malloc(sizeof(float[OUT * IN]));
-        d.kernels->linear_forward(&d, out, NULL, x, w, NULL, NULL, ROWS, IN, OUT, (struct linear_prepare){.kind = LINEAR_GELU});
-        d.kernels->linear_backward_weight(&d, grad, NULL, out, x, ROWS, IN, OUT, (struct linear_prepare){.kind = LINEAR_PLAIN}, false, false);
+        float *out = y[threads - 1] = malloc(sizeof(float[ROWS * OUT])),
+              *grad = dw[threads - 1] = malloc(sizeof(float[OUT * IN]));
+        d.kernels->linear_forward(&d, out, NULL, x, w, NULL, NULL, ROWS, IN, OUT,
+                                  (struct linear_prepare){.kind = LINEAR_GELU});
+        d.kernels->linear_backward_weight(&d, grad, NULL, out, x, ROWS, IN, OUT,
+                                          (struct linear_prepare){.kind = LINEAR_PLAIN}, false, false);
         EXPECT(!memcmp(out, y[0], sizeof(float[ROWS * OUT])), "forward with %d threads", threads);
         EXPECT(!memcmp(grad, dw[0], sizeof(float[OUT * IN])), "backward with %d threads", threads);
         device_close(&d);
@@ -665,6 +844,7 @@ static void ops_threads(void)
 int main(int argc, char **argv)
 {
     static const struct test gpu[] = {{"ops_cuda_fp32", ops_cuda_fp32}, {"ops_cuda_bf16", ops_cuda_bf16}, {0}};
-    static const struct test cpu[] = {{"ops_portable", ops_portable}, {"ops_v3", ops_v3}, {"ops_v4", ops_v4}, {"ops_threads", ops_threads}, {0}};
+    static const struct test cpu[] = {
+        {"ops_portable", ops_portable}, {"ops_v3", ops_v3}, {"ops_v4", ops_v4}, {"ops_threads", ops_threads}, {0}};
     return test_main(argc, argv, device_count() ? gpu : cpu);
 }

@@ -23,20 +23,24 @@ static void permutation(void)
         memset(seen, 0, sizeof seen);
         for (uint64_t i = 0; i < count; i++) {
             uint64_t at = rng_permute(3, 5, i, count);
-            EXPECT(at < count && !seen[at], "place %lu of %lu twice or outside", (unsigned long)at, (unsigned long)count);
+            EXPECT(at < count && !seen[at], "place %lu of %lu twice or outside", (unsigned long)at,
+                   (unsigned long)count);
             seen[at] = 1;
             moved += at != i;
         }
     }
     EXPECT(moved > 4000, "only %d of 5000 moved", moved);
-    EXPECT(rng_permute(3, 5, 7, COUNT) != rng_permute(3, 6, 7, COUNT) || rng_permute(3, 5, 8, COUNT) != rng_permute(3, 6, 8, COUNT), "epochs are alike");
+    EXPECT(rng_permute(3, 5, 7, COUNT) != rng_permute(3, 6, 7, COUNT) ||
+               rng_permute(3, 5, 8, COUNT) != rng_permute(3, 6, 8, COUNT),
+           "epochs are alike");
 }
 
 static void random_numbers(void)
 {
     struct rng a = rng_open(1, RNG_TEST, 2, 3), b = rng_open(1, RNG_TEST, 2, 3), c = rng_open(1, RNG_INIT, 2, 3);
     double sum = 0, squares = 0, mean = 0;
-    EXPECT(rng_u64(&a) == rng_u64(&b) && rng_u64(&a) != rng_u64(&c), "same key, same numbers; other purpose, other numbers");
+    EXPECT(rng_u64(&a) == rng_u64(&b) && rng_u64(&a) != rng_u64(&c),
+           "same key, same numbers; other purpose, other numbers");
     for (int i = 0; i < 20000; i++) {
         double x = rng_normal(&a), u = rng_uniform(&a);
         sum += x;
@@ -44,8 +48,8 @@ static void random_numbers(void)
         mean += u;
         EXPECT(u >= 0 && u < 1, "%g", u);
     }
-    EXPECT(fabs(sum / 20000) < .03 && fabs(squares / 20000 - 1) < .04 && fabs(mean / 20000 - .5) < .01, "mean %g, variance %g, uniform mean %g", sum / 20000,
-           squares / 20000, mean / 20000);
+    EXPECT(fabs(sum / 20000) < .03 && fabs(squares / 20000 - 1) < .04 && fabs(mean / 20000 - .5) < .01,
+           "mean %g, variance %g, uniform mean %g", sum / 20000, squares / 20000, mean / 20000);
 }
 
 static void arenas(void)
@@ -67,7 +71,9 @@ static void files(void)
     struct error error = {0};
     char *folder = fs_join(test_folder(), "a/b"), *path = fs_join(folder, "x"), *bytes;
     size_t len;
-    EXPECT(fs_make_folders(folder, &error) == 0 && fs_write(path, "hello", 5, &error) == 0 && fs_read(path, &bytes, &len, &error) == 0, "%s", error.text);
+    EXPECT(fs_make_folders(folder, &error) == 0 && fs_write(path, "hello", 5, &error) == 0 &&
+               fs_read(path, &bytes, &len, &error) == 0,
+           "%s", error.text);
     EXPECT(len == 5 && !strcmp(bytes, "hello") && fs_size(path) == 5, "%zu bytes", len);
     free(bytes);
     EXPECT(fs_read("/no/such/file", &bytes, &len, &error) < 0 && strstr(error.text, "/no/such/file"), "%s", error.text);
@@ -129,23 +135,31 @@ static void options(void)
     struct sample_config c;
     struct error e;
     EXPECT(parse(&c, &e, "--name a --many x y z --count=7 --flag --rate 0.25 --kind two") == 0, "%s", e.text);
-    EXPECT(!strcmp(c.name, "a") && c.many.count == 3 && c.count == 7 && c.flag && c.rate == .25 && !strcmp(c.kind, "two"), "values");
+    EXPECT(!strcmp(c.name, "a") && c.many.count == 3 && c.count == 7 && c.flag && c.rate == .25 &&
+               !strcmp(c.kind, "two"),
+           "values");
     json_t *dump = options_json(&sample_program, &c);
-    EXPECT(json_integer_value(json_object_get(dump, "count")) == 7 && json_array_size(json_object_get(dump, "many")) == 3, "dump");
+    EXPECT(json_integer_value(json_object_get(dump, "count")) == 7 &&
+               json_array_size(json_object_get(dump, "many")) == 3,
+           "dump");
     json_decref(dump);
     options_free(&sample_program, &c);
-    static const char *const bad[][2] = {{"--name a --cuont 3", "maybe --count?"}, {"--count 3", "--name is required"}, {"--name a --count 11", "[0, 10]"},
-                                         {"--name a --count x", "whole number"},   {"--name a --kind three", "one|two"}, {"--name a stray", "expected --key"},
-                                         {"--name a --rate nan", "not a number"},  {"--name", "needs a value"}};
+    static const char *const bad[][2] = {
+        {"--name a --cuont 3", "maybe --count?"}, {"--count 3", "--name is required"},
+        {"--name a --count 11", "[0, 10]"},       {"--name a --count x", "whole number"},
+        {"--name a --kind three", "one|two"},     {"--name a stray", "expected --key"},
+        {"--name a --rate nan", "not a number"},  {"--name", "needs a value"}};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        EXPECT(parse(&c, &e, bad[i][0]) < 0 && e.code == ERROR_USAGE && strstr(e.text, bad[i][1]), "%s: \"%s\"", bad[i][0], e.text);
+        EXPECT(parse(&c, &e, bad[i][0]) < 0 && e.code == ERROR_USAGE && strstr(e.text, bad[i][1]), "%s: \"%s\"",
+               bad[i][0], e.text);
         options_free(&sample_program, &c);
     }
     EXPECT(parse(&c, &e, "--help") == OPTIONS_DONE, "help");
     options_free(&sample_program, &c);
 }
 
-/* A table put into another: its values land at their place, the outer table has the last word on defaults, identity is what is flagged. */
+/* A table put into another: its values land at their place, the outer table has the last word on defaults, identity is
+ * what is flagged. */
 struct inner {
     double rate;
     char *rule;
@@ -171,9 +185,11 @@ static void option_tables(void)
     struct error error = {0};
     char *argv[] = {"--rule", "b"}, *wrong[] = {"--rul", "b"};
     EXPECT(options_parse(&program, &c, 2, argv, true, &error) == OPTIONS_OK, "%s", error.text);
-    EXPECT(c.count == 3 && c.inner.rate == .05 && !strcmp(c.inner.rule, "b"), "%ld %g %s", (long)c.count, c.inner.rate, c.inner.rule);
+    EXPECT(c.count == 3 && c.inner.rate == .05 && !strcmp(c.inner.rule, "b"), "%ld %g %s", (long)c.count, c.inner.rate,
+           c.inner.rule);
     json_t *identity = options_identity(&program, &c);
-    EXPECT(json_object_size(identity) == 2 && json_object_get(identity, "rate"), "%zu members", json_object_size(identity));
+    EXPECT(json_object_size(identity) == 2 && json_object_get(identity, "rate"), "%zu members",
+           json_object_size(identity));
     char path[300], *text;
     size_t len;
     snprintf(path, sizeof path, "%s/nested.json", test_folder());
@@ -183,9 +199,11 @@ static void option_tables(void)
     free(text);
     options_free(&program, &c);
     char *file[] = {"--config", path};
-    EXPECT(options_parse(&program, &c, 2, file, true, &error) == OPTIONS_OK && !strcmp(c.inner.rule, "b"), "%s", error.text);
+    EXPECT(options_parse(&program, &c, 2, file, true, &error) == OPTIONS_OK && !strcmp(c.inner.rule, "b"), "%s",
+           error.text);
     options_free(&program, &c);
-    EXPECT(options_parse(&program, &c, 2, wrong, true, &error) < 0 && strstr(error.text, "maybe --rule?"), "%s", error.text);
+    EXPECT(options_parse(&program, &c, 2, wrong, true, &error) < 0 && strstr(error.text, "maybe --rule?"), "%s",
+           error.text);
     options_free(&program, &c);
     json_decref(identity);
     json_decref(all);
@@ -199,7 +217,8 @@ static void option_file(void)
     static const char text[] = "{\"name\": \"f\", \"many\": [\"p\", \"q\"], \"count\": 2, \"flag\": true}";
     fs_write(path, text, sizeof text - 1, &e);
     snprintf(line, sizeof line, "--count 9 --config %s", path);
-    EXPECT(parse(&c, &e, line) == 0 && !strcmp(c.name, "f") && c.count == 9 && c.many.count == 2 && c.flag, "%s", e.text);
+    EXPECT(parse(&c, &e, line) == 0 && !strcmp(c.name, "f") && c.count == 9 && c.many.count == 2 && c.flag, "%s",
+           e.text);
     options_free(&sample_program, &c);
     fs_write(path, "{\"nmae\": 1}", 11, &e);
     EXPECT(parse(&c, &e, line) < 0 && strstr(e.text, "c.json") && strstr(e.text, "maybe --name?"), "%s", e.text);
@@ -215,14 +234,26 @@ static void schedules(void)
     struct resolutions r;
     struct error e = {0};
     EXPECT(schedule_rate(1, 0, 0, 10, 100) == .1 && schedule_rate(1, 0, 9, 10, 100) == 1, "warm-up");
-    EXPECT(fabs(schedule_rate(1, .1, 100, 10, 100) - .1) < 1e-12 && fabs(schedule_rate(1, 0, 55, 10, 100) - .5) < 1e-12, "cosine");
-    EXPECT(resolutions_parse(&r, "16:1,32:3", 32, 8, &e) == 0 && resolution_at(&r, 24, 100) == 16 && resolution_at(&r, 25, 100) == 32 && resolution_at(&r, 99, 100) == 32, "%s", e.text);
+    EXPECT(fabs(schedule_rate(1, .1, 100, 10, 100) - .1) < 1e-12 && fabs(schedule_rate(1, 0, 55, 10, 100) - .5) < 1e-12,
+           "cosine");
+    EXPECT(resolutions_parse(&r, "16:1,32:3", 32, 8, &e) == 0 && resolution_at(&r, 24, 100) == 16 &&
+               resolution_at(&r, 25, 100) == 32 && resolution_at(&r, 99, 100) == 32,
+           "%s", e.text);
     EXPECT(resolutions_parse(&r, "", 64, 8, &e) == 0 && resolution_at(&r, 5, 10) == 64, "constant");
     EXPECT(resolutions_parse(&r, "20:1", 32, 8, &e) < 0 && strstr(e.text, "patch size 8"), "%s", e.text);
 }
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"permutation", permutation}, {"random_numbers", random_numbers}, {"arenas", arenas}, {"files", files},
-                                                 {"words", words}, {"options", options}, {"option_tables", option_tables}, {"option_file", option_file}, {"schedules", schedules}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"permutation", permutation},
+                                     {"random_numbers", random_numbers},
+                                     {"arenas", arenas},
+                                     {"files", files},
+                                     {"words", words},
+                                     {"options", options},
+                                     {"option_tables", option_tables},
+                                     {"option_file", option_file},
+                                     {"schedules", schedules},
+                                     {0}});
 }

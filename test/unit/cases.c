@@ -1,5 +1,5 @@
-/* Parsers on cases that are folders: test/cases/PARSER/CASE/{input,expected}.  A parser's result is printed as text and compared with
- * `expected`; --update writes it instead. */
+/* Parsers on cases that are folders: test/cases/PARSER/CASE/{input,expected}.  A parser's result is printed as text and
+ * compared with `expected`; --update writes it instead. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,11 +82,22 @@ static void show_rows(json_t *rows, struct str *out)
     json_decref(rows);
 }
 
-static void show_csv(const uint8_t *bytes, size_t len, struct str *out) { show_rows(manifest_parse_table((const char *)bytes, len, ','), out); }
-static void show_tsv(const uint8_t *bytes, size_t len, struct str *out) { show_rows(manifest_parse_table((const char *)bytes, len, '\t'), out); }
-static void show_jsonl(const uint8_t *bytes, size_t len, struct str *out) { show_rows(manifest_parse_lines((const char *)bytes, len), out); }
+static void show_csv(const uint8_t *bytes, size_t len, struct str *out)
+{
+    show_rows(manifest_parse_table((const char *)bytes, len, ','), out);
+}
+static void show_tsv(const uint8_t *bytes, size_t len, struct str *out)
+{
+    show_rows(manifest_parse_table((const char *)bytes, len, '\t'), out);
+}
+static void show_jsonl(const uint8_t *bytes, size_t len, struct str *out)
+{
+    show_rows(manifest_parse_lines((const char *)bytes, len), out);
+}
 
-static void show_tensors(int (*parse)(struct safetensors *, const char *, const unsigned char *, size_t, struct error *), const uint8_t *bytes, size_t len, struct str *out)
+static void show_tensors(int (*parse)(struct safetensors *, const char *, const unsigned char *, size_t,
+                                      struct error *),
+                         const uint8_t *bytes, size_t len, struct str *out)
 {
     struct error error = {0};
     struct safetensors file;
@@ -101,7 +112,8 @@ static void show_tensors(int (*parse)(struct safetensors *, const char *, const 
         for (int d = 0; d < e->ndim; d++) str_printf(out, d ? ", %ld" : "%ld", (long)e->shape[d]);
         str_puts(out, "]:");
         int64_t n = e->count < 8 ? e->count : 8;
-        if (safetensors_read(&file, e, 0, n, values, &error) < 0) str_printf(out, " error: %s", error.text);
+        if (safetensors_read(&file, e, 0, n, values, &error) < 0)
+            str_printf(out, " error: %s", error.text);
         else
             for (int64_t k = 0; k < n; k++) str_printf(out, " %.7g", (double)values[k]);
         str_putc(out, '\n');
@@ -109,16 +121,24 @@ static void show_tensors(int (*parse)(struct safetensors *, const char *, const 
     safetensors_close(&file);
 }
 
-static void show_safetensors(const uint8_t *bytes, size_t len, struct str *out) { show_tensors(safetensors_parse, bytes, len, out); }
-static void show_pytorch(const uint8_t *bytes, size_t len, struct str *out) { show_tensors(pytorch_parse, bytes, len, out); }
+static void show_safetensors(const uint8_t *bytes, size_t len, struct str *out)
+{
+    show_tensors(safetensors_parse, bytes, len, out);
+}
+static void show_pytorch(const uint8_t *bytes, size_t len, struct str *out)
+{
+    show_tensors(pytorch_parse, bytes, len, out);
+}
 
 static void show_model(const uint8_t *bytes, size_t len, struct str *out)
 {
     struct error error = {0};
     struct model_config config;
     json_t *root = json_loadb((const char *)bytes, len, 0, NULL);
-    if (model_config_parse(&config, "case", root, &error) < 0) str_printf(out, "error: %s\n", error.text);
-    else show_rows(model_config_json(&config), out);
+    if (model_config_parse(&config, "case", root, &error) < 0)
+        str_printf(out, "error: %s\n", error.text);
+    else
+        show_rows(model_config_json(&config), out);
     json_decref(root);
 }
 
@@ -137,8 +157,10 @@ static void show_shard(const uint8_t *bytes, size_t len, struct str *out)
         size_t n;
         int rc = shard_find(&reader, key, &value, &n, &error);
         if (rc == 0) rc = record_decode(value, n, &r, &error);
-        if (rc < 0) str_printf(out, "%ld: error: %s\n", (long)key, error.text);
-        else str_printf(out, "%ld: label %d, %zu bytes of %d\n", (long)key, r.label, r.len, r.bytes[r.len - 1]);
+        if (rc < 0)
+            str_printf(out, "%ld: error: %s\n", (long)key, error.text);
+        else
+            str_printf(out, "%ld: label %d, %zu bytes of %d\n", (long)key, r.label, r.len, r.bytes[r.len - 1]);
     }
 }
 
@@ -149,14 +171,16 @@ static void run_cases(const char *parser, void (*show)(const uint8_t *, size_t, 
     char *folder = fs_join("test/cases", parser);
     EXPECT(fs_list(folder, &list, &error) == 0 && list.count > 0, "%s", error.text);
     for (size_t i = 0; i < list.count; i++) {
-        char *place = fs_join(folder, list.names[i]), *input = fs_join(place, "input"), *path = fs_join(place, "expected"), *bytes = NULL, *expected = NULL;
+        char *place = fs_join(folder, list.names[i]), *input = fs_join(place, "input"),
+             *path = fs_join(place, "expected"), *bytes = NULL, *expected = NULL;
         size_t len, want;
         struct str out = {0};
         EXPECT(fs_read(input, &bytes, &len, &error) == 0, "%s", error.text);
         show((const uint8_t *)bytes, len, &out);
         if (update) fs_write(path, out.data, out.len, &error);
         EXPECT(fs_read(path, &expected, &want, &error) == 0, "%s", error.text);
-        EXPECT(expected && want == out.len && !memcmp(expected, out.data, want), "%s gives\n%s instead of\n%s", place, out.data, expected ? expected : "");
+        EXPECT(expected && want == out.len && !memcmp(expected, out.data, want), "%s gives\n%s instead of\n%s", place,
+               out.data, expected ? expected : "");
         str_free(&out);
         free(place);
         free(input);
@@ -207,28 +231,56 @@ static void cases_cut_short(void)
     cut_cases("jsonl", show_jsonl);
 }
 
-static void cases_image(void) { run_cases("image", show_image); }
-static void cases_tar(void) { run_cases("tar", show_tar); }
-static void cases_shard(void) { run_cases("shard", show_shard); }
-static void cases_csv(void) { run_cases("csv", show_csv); }
-static void cases_tsv(void) { run_cases("tsv", show_tsv); }
-static void cases_jsonl(void) { run_cases("jsonl", show_jsonl); }
-static void cases_safetensors(void) { run_cases("safetensors", show_safetensors); }
-static void cases_pytorch(void) { run_cases("pytorch", show_pytorch); }
-static void cases_model(void) { run_cases("model", show_model); }
+static void cases_image(void)
+{
+    run_cases("image", show_image);
+}
+static void cases_tar(void)
+{
+    run_cases("tar", show_tar);
+}
+static void cases_shard(void)
+{
+    run_cases("shard", show_shard);
+}
+static void cases_csv(void)
+{
+    run_cases("csv", show_csv);
+}
+static void cases_tsv(void)
+{
+    run_cases("tsv", show_tsv);
+}
+static void cases_jsonl(void)
+{
+    run_cases("jsonl", show_jsonl);
+}
+static void cases_safetensors(void)
+{
+    run_cases("safetensors", show_safetensors);
+}
+static void cases_pytorch(void)
+{
+    run_cases("pytorch", show_pytorch);
+}
+static void cases_model(void)
+{
+    run_cases("model", show_model);
+}
 
 int main(int argc, char **argv)
 {
     update = argc > 1 && !strcmp(argv[1], "--update");
-    return test_main(update ? 1 : argc, argv, (struct test[]){{"cases_image", cases_image},
-                                                              {"cases_tar", cases_tar},
-                                                              {"cases_shard", cases_shard},
-                                                              {"cases_csv", cases_csv},
-                                                              {"cases_tsv", cases_tsv},
-                                                              {"cases_jsonl", cases_jsonl},
-                                                              {"cases_safetensors", cases_safetensors},
-                                                              {"cases_pytorch", cases_pytorch},
-                                                              {"cases_model", cases_model},
-                                                              {"cases_cut_short", cases_cut_short},
-                                                              {0}});
+    return test_main(update ? 1 : argc, argv,
+                     (struct test[]){{"cases_image", cases_image},
+                                     {"cases_tar", cases_tar},
+                                     {"cases_shard", cases_shard},
+                                     {"cases_csv", cases_csv},
+                                     {"cases_tsv", cases_tsv},
+                                     {"cases_jsonl", cases_jsonl},
+                                     {"cases_safetensors", cases_safetensors},
+                                     {"cases_pytorch", cases_pytorch},
+                                     {"cases_model", cases_model},
+                                     {"cases_cut_short", cases_cut_short},
+                                     {0}});
 }

@@ -32,8 +32,10 @@ static char *spell(const struct token_ids *ids, const bool *response)
         if (response && !response[i]) continue;
         for (size_t k = 0; k < sizeof special / sizeof *special; k++)
             if (ids->ids[i] == special[k].id) name = special[k].name;
-        if (name) str_puts(&out, name);
-        else bpe_decode(bpe, &ids->ids[i], 1, &out);
+        if (name)
+            str_puts(&out, name);
+        else
+            bpe_decode(bpe, &ids->ids[i], 1, &out);
     }
     return str_steal(&out);
 }
@@ -87,7 +89,8 @@ static char *read_row(const char *json)
     struct str out = {0};
     json_t *row = json_loads(json, 0, NULL);
     EXPECT(row, "%s", json);
-    if (conversation_read(&talk, row, &error) < 0) str_printf(&out, "error: %s", error.text);
+    if (conversation_read(&talk, row, &error) < 0)
+        str_printf(&out, "error: %s", error.text);
     else {
         for (int64_t i = 0; i < talk.count; i++)
             str_printf(&out, "%s%c %s", i ? "|" : "", talk.turns[i].role == TURN_USER ? 'u' : 'a', talk.turns[i].text);
@@ -127,8 +130,8 @@ static void rows(void)
 
 int main(int argc, char **argv)
 {
-    int rc = test_main(argc, argv,
-                       (struct test[]){{"conversation_template", templates}, {"conversation_rows", rows}, {0}});
+    int rc =
+        test_main(argc, argv, (struct test[]){{"conversation_template", templates}, {"conversation_rows", rows}, {0}});
     chat_template_close(&template);
     bpe_close(bpe);
     return rc;

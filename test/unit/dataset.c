@@ -59,8 +59,8 @@ static char *make_dataset(const char *name, int64_t count, int64_t samples, size
                                                 "bytes", (json_int_t)bytes, "xxh3", hex));
         free(path);
     }
-    json_t *root = json_pack("{s:s, s:i, s:I, s:o}", "format", "percept-dataset", "version", 1,
-                             "samples", (json_int_t)(count * samples), "shards", shards);
+    json_t *root = json_pack("{s:s, s:i, s:I, s:o}", "format", "percept-dataset", "version", 1, "samples",
+                             (json_int_t)(count * samples), "shards", shards);
     if (rc == 0) rc = json_write(index, root, &error);
     EXPECT(rc == 0, "%s", error.text);
     json_decref(root);
@@ -338,13 +338,14 @@ static void identity(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"many_shards", many_shards},
-                                                 {"ten_thousand_shards_and_few_descriptors", ten_thousand_shards},
-                                                 {"records_of_all_sizes", records_of_all_sizes},
-                                                 {"damaged_shards", damaged_shards},
-                                                 {"wrong_index", wrong_index},
-                                                 {"any_byte_of_a_shard", any_byte_of_a_shard},
-                                                 {"opened_by_eight_threads", opened_by_threads},
-                                                 {"identity", identity},
-                                                 {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"many_shards", many_shards},
+                                     {"ten_thousand_shards_and_few_descriptors", ten_thousand_shards},
+                                     {"records_of_all_sizes", records_of_all_sizes},
+                                     {"damaged_shards", damaged_shards},
+                                     {"wrong_index", wrong_index},
+                                     {"any_byte_of_a_shard", any_byte_of_a_shard},
+                                     {"opened_by_eight_threads", opened_by_threads},
+                                     {"identity", identity},
+                                     {0}});
 }

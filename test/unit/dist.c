@@ -1,4 +1,5 @@
-/* Who gets what and who adds what: shares, slices and the tree of sums, of any number of slices over any number of ranks. */
+/* Who gets what and who adds what: shares, slices and the tree of sums, of any number of slices over any number of
+ * ranks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,24 +15,29 @@ static void shares(void)
 {
     for (int64_t count = 1; count <= MOST; count++)
         for (int64_t parts = 1; parts <= count + 3; parts++) {
-            EXPECT(share_first(count, parts, 0) == 0 && share_first(count, parts, parts) == count, "%ld in %ld", (long)count, (long)parts);
+            EXPECT(share_first(count, parts, 0) == 0 && share_first(count, parts, parts) == count, "%ld in %ld",
+                   (long)count, (long)parts);
             for (int64_t r = 0; r < parts; r++) {
                 int64_t first = share_first(count, parts, r), end = share_first(count, parts, r + 1);
-                EXPECT(end - first == count / parts || end - first == count / parts + 1, "share %ld is [%ld, %ld)", (long)r, (long)first, (long)end);
+                EXPECT(end - first == count / parts || end - first == count / parts + 1, "share %ld is [%ld, %ld)",
+                       (long)r, (long)first, (long)end);
                 for (int64_t i = first; i < end; i++)
-                    EXPECT(share_owner(count, parts, i) == r, "%ld of %ld in %ld: %ld", (long)i, (long)count, (long)parts, (long)share_owner(count, parts, i));
+                    EXPECT(share_owner(count, parts, i) == r, "%ld of %ld in %ld: %ld", (long)i, (long)count,
+                           (long)parts, (long)share_owner(count, parts, i));
             }
         }
     int64_t large = (int64_t)1 << 40;
-    EXPECT(share_first(large, 4096, 4095) == large / 4096 * 4095 && share_owner(large, 4096, large - 1) == 4095, "large counts overflow");
+    EXPECT(share_first(large, 4096, 4095) == large / 4096 * 4095 && share_owner(large, 4096, large - 1) == 4095,
+           "large counts overflow");
 }
 
 static void chosen(int64_t want, int64_t asked, int64_t batch, int64_t ranks, int64_t samples, const char *says)
 {
     struct error error = {0};
     int64_t got = slices_choose(asked, batch, ranks, samples, &error);
-    EXPECT(got == want && !says == !error.code && (!says || strstr(error.text, says)), "batch %ld on %ld ranks: %ld slices (%s), want %ld (%s)", (long)batch, (long)ranks,
-           (long)got, error.text, (long)want, says ? says : "");
+    EXPECT(got == want && !says == !error.code && (!says || strstr(error.text, says)),
+           "batch %ld on %ld ranks: %ld slices (%s), want %ld (%s)", (long)batch, (long)ranks, (long)got, error.text,
+           (long)want, says ? says : "");
 }
 
 static void slices(void)
@@ -58,7 +64,8 @@ static void slices(void)
     chosen(-1, 0, 4, 5, 32, "5 ranks share 4 samples a step: use at most 4 ranks, or a larger --global-batch-size");
 }
 
-/* An expression as a number: a + b is b + a, but (a + b) + c is not a + (b + c).  It stands where a sum's first two floats would. */
+/* An expression as a number: a + b is b + a, but (a + b) + c is not a + (b + c).  It stands where a sum's first two
+ * floats would. */
 static uint64_t plus(uint64_t a, uint64_t b)
 {
     uint64_t x = (a + b) * 0x9e3779b97f4a7c15u ^ (a ^ b);
@@ -110,7 +117,8 @@ static int meet(struct tree *of, int64_t leaves, int64_t ranks, int64_t part)
     for (int height = 1; height <= tree_height(leaves); height++)
         for (int64_t first = 0; first < leaves; first += (int64_t)1 << height) {
             int64_t last = first + ((int64_t)1 << height) - 1;
-            if (share_owner(leaves, ranks, first) == share_owner(leaves, ranks, last < leaves ? last : leaves - 1)) continue;
+            if (share_owner(leaves, ranks, first) == share_owner(leaves, ranks, last < leaves ? last : leaves - 1))
+                continue;
             if (!tree_meet(leaves, first, height, share_first(leaves, ranks, part), &into, &from)) continue;
             int64_t keeper = share_owner(leaves, ranks, into), giver = share_owner(leaves, ranks, from);
             join(tree_at(&of[keeper], into), tree_at(&of[giver], from));
@@ -119,7 +127,8 @@ static int meet(struct tree *of, int64_t leaves, int64_t ranks, int64_t part)
     return sent;
 }
 
-/* Every cut into shares gives the expression of one rank, in the first sum of whoever it is for, and a rank sends a node's part at most once. */
+/* Every cut into shares gives the expression of one rank, in the first sum of whoever it is for, and a rank sends a
+ * node's part at most once. */
 static void trees(void)
 {
     static struct tree of[MOST];
@@ -130,12 +139,15 @@ static void trees(void)
             for (int64_t part = 0; part < ranks; part++) {
                 int nodes = 0;
                 for (int64_t r = 0; r < ranks; r++) {
-                    add_up(&of[r], buffers[r], leaves, share_first(leaves, ranks, r), share_first(leaves, ranks, r + 1));
+                    add_up(&of[r], buffers[r], leaves, share_first(leaves, ranks, r),
+                           share_first(leaves, ranks, r + 1));
                     nodes += of[r].count;
                 }
                 int sent = meet(of, leaves, ranks, part);
-                EXPECT(read(of[part].node[0].sum) == want, "%ld slices on %ld ranks: part %ld is another sum", (long)leaves, (long)ranks, (long)part);
-                EXPECT(sent < nodes, "%ld slices on %ld ranks: %d nodes, %d sent", (long)leaves, (long)ranks, nodes, sent);
+                EXPECT(read(of[part].node[0].sum) == want, "%ld slices on %ld ranks: part %ld is another sum",
+                       (long)leaves, (long)ranks, (long)part);
+                EXPECT(sent < nodes, "%ld slices on %ld ranks: %d nodes, %d sent", (long)leaves, (long)ranks, nodes,
+                       sent);
             }
     }
 }
@@ -144,8 +156,10 @@ static void buffers(void)
 {
     for (int k = 0; k <= 20; k++) {
         int64_t slices = (int64_t)1 << k;
-        EXPECT(tree_buffers(slices, 0, slices) == k + 1, "%ld slices: %d buffers", (long)slices, tree_buffers(slices, 0, slices));
-        EXPECT(tree_buffers(8 * slices, 3 * slices, 4 * slices) == k + 1, "a share of %ld: %d buffers", (long)slices, tree_buffers(8 * slices, 3 * slices, 4 * slices));
+        EXPECT(tree_buffers(slices, 0, slices) == k + 1, "%ld slices: %d buffers", (long)slices,
+               tree_buffers(slices, 0, slices));
+        EXPECT(tree_buffers(8 * slices, 3 * slices, 4 * slices) == k + 1, "a share of %ld: %d buffers", (long)slices,
+               tree_buffers(8 * slices, 3 * slices, 4 * slices));
     }
     EXPECT(tree_buffers(24, 7, 8) == 1 && tree_buffers(24, 7, 9) == 2 && tree_buffers(7, 4, 7) == 3, "small shares");
     EXPECT(tree_buffers(1000003, 333334, 666668) <= 2 * 20, "%d buffers", tree_buffers(1000003, 333334, 666668));
@@ -166,7 +180,8 @@ static void tree_sum(void)
     struct error error = {0};
     struct device device;
     static double values[MOST * COLS];
-    if (device_open(&device, device_count() ? "cuda" : "cpu", "fp32", NULL, 1, 0, &error) < 0) EXPECT(0, "%s", error.text);
+    if (device_open(&device, device_count() ? "cuda" : "cpu", "fp32", NULL, 1, 0, &error) < 0)
+        EXPECT(0, "%s", error.text);
     const struct kernels *k = device.kernels;
     double *there = k->map(&device, sizeof values), got[COLS];
     struct rng rng = rng_open(1, RNG_TEST, 0, 0);
@@ -175,7 +190,9 @@ static void tree_sum(void)
         k->upload(&device, there, values, sizeof values);
         k->tree_sum(&device, there, rows, COLS);
         k->download(&device, got, there, sizeof got);
-        for (int i = 0; i < COLS; i++) EXPECT(got[i] == sum_of(values + i, rows, COLS), "%ld rows: %.17g, want %.17g", (long)rows, got[i], sum_of(values + i, rows, COLS));
+        for (int i = 0; i < COLS; i++)
+            EXPECT(got[i] == sum_of(values + i, rows, COLS), "%ld rows: %.17g, want %.17g", (long)rows, got[i],
+                   sum_of(values + i, rows, COLS));
     }
     k->unmap(&device, there, sizeof values);
     device_close(&device);
@@ -183,5 +200,11 @@ static void tree_sum(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"shares", shares}, {"slices", slices}, {"trees", trees}, {"tree_buffers", buffers}, {"tree_sum", tree_sum}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"shares", shares},
+                                     {"slices", slices},
+                                     {"trees", trees},
+                                     {"tree_buffers", buffers},
+                                     {"tree_sum", tree_sum},
+                                     {0}});
 }

@@ -95,9 +95,10 @@ static void torn(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"cores_are_shared_where_masks_overlap", masks},
-                                                 {"cores_of_a_quota", quotas},
-                                                 {"quota_of_control_groups", control_groups},
-                                                 {"worlds_that_are_torn", torn},
-                                                 {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"cores_are_shared_where_masks_overlap", masks},
+                                     {"cores_of_a_quota", quotas},
+                                     {"quota_of_control_groups", control_groups},
+                                     {"worlds_that_are_torn", torn},
+                                     {0}});
 }

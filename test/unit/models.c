@@ -17,19 +17,25 @@ static void counts(void)
     static const struct {
         const char *name;
         int64_t elements;
-    } want[] = {{"PE-Core-G14-448", 2419266561}, {"PE-Core-L14-336", 671137793}, {"PE-Core-B16-224", 447659521}, {"PE-Core-S16-384", 87187713}, {"PE-Core-T16-384", 69545601}};
+    } want[] = {{"PE-Core-G14-448", 2419266561},
+                {"PE-Core-L14-336", 671137793},
+                {"PE-Core-B16-224", 447659521},
+                {"PE-Core-S16-384", 87187713},
+                {"PE-Core-T16-384", 69545601}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         struct model_config config;
         struct error error = {0};
         struct towers towers;
         EXPECT(model_config_load(&config, want[i].name, &error) == 0, "%s", error.text);
         towers_open(&towers, &config); /* address space only: nothing is touched */
-        EXPECT(parameters_elements(&towers.parameters) == want[i].elements, "%s: %ld", want[i].name, (long)parameters_elements(&towers.parameters));
+        EXPECT(parameters_elements(&towers.parameters) == want[i].elements, "%s: %ld", want[i].name,
+               (long)parameters_elements(&towers.parameters));
         towers_close(&towers);
     }
     struct model_config config;
     struct error error = {0};
-    EXPECT(model_config_load(&config, "PE-Core-B16-244", &error) < 0 && strstr(error.text, "maybe PE-Core-B16-224?"), "%s", error.text);
+    EXPECT(model_config_load(&config, "PE-Core-B16-244", &error) < 0 && strstr(error.text, "maybe PE-Core-B16-224?"),
+           "%s", error.text);
 }
 
 /* Initial values are draws one after the other from the parameter's own sequence, on any number of threads. */
@@ -76,7 +82,8 @@ static void namings(void)
         for (int64_t k = 0; k < copy.parameters.count; k++) {
             const struct parameter *a = source.parameters.list[k], *b = copy.parameters.list[k];
             if (all[i] == WEIGHTS_TIMM && strncmp(a->name, "visual.", 7)) continue;
-            EXPECT(!memcmp(a->values, b->values, (size_t)tensor_count(&a->tensor) * sizeof(float)), "naming %d: %s", all[i], a->name);
+            EXPECT(!memcmp(a->values, b->values, (size_t)tensor_count(&a->tensor) * sizeof(float)), "naming %d: %s",
+                   all[i], a->name);
         }
         towers_close(&copy);
         if (all[i] == WEIGHTS_TIMM) {
@@ -97,14 +104,16 @@ static void round_trip(void)
     struct towers towers = load("test/golden/core/model-weights.safetensors", false, &error);
     char *path = fs_join(test_folder(), "again.safetensors");
     struct safetensors theirs, ours;
-    EXPECT(weights_save(&towers, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0 && safetensors_open(&ours, path, &error) == 0 &&
+    EXPECT(weights_save(&towers, path, WEIGHTS_OPEN_CLIP, NULL, &error) == 0 &&
+               safetensors_open(&ours, path, &error) == 0 &&
                safetensors_open(&theirs, "test/golden/core/model-weights.safetensors", &error) == 0,
            "%s", error.text);
     EXPECT(ours.count == theirs.count, "%ld keys, want %ld", (long)ours.count, (long)theirs.count);
     for (int64_t i = 0; i < theirs.count; i++) {
         const struct safetensors_entry *want = &theirs.entries[i], *got = safetensors_find(&ours, want->name);
-        EXPECT(got && got->ndim == want->ndim && !memcmp(got->shape, want->shape, sizeof got->shape) && !memcmp(got->bytes, want->bytes, (size_t)want->count * 4), "%s",
-               want->name);
+        EXPECT(got && got->ndim == want->ndim && !memcmp(got->shape, want->shape, sizeof got->shape) &&
+                   !memcmp(got->bytes, want->bytes, (size_t)want->count * 4),
+               "%s", want->name);
     }
     safetensors_close(&ours);
     safetensors_close(&theirs);
@@ -126,10 +135,11 @@ static void wrong_model(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"parameter_counts", counts},
-                                                 {"draws_on_any_number_of_threads", draws},
-                                                 {"weights_in_three_namings", namings},
-                                                 {"open_clip_round_trip", round_trip},
-                                                 {"weights_of_another_model", wrong_model},
-                                                 {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"parameter_counts", counts},
+                                     {"draws_on_any_number_of_threads", draws},
+                                     {"weights_in_three_namings", namings},
+                                     {"open_clip_round_trip", round_trip},
+                                     {"weights_of_another_model", wrong_model},
+                                     {0}});
 }

@@ -1,4 +1,5 @@
-/* The optimizer's state through checkpoint files: written by any number of ranks, read by any other, and refused when a part is not there. */
+/* The optimizer's state through checkpoint files: written by any number of ranks, read by any other, and refused when a
+ * part is not there. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,9 @@ static void rank_open(struct rank *r, int rank, int size, int64_t blocks)
 {
     struct error error = {0};
     *r = (struct rank){.world = {.rank = rank, .size = size}, .optimizer = {.sharded = true}};
-    if (device_open(&r->device, "cpu", "fp32", NULL, 1, 0, &error) < 0 || comm_open(&r->comm, &r->world, &r->device, "exact", &error) < 0) EXPECT(0, "%s", error.text);
+    if (device_open(&r->device, "cpu", "fp32", NULL, 1, 0, &error) < 0 ||
+        comm_open(&r->comm, &r->world, &r->device, "exact", &error) < 0)
+        EXPECT(0, "%s", error.text);
     parameters_add(&r->parameters, "weight", 2, (int64_t[]){blocks, SQUARE_BLOCK});
     parameters_allocate(&r->parameters);
     parameters_place(&r->parameters, &r->device, true);
@@ -47,7 +50,8 @@ static json_t *saved(const char *folder, int size, int64_t blocks)
         struct rank r;
         struct error error = {0};
         rank_open(&r, rank, size, blocks);
-        for (int64_t i = r.optimizer.first; i < r.optimizer.end; i++) r.optimizer.m[i - r.optimizer.first] = (float)i, r.optimizer.v[i - r.optimizer.first] = (float)-i;
+        for (int64_t i = r.optimizer.first; i < r.optimizer.end; i++)
+            r.optimizer.m[i - r.optimizer.first] = (float)i, r.optimizer.v[i - r.optimizer.first] = (float)-i;
         EXPECT(moments_save(&r.optimizer, &w, sums, &error) == 0, "%s", error.text);
         rank_close(&r);
     }
@@ -81,7 +85,8 @@ static void any_ranks(void)
 {
     for (int from = 1; from <= BLOCKS + 1; from++) {
         json_t *files = saved(test_folder(), from, BLOCKS);
-        EXPECT(json_object_size(files) == (size_t)(from < BLOCKS ? from : BLOCKS), "%zu files of %d ranks", json_object_size(files), from);
+        EXPECT(json_object_size(files) == (size_t)(from < BLOCKS ? from : BLOCKS), "%zu files of %d ranks",
+               json_object_size(files), from);
         for (int to = 1; to <= BLOCKS + 1; to++) loaded(test_folder(), files, to, NULL);
         json_decref(files);
     }
@@ -108,5 +113,9 @@ static void missing_part(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"moments_of_any_ranks", any_ranks}, {"moments_of_a_longer_store", longer_store}, {"moments_missing", missing_part}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"moments_of_any_ranks", any_ranks},
+                                     {"moments_of_a_longer_store", longer_store},
+                                     {"moments_missing", missing_part},
+                                     {0}});
 }

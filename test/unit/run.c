@@ -1,4 +1,5 @@
-/* What a training run is made of: its plan, the figures between two lines of its log, rows that come once, checkpoints that are told apart. */
+/* What a training run is made of: its plan, the figures between two lines of its log, rows that come once, checkpoints
+ * that are told apart. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,21 +17,29 @@ static void plan(void)
     struct plan p, all[3];
     struct error e = {0};
     struct plan_wish wish = {.epochs = 2, .batch = 24, .slices = 6};
-    EXPECT(plan_make(&p, &wish, 100, 0, 1, &e) == 0 && p.steps == 9 && p.mine == 6 && p.rows == 4, "%s: %ld steps, %ld slices of %ld", e.text,
-           (long)p.steps, (long)p.mine, (long)p.rows);
+    EXPECT(plan_make(&p, &wish, 100, 0, 1, &e) == 0 && p.steps == 9 && p.mine == 6 && p.rows == 4,
+           "%s: %ld steps, %ld slices of %ld", e.text, (long)p.steps, (long)p.mine, (long)p.rows);
     int64_t next = 0;
     for (int r = 0; r < 3; r++) {
-        EXPECT(plan_make(&all[r], &wish, 100, r, 3, &e) == 0 && all[r].first == next && all[r].local == all[r].mine * 4, "%s", e.text);
+        EXPECT(plan_make(&all[r], &wish, 100, r, 3, &e) == 0 && all[r].first == next && all[r].local == all[r].mine * 4,
+               "%s", e.text);
         next = all[r].first + all[r].mine;
     }
     EXPECT(next == 6, "%ld slices on 3 ranks", (long)next);
     /* sample 5 of step 4 (from 0): place 4 * 24 + 5 = 101 of the stream, whoever holds it */
     struct place here = plan_place(&p, 4, 1, 1), there = plan_place(&all[0], 4, 1, 1);
-    EXPECT(here.epoch == 1 && here.at == 1 && there.epoch == 1 && there.at == 1, "epoch %lu, place %lu", (unsigned long)here.epoch, (unsigned long)here.at);
-    EXPECT(!plan_epochs_end(&p, 1, 4) && plan_epochs_end(&p, 1, 5) && !plan_epochs_end(&p, 0, 5) && plan_epochs_end(&p, 0.5, 3), "ends of epochs");
-    EXPECT(plan_make(&p, &(struct plan_wish){.batch = 8}, 100, 0, 1, &e) < 0 && strstr(e.text, "--steps or as --epochs"), "%s", e.text);
+    EXPECT(here.epoch == 1 && here.at == 1 && there.epoch == 1 && there.at == 1, "epoch %lu, place %lu",
+           (unsigned long)here.epoch, (unsigned long)here.at);
+    EXPECT(!plan_epochs_end(&p, 1, 4) && plan_epochs_end(&p, 1, 5) && !plan_epochs_end(&p, 0, 5) &&
+               plan_epochs_end(&p, 0.5, 3),
+           "ends of epochs");
+    EXPECT(plan_make(&p, &(struct plan_wish){.batch = 8}, 100, 0, 1, &e) < 0 &&
+               strstr(e.text, "--steps or as --epochs"),
+           "%s", e.text);
     struct error uneven = {0};
-    EXPECT(plan_make(&p, &(struct plan_wish){.steps = 1, .batch = 8, .slices = 3}, 100, 0, 1, &uneven) < 0 && uneven.code == ERROR_USAGE, "%s", uneven.text);
+    EXPECT(plan_make(&p, &(struct plan_wish){.steps = 1, .batch = 8, .slices = 3}, 100, 0, 1, &uneven) < 0 &&
+               uneven.code == ERROR_USAGE,
+           "%s", uneven.text);
 }
 
 static void figures(void)
@@ -45,8 +54,12 @@ static void figures(void)
         figures_sum(&f);
     }
     figures_report(&f, 4, 2, &line, row);
-    EXPECT(json_real_value(json_object_get(row, "loss")) == 2.5 && json_real_value(json_object_get(row, "last_loss")) == 4, "mean and last");
-    EXPECT(json_real_value(json_object_get(row, "tokens_per_second")) == 200 && json_real_value(json_object_get(row, "scale")) == 40, "rate and last");
+    EXPECT(json_real_value(json_object_get(row, "loss")) == 2.5 &&
+               json_real_value(json_object_get(row, "last_loss")) == 4,
+           "mean and last");
+    EXPECT(json_real_value(json_object_get(row, "tokens_per_second")) == 200 &&
+               json_real_value(json_object_get(row, "scale")) == 40,
+           "rate and last");
     EXPECT(!strcmp(line.data, " Loss: 4 (2.5) Scale: 40"), "\"%s\"", line.data);
     EXPECT(f.list[0].sum == 0, "sums begin anew");
     json_decref(row);
@@ -74,7 +87,8 @@ static void rows(void)
     for (char *at = text; *at; at = strchr(at, '\n') + 1) {
         json_t *row = json_loads(at, JSON_DISABLE_EOF_CHECK, NULL);
         EXPECT(json_integer_value(json_object_get(row, "step")) == ++line, "row %d: %.40s", line, at);
-        EXPECT(json_is_string(json_object_get(row, "split")) && json_real_value(json_object_get(row, "time")) > 1.7e9, "%.60s", at);
+        EXPECT(json_is_string(json_object_get(row, "split")) && json_real_value(json_object_get(row, "time")) > 1.7e9,
+               "%.60s", at);
         json_decref(row);
     }
     EXPECT(line == 4, "%d rows", line);
@@ -108,7 +122,9 @@ static int64_t found(const struct world *world, struct error *error)
 {
     char *folder = NULL;
     json_t *state = NULL;
-    int64_t step = checkpoint_find(world, test_folder(), &folder, &state, error) == 1 ? json_integer_value(json_object_get(state, "step")) : -1;
+    int64_t step = checkpoint_find(world, test_folder(), &folder, &state, error) == 1
+                       ? json_integer_value(json_object_get(state, "step"))
+                       : -1;
     free(folder);
     json_decref(state);
     return step;
@@ -134,5 +150,7 @@ static void checkpoints(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"plan", plan}, {"figures", figures}, {"rows", rows}, {"checkpoints", checkpoints}, {0}});
+    return test_main(
+        argc, argv,
+        (struct test[]){{"plan", plan}, {"figures", figures}, {"rows", rows}, {"checkpoints", checkpoints}, {0}});
 }

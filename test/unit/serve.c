@@ -104,16 +104,16 @@ static int run(struct trial *t, struct error *error)
 {
     char *model = model_folder();
     struct lm_settings config = {.model = model,
-                               .tokenizer = "test/golden/bpe",
-                               .weights = "fp32",
-                               .new_tokens = 5,
-                               .sequences = t->sequences,
-                               .rows = t->rows,
-                               .context = 200,
-                               .temperature = 0.7,
-                               .top_p = 1,
-                               .seed = 3,
-                               .machine = {.device = "cpu", .precision = "fp32", .threads = 1}};
+                                 .tokenizer = "test/golden/bpe",
+                                 .weights = "fp32",
+                                 .new_tokens = 5,
+                                 .sequences = t->sequences,
+                                 .rows = t->rows,
+                                 .context = 200,
+                                 .temperature = 0.7,
+                                 .top_p = 1,
+                                 .seed = 3,
+                                 .machine = {.device = "cpu", .precision = "fp32", .threads = 1}};
     struct lm lm;
     json_t *recipe = json_pack("{s:s}", "seed", t->seed);
     struct feed_config feed = {.decode = decode, .context = t, .threads = 2, .attempts = 2};
@@ -216,7 +216,7 @@ static void kinds(void)
     for (int i = 0; i < ITEMS; i++) { /* drawn weights write damaged bytes too: none of their texts is lost */
         const json_t *entry;
         size_t k;
-        json_array_foreach(json_object_get(list[i], "texts"), k, entry)
+        json_array_foreach (json_object_get(list[i], "texts"), k, entry)
             EXPECT(json_string_value(json_object_get(entry, "text")), "item %d, text %zu is not there", i, k);
     }
     rows_free_list(list, ITEMS);
@@ -259,7 +259,8 @@ static void edited(void)
         char *path = path_in_folder("edited.jsonl");
         EXPECT(fs_write(path, cases[i].text, strlen(cases[i].text), &error) == 0, "%s", error.text);
         int rc = rows_read(path, 2, &list, &error);
-        if (cases[i].error) EXPECT(rc < 0 && strstr(error.text, cases[i].error), "case %zu: %s", i, error.text);
+        if (cases[i].error)
+            EXPECT(rc < 0 && strstr(error.text, cases[i].error), "case %zu: %s", i, error.text);
         else {
             EXPECT(rc == 0 && list[0] && list[1], "case %zu: %s", i, error.text);
             if (rc == 0) rows_free_list(list, 2);

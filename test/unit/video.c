@@ -1,6 +1,8 @@
-/* Video files made here by FFmpeg's encoders, read back: every frame carries its number as a grey level, so what is read can be told.
+/* Video files made here by FFmpeg's encoders, read back: every frame carries its number as a grey level, so what is
+ * read can be told.
  *
- * Clips in several codecs and containers: with B-frames, long and short groups, variable frame rate, turned, odd pixel formats; and damaged ones. */
+ * Clips in several codecs and containers: with B-frames, long and short groups, variable frame rate, turned, odd pixel
+ * formats; and damaged ones. */
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <libavutil/display.h>
@@ -32,9 +34,15 @@ struct clip {
     bool full_range;
 };
 
-static int level_of(int frame) { return 36 + frame * 4; } /* luma, limited range */
+static int level_of(int frame)
+{
+    return 36 + frame * 4;
+} /* luma, limited range */
 
-static int64_t time_of(const struct clip *c, int frame) { return c->variable ? frame * frame / 4 + 2 * frame : 4 * frame; }
+static int64_t time_of(const struct clip *c, int frame)
+{
+    return c->variable ? frame * frame / 4 + 2 * frame : 4 * frame;
+}
 
 /* Grey by number, the left upper quarter darker: so that turning shows. */
 static void draw(AVFrame *f, const struct clip *c, int frame)
@@ -42,13 +50,16 @@ static void draw(AVFrame *f, const struct clip *c, int frame)
     bool wide = f->format == AV_PIX_FMT_YUV420P10LE;
     for (int plane = 0; plane < 3 && f->data[plane]; plane++) {
         int w = plane ? (WIDTH + (f->format != AV_PIX_FMT_YUV444P)) / (1 + (f->format != AV_PIX_FMT_YUV444P)) : WIDTH;
-        int h = plane ? f->format == AV_PIX_FMT_YUV444P || f->format == AV_PIX_FMT_YUV422P ? HEIGHT : HEIGHT / 2 : HEIGHT;
+        int h =
+            plane ? f->format == AV_PIX_FMT_YUV444P || f->format == AV_PIX_FMT_YUV422P ? HEIGHT : HEIGHT / 2 : HEIGHT;
         for (int y = 0; y < h; y++)
             for (int x = 0; x < w; x++) {
                 int value = plane ? 128 : level_of(frame) - (x < WIDTH / 2 && y < HEIGHT / 2 ? 10 : 0);
                 if (c->full_range && !plane) value = (value - 16) * 255 / 219;
-                if (wide) ((uint16_t *)(void *)(f->data[plane] + y * f->linesize[plane]))[x] = (uint16_t)(value << 2);
-                else f->data[plane][y * f->linesize[plane] + x] = (uint8_t)value;
+                if (wide)
+                    ((uint16_t *)(void *)(f->data[plane] + y * f->linesize[plane]))[x] = (uint16_t)(value << 2);
+                else
+                    f->data[plane][y * f->linesize[plane] + x] = (uint8_t)value;
             }
     }
 }
@@ -56,7 +67,8 @@ static void draw(AVFrame *f, const struct clip *c, int frame)
 static void drain(AVCodecContext *encoder, AVFormatContext *file, AVStream *stream, AVPacket *packet)
 {
     while (avcodec_receive_packet(encoder, packet) >= 0) {
-        packet->duration = av_rescale_q(4, (AVRational){1, 100}, encoder->time_base); /* or the last frame would last no time */
+        packet->duration =
+            av_rescale_q(4, (AVRational){1, 100}, encoder->time_base); /* or the last frame would last no time */
         av_packet_rescale_ts(packet, encoder->time_base, stream->time_base);
         packet->stream_index = stream->index;
         av_interleaved_write_frame(file, packet);
@@ -77,7 +89,8 @@ static char *make(const struct clip *c)
     encoder->time_base = (AVRational){1, 100};
     encoder->framerate = (AVRational){25, 1};
     if (!strcmp(c->codec, "mpeg4")) encoder->time_base = (AVRational){1, 25};
-    encoder->gop_size = c->group, encoder->max_b_frames = c->b_frames, encoder->global_quality = 1 * FF_QP2LAMBDA, encoder->flags |= AV_CODEC_FLAG_QSCALE;
+    encoder->gop_size = c->group, encoder->max_b_frames = c->b_frames, encoder->global_quality = 1 * FF_QP2LAMBDA,
+    encoder->flags |= AV_CODEC_FLAG_QSCALE;
     encoder->thread_count = 1;
     encoder->color_range = c->full_range ? AVCOL_RANGE_JPEG : AVCOL_RANGE_MPEG;
     if (file->oformat->flags & AVFMT_GLOBALHEADER) encoder->flags |= AV_CODEC_FLAG_GLOBAL_HEADER;
@@ -88,7 +101,10 @@ static char *make(const struct clip *c)
     EXPECT(code >= 0, "%s does not open: %d", c->codec, code);
     avcodec_parameters_from_context(stream->codecpar, encoder);
     stream->time_base = encoder->time_base;
-    if (c->rotation) av_display_rotation_set((int32_t *)(void *)av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t)), c->rotation);
+    if (c->rotation)
+        av_display_rotation_set(
+            (int32_t *)(void *)av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof(int32_t)),
+            c->rotation);
     avio_open(&file->pb, path, AVIO_FLAG_WRITE);
     EXPECT(avformat_write_header(file, NULL) >= 0, "%s: no header", c->file);
     AVFrame *frame = av_frame_alloc();
@@ -131,11 +147,16 @@ static double shown_level(const struct image *p, int x0, int y0)
     double sum = 0;
     int w = p->width / 4, h = p->height / 4;
     for (int y = y0 + h / 2; y < y0 + h; y++)
-        for (int x = x0 + w / 2; x < x0 + w; x++) sum += p->pixels[3 * (y * p->width + x)] + p->pixels[3 * (y * p->width + x) + 1] + p->pixels[3 * (y * p->width + x) + 2];
+        for (int x = x0 + w / 2; x < x0 + w; x++)
+            sum += p->pixels[3 * (y * p->width + x)] + p->pixels[3 * (y * p->width + x) + 1] +
+                   p->pixels[3 * (y * p->width + x) + 2];
     return sum / (3. * (h - h / 2) * (w - w / 2));
 }
 
-static double rgb_of(int level) { return (level - 16) * 255. / 219; }
+static double rgb_of(int level)
+{
+    return (level - 16) * 255. / 219;
+}
 
 static void check_frames(const struct clip *c, struct video *v, const int64_t *which, int count)
 {
@@ -143,15 +164,19 @@ static void check_frames(const struct clip *c, struct video *v, const int64_t *w
     struct image *p = mem_zalloc((size_t)count, sizeof *p);
     EXPECT(video_read(v, which, count, p, &error) == 0, "%s: %s", c->file, error.text);
     for (int i = 0; i < count && !error.code; i++) {
-        double got = shown_level(&p[i], c->rotation == 180 ? 0 : p[i].width * 3 / 4, p[i].height / 2), want = rgb_of(level_of((int)which[i]));
+        double got = shown_level(&p[i], c->rotation == 180 ? 0 : p[i].width * 3 / 4, p[i].height / 2),
+               want = rgb_of(level_of((int)which[i]));
         bool across = c->rotation % 180;
-        EXPECT(p[i].width == (across ? HEIGHT : WIDTH) && p[i].height == (across ? WIDTH : HEIGHT), "%s: %d x %d", c->file, p[i].width, p[i].height);
-        EXPECT(fabs(got - want) <= c->tolerance, "%s: frame %ld has level %.1f, want %.1f", c->file, (long)which[i], got, want);
+        EXPECT(p[i].width == (across ? HEIGHT : WIDTH) && p[i].height == (across ? WIDTH : HEIGHT), "%s: %d x %d",
+               c->file, p[i].width, p[i].height);
+        EXPECT(fabs(got - want) <= c->tolerance, "%s: frame %ld has level %.1f, want %.1f", c->file, (long)which[i],
+               got, want);
         /* the darker quarter, at the left upper corner when not turned */
         int left = c->rotation == 90 || c->rotation == 180, low = c->rotation == 180 || c->rotation == 270;
         double dark = shown_level(&p[i], left ? p[i].width * 3 / 4 : 0, low ? p[i].height * 3 / 4 : 0);
         if (c->rotation) got = shown_level(&p[i], left ? 0 : p[i].width * 3 / 4, low ? 0 : p[i].height * 3 / 4);
-        EXPECT(fabs(got - dark - rgb_of(26)) <= c->tolerance + 1, "%s turned by %d: %.1f and %.1f", c->file, c->rotation, dark, got);
+        EXPECT(fabs(got - dark - rgb_of(26)) <= c->tolerance + 1, "%s turned by %d: %.1f and %.1f", c->file,
+               c->rotation, dark, got);
         image_free(&p[i]);
     }
     free(p);
@@ -162,9 +187,11 @@ static void check_bytes(const struct clip *c, struct video *v, const int64_t *al
 {
     struct error error = {0};
     struct image *a = mem_zalloc(FRAMES, sizeof *a), *b = mem_zalloc((size_t)count, sizeof *b);
-    EXPECT(video_read(v, all, FRAMES, a, &error) == 0 && video_read(v, some, count, b, &error) == 0, "%s: %s", c->file, error.text);
+    EXPECT(video_read(v, all, FRAMES, a, &error) == 0 && video_read(v, some, count, b, &error) == 0, "%s: %s", c->file,
+           error.text);
     for (int i = 0; i < count && !error.code; i++)
-        EXPECT(!memcmp(a[some[i]].pixels, b[i].pixels, (size_t)(3 * b[i].width * b[i].height)), "%s: frame %ld differs when read alone", c->file, (long)some[i]);
+        EXPECT(!memcmp(a[some[i]].pixels, b[i].pixels, (size_t)(3 * b[i].width * b[i].height)),
+               "%s: frame %ld differs when read alone", c->file, (long)some[i]);
     for (int i = 0; i < FRAMES; i++) image_free(&a[i]);
     for (int i = 0; i < count; i++) image_free(&b[i]);
     free(a);
@@ -181,10 +208,12 @@ static void clip(const struct clip *c)
     struct video *v = open_or_fail(path);
     if (!v) return;
     const struct video_info *info = video_info(v);
-    EXPECT(info->frames == FRAMES && info->rotation == c->rotation, "%s: %ld frames, turned by %d", c->file, (long)info->frames, info->rotation);
+    EXPECT(info->frames == FRAMES && info->rotation == c->rotation, "%s: %ld frames, turned by %d", c->file,
+           (long)info->frames, info->rotation);
     if (info->frames != FRAMES) return;
     double end = (double)time_of(c, FRAMES - 1) / 100;
-    EXPECT(fabs(video_time(v, FRAMES - 1) - end) < 0.011, "%s: last frame at %.3f, want %.3f", c->file, video_time(v, FRAMES - 1), end);
+    EXPECT(fabs(video_time(v, FRAMES - 1) - end) < 0.011, "%s: last frame at %.3f, want %.3f", c->file,
+           video_time(v, FRAMES - 1), end);
     int64_t all[FRAMES], some[8];
     for (int i = 0; i < FRAMES; i++) all[i] = i;
     check_frames(c, v, all, FRAMES);
@@ -216,7 +245,10 @@ static void codecs(void)
     for (size_t i = 0; i < sizeof clips / sizeof *clips; i++) clip(&clips[i]);
 }
 
-static void variable_rate(void) { clip(&(struct clip){"variable.mkv", "ffv1", AV_PIX_FMT_YUV420P, 1, 0, 1, true, 0, false}); }
+static void variable_rate(void)
+{
+    clip(&(struct clip){"variable.mkv", "ffv1", AV_PIX_FMT_YUV420P, 1, 0, 1, true, 0, false});
+}
 
 static void turned(void)
 {
@@ -248,7 +280,8 @@ static void spliced(void)
     for (int turn = 0; turn < 2; turn++) { /* a second time, from where the first left off */
         EXPECT(video_read(v, which, 5, p, &error) == 0, "%s", error.text);
         for (int i = 0; i < 5 && !error.code; i++) {
-            double got = shown_level(&p[i], p[i].width * 3 / 4, p[i].height / 2), want = rgb_of(level_of((int)which[i] % FRAMES));
+            double got = shown_level(&p[i], p[i].width * 3 / 4, p[i].height / 2),
+                   want = rgb_of(level_of((int)which[i] % FRAMES));
             EXPECT(fabs(got - want) <= c.tolerance, "frame %ld has level %.1f, want %.1f", (long)which[i], got, want);
             image_free(&p[i]);
         }
@@ -267,7 +300,8 @@ static void rate(void)
     struct video *v = open_or_fail(path);
     int64_t which[16];
     int n = video_at_rate(v, 5, 16, which); /* 25 a second for 2 s */
-    EXPECT(n == 10 && which[1] == 5 && which[9] == 45, "%d frames, second %ld, last %ld", n, (long)which[1], (long)which[n - 1]);
+    EXPECT(n == 10 && which[1] == 5 && which[9] == 45, "%d frames, second %ld, last %ld", n, (long)which[1],
+           (long)which[n - 1]);
     EXPECT(video_at_rate(v, 5, 4, which) == 4, "the most is kept");
     EXPECT(fabs(video_info(v)->seconds - 2) < .01, "%.3f s", video_info(v)->seconds);
     video_close(v);
@@ -278,16 +312,20 @@ static void refused(const char *what, const char *path, struct video_limits l, c
 {
     struct error error = {0};
     struct video *v = NULL;
-    EXPECT(video_open(&v, path, l, &error) < 0 && strstr(error.text, says) && strstr(error.text, path), "%s: %s", what, error.text);
+    EXPECT(video_open(&v, path, l, &error) < 0 && strstr(error.text, says) && strstr(error.text, path), "%s: %s", what,
+           error.text);
 }
 
 static void bad_files(void)
 {
     struct error error = {0};
-    char *text = fs_join(test_folder(), "text.mp4"), *empty = fs_join(test_folder(), "empty.mp4"), *sound = fs_join(test_folder(), "sound.wav");
-    char *whole = make(&(struct clip){"whole.mkv", "ffv1", AV_PIX_FMT_YUV420P, 1, 0, 1, false, 0, false}), *cut = fs_join(test_folder(), "cut.mkv"), *bytes;
+    char *text = fs_join(test_folder(), "text.mp4"), *empty = fs_join(test_folder(), "empty.mp4"),
+         *sound = fs_join(test_folder(), "sound.wav");
+    char *whole = make(&(struct clip){"whole.mkv", "ffv1", AV_PIX_FMT_YUV420P, 1, 0, 1, false, 0, false}),
+         *cut = fs_join(test_folder(), "cut.mkv"), *bytes;
     size_t len;
-    unsigned char wav[44 + 800] = "RIFF\x4c\x03\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x8\0data\x20\x03\0\0";
+    unsigned char wav[44 + 800] =
+        "RIFF\x4c\x03\0\0WAVEfmt \x10\0\0\0\1\0\1\0\x40\x1f\0\0\x40\x1f\0\0\1\0\x8\0data\x20\x03\0\0";
     fs_write(text, "this is no film", 15, &error);
     fs_write(empty, "", 0, &error);
     fs_write(sound, wav, sizeof wav, &error);
@@ -349,8 +387,10 @@ static char *lead_text(const struct lead *l, const struct watch *w)
 {
     struct str text = {0};
     str_puts(&text, l->before);
-    if (l->host) str_printf(&text, "127.0.0.1:%d", w->port);
-    else str_puts(&text, w->file);
+    if (l->host)
+        str_printf(&text, "127.0.0.1:%d", w->port);
+    else
+        str_puts(&text, w->file);
     str_puts(&text, l->after);
     return str_steal(&text);
 }
@@ -381,8 +421,8 @@ static void playlists(void)
          "/a\nm=video 0 RTP/AVP 33\n"},
         {"<?xml version=\"1.0\"?>\n<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" type=\"static\" "
          "mediaPresentationDuration=\"PT2S\" profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\">"
-         "<Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>http://", true,
-         "/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>\n"},
+         "<Period><AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\"><BaseURL>http://",
+         true, "/a.mp4</BaseURL></Representation></AdaptationSet></Period></MPD>\n"},
         {"[Reference]\nRef1=http://", true, "/a.asf\n"},
         {"RTSPtextrtsp://", true, "/a\r\n"},
     };
@@ -400,8 +440,9 @@ static void playlists(void)
 static void protocols(void)
 {
     static const struct lead leads[] = {{"concat:", false, ""}, {"subfile,,start,0,end,0,,:", false, ""},
-                                        {"file:", false, ""}, {"crypto:", false, ""}, {"cache:", false, ""},
-                                        {"http://", true, "/a.mp4"}, {"tcp://", true, ""}};
+                                        {"file:", false, ""},   {"crypto:", false, ""},
+                                        {"cache:", false, ""},  {"http://", true, "/a.mp4"},
+                                        {"tcp://", true, ""}};
     struct watch w = watch_open();
     for (size_t i = 0; i < sizeof leads / sizeof *leads; i++) {
         char *name = lead_text(&leads[i], &w);
@@ -450,21 +491,24 @@ static void data_reference(void)
 
 static void names(void)
 {
-    EXPECT(video_is_name("a.MP4") && video_is_name("b.webm") && !video_is_name("mp4") && !video_is_name("a.jpg") && !video_is_name(".mp4"), "names");
+    EXPECT(video_is_name("a.MP4") && video_is_name("b.webm") && !video_is_name("mp4") && !video_is_name("a.jpg") &&
+               !video_is_name(".mp4"),
+           "names");
 }
 
 int main(int argc, char **argv)
 {
     av_log_set_level(AV_LOG_QUIET);
-    return test_main(argc, argv, (struct test[]){{"video_codecs", codecs},
-                                                 {"video_of_variable_rate", variable_rate},
-                                                 {"video_turned", turned},
-                                                 {"video_at_a_rate", rate},
-                                                 {"video_spliced", spliced},
-                                                 {"video_bad_files", bad_files},
-                                                 {"video_playlists_are_refused", playlists},
-                                                 {"video_protocols_are_refused", protocols},
-                                                 {"video_data_reference_is_refused", data_reference},
-                                                 {"video_names", names},
-                                                 {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"video_codecs", codecs},
+                                     {"video_of_variable_rate", variable_rate},
+                                     {"video_turned", turned},
+                                     {"video_at_a_rate", rate},
+                                     {"video_spliced", spliced},
+                                     {"video_bad_files", bad_files},
+                                     {"video_playlists_are_refused", playlists},
+                                     {"video_protocols_are_refused", protocols},
+                                     {"video_data_reference_is_refused", data_reference},
+                                     {"video_names", names},
+                                     {0}});
 }

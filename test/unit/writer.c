@@ -51,8 +51,10 @@ static void write_shard(const char *folder, int64_t number)
         struct record record = {.media = i ? RECORD_JPEG : RECORD_VIDEO, .label = (int)(10 * number + i)};
         struct str bytes = {0};
         record_encode(&record, &bytes);
-        if (i == 1) writer_leave_out(&w, "here", "k\xffy", 0xabc, "is the \"second\"");
-        else rc = writer_append(&w, &bytes, i == 0, &error);
+        if (i == 1)
+            writer_leave_out(&w, "here", "k\xffy", 0xabc, "is the \"second\"");
+        else
+            rc = writer_append(&w, &bytes, i == 0, &error);
         writer_count(&w, i % 2 ? "odd" : "even");
         str_free(&bytes);
     }
@@ -132,8 +134,9 @@ static void incomplete(void)
 
 int main(int argc, char **argv)
 {
-    return test_main(argc, argv, (struct test[]){{"claims_of_a_folder", claims},
-                                                 {"shards_in_any_order", shards_in_any_order},
-                                                 {"what_is_incomplete_is_no_data_set", incomplete},
-                                                 {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"claims_of_a_folder", claims},
+                                     {"shards_in_any_order", shards_in_any_order},
+                                     {"what_is_incomplete_is_no_data_set", incomplete},
+                                     {0}});
 }

@@ -1,4 +1,5 @@
-/* Attention: a task is one head of one sequence, or backward the heads that share one of k and v, done by one thread in its own work space.
+/* Attention: a task is one head of one sequence, or backward the heads that share one of k and v, done by one thread in
+ * its own work space.
  *
  *   S = q k^T  [nq, nk]  ->  P = softmax(S / sqrt(head_dim))  ->  o = P v
  *
@@ -35,7 +36,8 @@ static void attention_forward(struct device *d, const struct attention *a)
     device_reserve(d, (size_t)(a->q_longest * a->k_longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
     for (int64_t task = 0; task < a->sequences * a->heads; task++) {
-        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim, shared = h / (a->heads / a->kv_heads) * a->head_dim;
+        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim,
+                shared = h / (a->heads / a->kv_heads) * a->head_dim;
         int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
         float *const *scratch = &d->scratch[omp_get_thread_num()];
         float *S = d->extra[omp_get_thread_num()];
@@ -74,7 +76,8 @@ static void attention_backward_head(struct device *d, const struct attention *a,
 {
     int64_t area = a->q_longest * a->k_longest, ld_o = a->heads * a->head_dim, column = h * a->head_dim;
     int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
-    int64_t at_q = q0 * a->ld_q + column, at_k = k0 * a->ld_kv + h / (a->heads / a->kv_heads) * a->head_dim, at_o = q0 * ld_o + column;
+    int64_t at_q = q0 * a->ld_q + column, at_k = k0 * a->ld_kv + h / (a->heads / a->kv_heads) * a->head_dim,
+            at_o = q0 * ld_o + column;
     float scale = 1 / sqrtf((float)a->head_dim);
     float *const *scratch = &d->scratch[omp_get_thread_num()];
     float *P = d->extra[omp_get_thread_num()], *dS = P + area;
@@ -84,7 +87,8 @@ static void attention_backward_head(struct device *d, const struct attention *a,
     gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, P, nk, (struct epilogue){0});
     gemm(scratch, 1, nq, nk, a->head_dim, &d_o, &v, dS, nk, (struct epilogue){0});
     for (int64_t i = 0; i < nq; i++)
-        softmax_backward_row(P + i * nk, dS + i * nk, a->causal ? i + 1 : nk, nk, scale, a->lse[(q0 + i) * a->heads + h],
+        softmax_backward_row(P + i * nk, dS + i * nk, a->causal ? i + 1 : nk, nk, scale,
+                             a->lse[(q0 + i) * a->heads + h],
                              dot(d_o.data + i * ld_o, a->o + at_o + i * ld_o, a->head_dim));
     p.k_rows = ds.k_rows = d_o.k_rows = q.k_rows = k.k_rows = 1;
     gemm(scratch, 1, nk, a->head_dim, nq, &p, &d_o, a->d_v + at_k, a->ld_kv, (struct epilogue){.accumulate = more});
@@ -99,10 +103,12 @@ static void attention_backward(struct device *d, const struct attention *a)
     device_reserve(d, 2 * (size_t)(a->q_longest * a->k_longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
     for (int64_t task = 0; task < a->sequences * a->kv_heads; task++)
-        for (int64_t i = 0; i < group; i++) attention_backward_head(d, a, task / a->kv_heads, task % a->kv_heads * group + i, i > 0);
+        for (int64_t i = 0; i < group; i++)
+            attention_backward_head(d, a, task / a->kv_heads, task % a->kv_heads * group + i, i > 0);
 }
 
-static void cache_store(struct device *d, float *cache, const float *x, int64_t ld, const int32_t *slots, int64_t rows, int64_t width)
+static void cache_store(struct device *d, float *cache, const float *x, int64_t ld, const int32_t *slots, int64_t rows,
+                        int64_t width)
 {
     (void)d;
     for (int64_t r = 0; r < rows; r++) memcpy(cache + slots[r] * width, x + r * ld, (size_t)width * sizeof *x);
@@ -139,11 +145,12 @@ static void cached_attention(struct device *d, const struct cached_attention *a)
 {
     device_reserve(d, (size_t)(a->heads / a->kv_heads * a->longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
-    for (int64_t task = 0; task < a->rows * a->kv_heads; task++) cached_heads(a, task / a->kv_heads, task % a->kv_heads, d->extra[omp_get_thread_num()]);
+    for (int64_t task = 0; task < a->rows * a->kv_heads; task++)
+        cached_heads(a, task / a->kv_heads, task % a->kv_heads, d->extra[omp_get_thread_num()]);
 }
 
-static void rotary(struct device *d, float *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine,
-                   const float *sine, int64_t tokens, const int32_t *places, bool inverse)
+static void rotary(struct device *d, float *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim,
+                   const float *cosine, const float *sine, int64_t tokens, const int32_t *places, bool inverse)
 {
     int64_t pairs = head_dim / 2;
     float sign = inverse ? -1.f : 1.f;

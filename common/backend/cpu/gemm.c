@@ -44,7 +44,8 @@ struct epilogue {
 };
 
 /* x of (row, col ...) prepared; n < LANES: only the first n columns exist. */
-static inline __attribute__((always_inline)) vec prepare_load(const struct operand *op, enum prepare kind, int64_t row, int64_t col, int64_t n)
+static inline __attribute__((always_inline)) vec prepare_load(const struct operand *op, enum prepare kind, int64_t row,
+                                                              int64_t col, int64_t n)
 {
     const float *at = op->data + row * op->ld + col;
     vec x = n < LANES ? vec_load_part(at, n, 0) : vec_load(at);
@@ -57,8 +58,9 @@ static inline __attribute__((always_inline)) vec prepare_load(const struct opera
 
 /* Interleave the low (high) halves: the step of a perfect-shuffle transpose. */
 #if LANES == 16
-#define ZIP(a, b, o) __builtin_shufflevector(a, b, o + 0, o + 16, o + 1, o + 17, o + 2, o + 18, o + 3, o + 19, o + 4, o + 20, \
-                                             o + 5, o + 21, o + 6, o + 22, o + 7, o + 23)
+#define ZIP(a, b, o) \
+    __builtin_shufflevector(a, b, o + 0, o + 16, o + 1, o + 17, o + 2, o + 18, o + 3, o + 19, o + 4, o + 20, o + 5, \
+                            o + 21, o + 6, o + 22, o + 7, o + 23)
 #elif LANES == 8
 #define ZIP(a, b, o) __builtin_shufflevector(a, b, o + 0, o + 8, o + 1, o + 9, o + 2, o + 10, o + 3, o + 11)
 #else
@@ -80,24 +82,30 @@ static inline __attribute__((always_inline)) void transpose(vec v[LANES])
     }
 }
 
-/* One k of all panels when k runs over rows: a row of the operand is read once, from left to right.  part: the last store of a panel
- * must not reach into the next one. */
-static inline __attribute__((always_inline)) void pack_row(float *to, int width, int64_t panel, int64_t panels, const struct operand *op,
-                                                           enum prepare kind, int64_t k, int64_t line0, int64_t rest, int part)
+/* One k of all panels when k runs over rows: a row of the operand is read once, from left to right.  part: the last
+ * store of a panel must not reach into the next one. */
+static inline __attribute__((always_inline)) void pack_row(float *to, int width, int64_t panel, int64_t panels,
+                                                           const struct operand *op, enum prepare kind, int64_t k,
+                                                           int64_t line0, int64_t rest, int part)
 {
     for (int64_t p = 0; p < panels; p++, to += panel, line0 += width, rest -= width)
         for (int c = 0; c < width; c += LANES) {
             int64_t n = rest - c;
-            vec v = n >= LANES ? prepare_load(op, kind, k, line0 + c, LANES) : n > 0 ? prepare_load(op, kind, k, line0 + c, n) : vec_splat(0);
+            vec v = n >= LANES ? prepare_load(op, kind, k, line0 + c, LANES)
+                    : n > 0    ? prepare_load(op, kind, k, line0 + c, n)
+                               : vec_splat(0);
             for (int64_t i = n < 0 ? 0 : n; i < LANES; i++) v[i] = 0; /* preparing turns padding into numbers */
-            if (part && width - c < LANES) vec_store_part(to + c, v, width - c);
-            else vec_store(to + c, v);
+            if (part && width - c < LANES)
+                vec_store_part(to + c, v, width - c);
+            else
+                vec_store(to + c, v);
         }
 }
 
 /* One panel when k runs over columns: blocks of LANES x LANES are transposed. */
-static inline __attribute__((always_inline)) void pack_lines(float *to, int width, const struct operand *op, enum prepare kind, int64_t line0,
-                                                             int64_t rest, int64_t k0, int64_t kc)
+static inline __attribute__((always_inline)) void pack_lines(float *to, int width, const struct operand *op,
+                                                             enum prepare kind, int64_t line0, int64_t rest, int64_t k0,
+                                                             int64_t kc)
 {
     for (int c = 0; c < width; c += LANES) {
         int whole = width - c < LANES ? width - c : LANES, lines = whole;
@@ -111,7 +119,8 @@ static inline __attribute__((always_inline)) void pack_lines(float *to, int widt
                     v[i] = i < MR || width == NR ? prepare_load(op, kind, line0 + c + i, k0 + k, LANES) : vec_splat(0);
             } else {
 #pragma GCC unroll 1
-                for (int i = 0; i < LANES; i++) v[i] = i < lines ? prepare_load(op, kind, line0 + c + i, k0 + k, n) : vec_splat(0);
+                for (int i = 0; i < LANES; i++)
+                    v[i] = i < lines ? prepare_load(op, kind, line0 + c + i, k0 + k, n) : vec_splat(0);
             }
             transpose(v);
             if (n == LANES) {
@@ -123,38 +132,48 @@ static inline __attribute__((always_inline)) void pack_lines(float *to, int widt
     }
 }
 
-/* `panels` panels of `width` lines from line0 on, kc deep: to[(panel * kc + k) * width + line].  `rest` lines exist; those missing are zero.
- * Writes up to LANES - 1 floats past the end, and past each k, where the next k overwrites them. */
-static inline __attribute__((always_inline)) void pack_as(float *to, int width, int64_t panels, const struct operand *op, enum prepare kind,
-                                                          int64_t line0, int64_t rest, int64_t k0, int64_t kc)
+/* `panels` panels of `width` lines from line0 on, kc deep: to[(panel * kc + k) * width + line].  `rest` lines exist;
+ * those missing are zero. Writes up to LANES - 1 floats past the end, and past each k, where the next k overwrites
+ * them. */
+static inline __attribute__((always_inline)) void pack_as(float *to, int width, int64_t panels,
+                                                          const struct operand *op, enum prepare kind, int64_t line0,
+                                                          int64_t rest, int64_t k0, int64_t kc)
 {
     _Static_assert((MR % LANES == 0 || MR < LANES) && NR % LANES == 0, "see above");
     if (op->k_rows) {
-        for (int64_t k = 0; k + 1 < kc; k++) pack_row(to + k * width, width, width * kc, panels, op, kind, k0 + k, line0, rest, 0);
+        for (int64_t k = 0; k + 1 < kc; k++)
+            pack_row(to + k * width, width, width * kc, panels, op, kind, k0 + k, line0, rest, 0);
         if (kc) pack_row(to + (kc - 1) * width, width, width * kc, panels, op, kind, k0 + kc - 1, line0, rest, 1);
         return;
     }
-    for (int64_t p = 0; p < panels; p++) pack_lines(to + p * width * kc, width, op, kind, line0 + p * width, rest - p * width, k0, kc);
+    for (int64_t p = 0; p < panels; p++)
+        pack_lines(to + p * width * kc, width, op, kind, line0 + p * width, rest - p * width, k0, kc);
 }
 
-static __attribute__((noinline)) void pack(float *to, int width, int64_t panels, const struct operand *op, int64_t line0, int64_t rest, int64_t k0,
-                                           int64_t kc)
+static __attribute__((noinline)) void pack(float *to, int width, int64_t panels, const struct operand *op,
+                                           int64_t line0, int64_t rest, int64_t k0, int64_t kc)
 {
     if (op->prepare == PLAIN) {
-        if (width == MR) pack_as(to, MR, panels, op, PLAIN, line0, rest, k0, kc);
-        else pack_as(to, NR, panels, op, PLAIN, line0, rest, k0, kc);
+        if (width == MR)
+            pack_as(to, MR, panels, op, PLAIN, line0, rest, k0, kc);
+        else
+            pack_as(to, NR, panels, op, PLAIN, line0, rest, k0, kc);
     } else if (op->prepare == NORM) {
-        if (width == MR) pack_as(to, MR, panels, op, NORM, line0, rest, k0, kc);
-        else pack_as(to, NR, panels, op, NORM, line0, rest, k0, kc);
+        if (width == MR)
+            pack_as(to, MR, panels, op, NORM, line0, rest, k0, kc);
+        else
+            pack_as(to, NR, panels, op, NORM, line0, rest, k0, kc);
     } else {
-        if (width == MR) pack_as(to, MR, panels, op, GELU, line0, rest, k0, kc);
-        else pack_as(to, NR, panels, op, GELU, line0, rest, k0, kc);
+        if (width == MR)
+            pack_as(to, MR, panels, op, GELU, line0, rest, k0, kc);
+        else
+            pack_as(to, NR, panels, op, GELU, line0, rest, k0, kc);
     }
 }
 
 /* acc = sum over kc of the first m lines of an A panel times the first nv vectors of a B panel, kept in registers. */
-static inline __attribute__((always_inline)) void multiply_panels(const float *restrict a, const float *restrict b, int64_t kc, int m, int nv,
-                                                                  vec acc[MR][NV])
+static inline __attribute__((always_inline)) void multiply_panels(const float *restrict a, const float *restrict b,
+                                                                  int64_t kc, int m, int nv, vec acc[MR][NV])
 {
     for (int i = 0; i < m; i++)
         for (int j = 0; j < nv; j++) acc[i][j] = vec_splat(0);
@@ -177,8 +196,9 @@ static inline vec finish(vec v, const struct epilogue *e, const float *bias, con
 }
 
 /* Multiply one pair of panels into the rows x cols corner of C at (m, n); rows <= mr, cols <= nv * LANES. */
-static inline __attribute__((always_inline)) void tile_as(int mr, int nv, const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m,
-                                                          int64_t n, int64_t rows, int64_t cols, int add, const struct epilogue *e)
+static inline __attribute__((always_inline)) void tile_as(int mr, int nv, const float *a, const float *b, int64_t kc,
+                                                          float *c, int64_t ldc, int64_t m, int64_t n, int64_t rows,
+                                                          int64_t cols, int add, const struct epilogue *e)
 {
     vec acc[MR][NV];
     multiply_panels(a, b, kc, mr, nv, acc);
@@ -203,14 +223,18 @@ static inline __attribute__((always_inline)) void tile_as(int mr, int nv, const 
 }
 
 /* The same sums in the same order, with less work at the edges. */
-static void tile(const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m, int64_t n, int64_t rows, int64_t cols, int add,
-                 const struct epilogue *e)
+static void tile(const float *a, const float *b, int64_t kc, float *c, int64_t ldc, int64_t m, int64_t n, int64_t rows,
+                 int64_t cols, int add, const struct epilogue *e)
 {
     enum { FEW = MR > 4 ? 4 : MR };
-    if (rows > FEW && cols > LANES) tile_as(MR, NV, a, b, kc, c, ldc, m, n, rows, cols, add, e);
-    else if (rows > FEW) tile_as(MR, 1, a, b, kc, c, ldc, m, n, rows, cols, add, e);
-    else if (cols > LANES) tile_as(FEW, NV, a, b, kc, c, ldc, m, n, rows, cols, add, e);
-    else tile_as(FEW, 1, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    if (rows > FEW && cols > LANES)
+        tile_as(MR, NV, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    else if (rows > FEW)
+        tile_as(MR, 1, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    else if (cols > LANES)
+        tile_as(FEW, NV, a, b, kc, c, ldc, m, n, rows, cols, add, e);
+    else
+        tile_as(FEW, 1, a, b, kc, c, ldc, m, n, rows, cols, add, e);
 }
 
 /* scratch[t] is thread t's packing space of gemm_scratch_floats(); with threads 1 everything runs in the caller. */
@@ -231,7 +255,8 @@ static void gemm(float *const *scratch, int threads, int64_t M, int64_t N, int64
             int64_t share = (panels + 4 * threads - 1) / (4 * threads);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
             for (int64_t p = 0; p < panels; p += share)
-                pack(packed_b + p * NR * kc, NR, panels - p < share ? panels - p : share, B, n0 + p * NR, N - n0 - p * NR, k0, kc);
+                pack(packed_b + p * NR * kc, NR, panels - p < share ? panels - p : share, B, n0 + p * NR,
+                     N - n0 - p * NR, k0, kc);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
             for (int64_t m0 = 0; m0 < M; m0 += block) {
                 float *packed_a = threads > 1 ? scratch[omp_get_thread_num()] : scratch[0];

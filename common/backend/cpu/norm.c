@@ -10,7 +10,8 @@ static float dot(const float *a, const float *b, int64_t n)
     return total;
 }
 
-static void norm_stats(struct device *d, float *mean, float *rstd, const float *x, int64_t rows, int64_t cols, float eps)
+static void norm_stats(struct device *d, float *mean, float *rstd, const float *x, int64_t rows, int64_t cols,
+                       float eps)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -31,18 +32,19 @@ static void norm_stats(struct device *d, float *mean, float *rstd, const float *
     }
 }
 
-static void norm_forward(struct device *d, float *y, float *mean, float *rstd, const float *x, const float *scale, const float *shift,
-                         int64_t rows, int64_t cols, float eps)
+static void norm_forward(struct device *d, float *y, float *mean, float *rstd, const float *x, const float *scale,
+                         const float *shift, int64_t rows, int64_t cols, float eps)
 {
     norm_stats(d, mean, rstd, x, rows, cols, eps);
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++)
-        for (int64_t i = 0; i < cols; i++) y[r * cols + i] = (x[r * cols + i] - mean[r]) * rstd[r] * scale[i] + shift[i];
+        for (int64_t i = 0; i < cols; i++)
+            y[r * cols + i] = (x[r * cols + i] - mean[r]) * rstd[r] * scale[i] + shift[i];
 }
 
 /* dx of one row; x^ = (x - mean) rstd, g = dy scale:  dx = rstd (g - mean(g) - x^ mean(g x^)). */
-static void norm_backward_row(float *dx, const float *dy, const float *x, float mean, float rstd, const float *scale, int64_t cols,
-                              bool accumulate)
+static void norm_backward_row(float *dx, const float *dy, const float *x, float mean, float rstd, const float *scale,
+                              int64_t cols, bool accumulate)
 {
     vec sum = vec_splat(0), sum_x = vec_splat(0);
     int64_t i = 0;
@@ -61,10 +63,11 @@ static void norm_backward_row(float *dx, const float *dy, const float *x, float 
 }
 
 static void norm_backward(struct device *d, float *dx, float *d_scale, float *d_shift, const float *dy, const float *x,
-                          const float *mean, const float *rstd, const float *scale, int64_t rows, int64_t cols, bool accumulate_x,
-                          bool accumulate_scale, bool accumulate_shift)
+                          const float *mean, const float *rstd, const float *scale, int64_t rows, int64_t cols,
+                          bool accumulate_x, bool accumulate_scale, bool accumulate_shift)
 {
-    /* Parameter gradients are summed over chunks of rows whose number depends on the shape alone, then over the chunks. */
+    /* Parameter gradients are summed over chunks of rows whose number depends on the shape alone, then over the chunks.
+     * */
     int64_t chunk = rows / 64 > 32 ? rows / 64 : 32, chunks = (rows + chunk - 1) / chunk;
     device_reserve(d, (size_t)(chunks * 2 * cols));
     float *partial = d->extra[0];
@@ -90,7 +93,8 @@ static void norm_backward(struct device *d, float *dx, float *d_scale, float *d_
     }
 }
 
-static void rms_forward(struct device *d, float *y, float *rstd, const float *x, const float *scale, int64_t rows, int64_t cols, float eps)
+static void rms_forward(struct device *d, float *y, float *rstd, const float *x, const float *scale, int64_t rows,
+                        int64_t cols, float eps)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -100,9 +104,11 @@ static void rms_forward(struct device *d, float *y, float *rstd, const float *x,
     }
 }
 
-/* x^ = x rstd, g = dy scale:  dx = rstd (g - x^ mean(g x^));  d_scale = sum of dy x^, summed like those of norm_backward. */
-static void rms_backward(struct device *d, float *dx, float *d_scale, const float *dy, const float *x, const float *rstd, const float *scale,
-                         int64_t rows, int64_t cols, bool accumulate_x, bool accumulate_scale)
+/* x^ = x rstd, g = dy scale:  dx = rstd (g - x^ mean(g x^));  d_scale = sum of dy x^, summed like those of
+ * norm_backward. */
+static void rms_backward(struct device *d, float *dx, float *d_scale, const float *dy, const float *x,
+                         const float *rstd, const float *scale, int64_t rows, int64_t cols, bool accumulate_x,
+                         bool accumulate_scale)
 {
     int64_t chunk = rows / 64 > 32 ? rows / 64 : 32, chunks = (rows + chunk - 1) / chunk;
     device_reserve(d, (size_t)(chunks * cols));
@@ -142,8 +148,8 @@ static void normalize_forward(struct device *d, float *y, float *norm, const flo
     }
 }
 
-static void normalize_backward(struct device *d, float *dx, const float *dy, const float *y, const float *norm, int64_t rows,
-                               int64_t cols, bool accumulate)
+static void normalize_backward(struct device *d, float *dx, const float *dy, const float *y, const float *norm,
+                               int64_t rows, int64_t cols, bool accumulate)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -165,11 +171,12 @@ static void cosine_forward(struct device *d, float *cosine, const float *x, cons
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++)
-        cosine[r] = dot(x + r * cols, y + r * cols, cols) / (length_of(x + r * cols, cols) * length_of(y + r * cols, cols));
+        cosine[r] =
+            dot(x + r * cols, y + r * cols, cols) / (length_of(x + r * cols, cols) * length_of(y + r * cols, cols));
 }
 
-static void cosine_backward(struct device *d, float *dx, const float *x, const float *y, const float *weight, int64_t rows,
-                            int64_t cols, bool accumulate)
+static void cosine_backward(struct device *d, float *dx, const float *x, const float *y, const float *weight,
+                            int64_t rows, int64_t cols, bool accumulate)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {

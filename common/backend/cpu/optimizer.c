@@ -14,7 +14,8 @@ static void square_sums(struct device *d, double *out, const float *x, int64_t c
     for (int64_t block = 0; block < count / SQUARE_BLOCK; block++) out[block] = square_block(x + block * SQUARE_BLOCK);
 }
 
-static void parameter_sums(struct device *d, double *out, const double *blocks, const int32_t *first, int64_t parameters)
+static void parameter_sums(struct device *d, double *out, const double *blocks, const int32_t *first,
+                           int64_t parameters)
 {
     (void)d;
     for (int64_t i = 0; i < parameters; i++) {
@@ -23,7 +24,8 @@ static void parameter_sums(struct device *d, double *out, const double *blocks, 
     }
 }
 
-static void clip_factor(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters, double limit)
+static void clip_factor(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters,
+                        double limit)
 {
     (void)d;
     double sum = 0;
@@ -32,7 +34,8 @@ static void clip_factor(struct device *d, double *norm, float *factor, const dou
     *factor = !isfinite(*norm) ? 0 : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1;
 }
 
-/* Direction of the block at `from` into `to`, which may be its gradient.  By value: floats stored here could be the caller's fields. */
+/* Direction of the block at `from` into `to`, which may be its gradient.  By value: floats stored here could be the
+ * caller's fields. */
 static void direction_block(float *to, struct update u, int64_t from, float decay)
 {
     float factor = *u.factor, *m = u.m + from, *v = u.v + from;

@@ -11,14 +11,15 @@ static void patches(struct device *d, float *out, const uint8_t *pixels, int64_t
             for (int64_t y = 0; y < patch; y++) {
                 const uint8_t *from = pixels + ((n * size + gy * patch + y) * size + gx * patch) * 3;
                 for (int64_t x = 0; x < patch; x++)
-                    for (int c = 0; c < 3; c++) to[(c * patch + y) * patch + x] = (float)from[3 * x + c] * (1 / 127.5f) - 1;
+                    for (int c = 0; c < 3; c++)
+                        to[(c * patch + y) * patch + x] = (float)from[3 * x + c] * (1 / 127.5f) - 1;
             }
         }
     }
 }
 
-static void tokens_forward(struct device *d, float *out, const float *patches_in, const float *class_token, const float *positions,
-                           const uint8_t *hidden, int64_t images, int64_t count, int64_t width)
+static void tokens_forward(struct device *d, float *out, const float *patches_in, const float *class_token,
+                           const float *positions, const uint8_t *hidden, int64_t images, int64_t count, int64_t width)
 {
     int64_t first = class_token != NULL, tokens = count + first;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
@@ -47,8 +48,10 @@ static void tokens_backward(struct device *d, float *d_patches, float *d_class, 
             for (int64_t i = 0; i < width; i++) to[i] += g[i];
             if (t < first || !d_patches) continue;
             int64_t p = n * count + t - first;
-            if (hidden && hidden[p]) memset(d_patches + p * width, 0, (size_t)width * sizeof *d_patches);
-            else memcpy(d_patches + p * width, g, (size_t)width * sizeof *d_patches);
+            if (hidden && hidden[p])
+                memset(d_patches + p * width, 0, (size_t)width * sizeof *d_patches);
+            else
+                memcpy(d_patches + p * width, g, (size_t)width * sizeof *d_patches);
         }
     }
     for (int64_t i = 0; first && i < width; i++) {
@@ -68,7 +71,8 @@ static void bilinear(int64_t i, int64_t to, int64_t from, int64_t *low, int64_t 
     *weight = at - (float)*low;
 }
 
-static void grid_resize(struct device *d, float *out, const float *x, int64_t first, int64_t to, int64_t from, int64_t width)
+static void grid_resize(struct device *d, float *out, const float *x, int64_t first, int64_t to, int64_t from,
+                        int64_t width)
 {
     memcpy(out, x, (size_t)(first * width) * sizeof *out);
     out += first * width;
@@ -86,8 +90,8 @@ static void grid_resize(struct device *d, float *out, const float *x, int64_t fi
     }
 }
 
-static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from, int64_t width,
-                                 bool accumulate)
+static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
+                                 int64_t width, bool accumulate)
 {
     for (int64_t i = 0; i < first * width; i++) dx[i] = accumulate ? dx[i] + dy[i] : dy[i];
     dx += first * width;
@@ -123,7 +127,8 @@ static void embed_forward(struct device *d, float *out, const float *table, cons
 }
 
 static void embed_backward(struct device *d, float *d_table, float *d_positions, const float *dy, const int32_t *ids,
-                           const int32_t *places, const int32_t *order, int64_t rows, int64_t width, int64_t position_count)
+                           const int32_t *places, const int32_t *order, int64_t rows, int64_t width,
+                           int64_t position_count)
 {
     (void)order, (void)position_count;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
@@ -143,7 +148,8 @@ static void gather_rows(struct device *d, float *out, const float *x, const int3
     for (int64_t r = 0; r < rows; r++) memcpy(out + r * width, x + index[r] * width, (size_t)width * sizeof *out);
 }
 
-static void scatter_rows_add(struct device *d, float *x, const float *y, const int32_t *index, int64_t rows, int64_t width)
+static void scatter_rows_add(struct device *d, float *x, const float *y, const int32_t *index, int64_t rows,
+                             int64_t width)
 {
     (void)d;
     for (int64_t r = 0; r < rows; r++)
@@ -154,12 +160,15 @@ static void put_rows(struct device *d, float *out, const float *x, const int32_t
 {
     (void)d;
     for (int64_t r = 0; r < rows; r++) {
-        if (x) memcpy(out + index[r] * width, x + r * width, (size_t)width * sizeof *out);
-        else memset(out + index[r] * width, 0, (size_t)width * sizeof *out);
+        if (x)
+            memcpy(out + index[r] * width, x + r * width, (size_t)width * sizeof *out);
+        else
+            memset(out + index[r] * width, 0, (size_t)width * sizeof *out);
     }
 }
 
-static void mean_rows(struct device *d, float *out, const float *x, const int32_t *starts, int64_t groups, int64_t width)
+static void mean_rows(struct device *d, float *out, const float *x, const int32_t *starts, int64_t groups,
+                      int64_t width)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t g = 0; g < groups; g++) {
@@ -170,17 +179,20 @@ static void mean_rows(struct device *d, float *out, const float *x, const int32_
     }
 }
 
-static void mean_rows_backward(struct device *d, float *dx, const float *dy, const int32_t *starts, int64_t groups, int64_t width, bool accumulate)
+static void mean_rows_backward(struct device *d, float *dx, const float *dy, const int32_t *starts, int64_t groups,
+                               int64_t width, bool accumulate)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t g = 0; g < groups; g++) {
         float share = 1 / (float)(starts[g + 1] - starts[g]);
         for (int64_t r = starts[g]; r < starts[g + 1]; r++)
-            for (int64_t i = 0; i < width; i++) dx[r * width + i] = dy[g * width + i] * share + (accumulate ? dx[r * width + i] : 0);
+            for (int64_t i = 0; i < width; i++)
+                dx[r * width + i] = dy[g * width + i] * share + (accumulate ? dx[r * width + i] : 0);
     }
 }
 
-static void pool_grid(struct device *d, float *out, const float *x, int64_t images, int64_t grid, int64_t factor, int64_t width)
+static void pool_grid(struct device *d, float *out, const float *x, int64_t images, int64_t grid, int64_t factor,
+                      int64_t width)
 {
     int64_t side = grid / factor;
     float share = 1 / (float)(factor * factor);
@@ -196,7 +208,8 @@ static void pool_grid(struct device *d, float *out, const float *x, int64_t imag
     }
 }
 
-static void pool_grid_backward(struct device *d, float *dx, const float *dy, int64_t images, int64_t grid, int64_t factor, int64_t width, bool accumulate)
+static void pool_grid_backward(struct device *d, float *dx, const float *dy, int64_t images, int64_t grid,
+                               int64_t factor, int64_t width, bool accumulate)
 {
     int64_t side = grid / factor;
     float share = 1 / (float)(factor * factor);
@@ -204,7 +217,8 @@ static void pool_grid_backward(struct device *d, float *dx, const float *dy, int
     for (int64_t row = 0; row < images * grid * grid; row++) {
         int64_t image = row / (grid * grid), y = row / grid % grid / factor, c = row % grid / factor;
         const float *from = dy + ((image * side + y) * side + c) * width;
-        for (int64_t i = 0; i < width; i++) dx[row * width + i] = from[i] * share + (accumulate ? dx[row * width + i] : 0);
+        for (int64_t i = 0; i < width; i++)
+            dx[row * width + i] = from[i] * share + (accumulate ? dx[row * width + i] : 0);
     }
 }
 
@@ -220,10 +234,13 @@ static void gate_forward(struct device *d, float *y, const float *x, int64_t row
         const float *a = x + r * 2 * cols, *b = a + cols;
         for (int64_t i = 0; i < cols; i += LANES) {
             int64_t n = cols - i;
-            vec v = n < LANES ? vec_load_part(a + i, n, 0) : vec_load(a + i), w = n < LANES ? vec_load_part(b + i, n, 0) : vec_load(b + i);
+            vec v = n < LANES ? vec_load_part(a + i, n, 0) : vec_load(a + i),
+                w = n < LANES ? vec_load_part(b + i, n, 0) : vec_load(b + i);
             v = v * sigmoid(v) * w;
-            if (n < LANES) vec_store_part(y + r * cols + i, v, n);
-            else vec_store(y + r * cols + i, v);
+            if (n < LANES)
+                vec_store_part(y + r * cols + i, v, n);
+            else
+                vec_store(y + r * cols + i, v);
         }
     }
 }
@@ -236,14 +253,16 @@ static void gate_backward(struct device *d, float *dx, const float *dy, const fl
         float *da = dx + r * 2 * cols, *db = da + cols;
         for (int64_t i = 0; i < cols; i += LANES) {
             int64_t n = cols - i < LANES ? cols - i : LANES;
-            vec v = vec_load_part(a + i, n, 0), w = vec_load_part(b + i, n, 0), e = vec_load_part(g + i, n, 0), s = sigmoid(v);
+            vec v = vec_load_part(a + i, n, 0), w = vec_load_part(b + i, n, 0), e = vec_load_part(g + i, n, 0),
+                s = sigmoid(v);
             vec_store_part(da + i, e * w * s * (1.f + v * (1.f - s)), n);
             vec_store_part(db + i, e * v * s, n);
         }
     }
 }
 
-static void softmax_loss(struct device *d, float *loss, float *lse, const float *logits, const int32_t *targets, int64_t rows, int64_t cols)
+static void softmax_loss(struct device *d, float *loss, float *lse, const float *logits, const int32_t *targets,
+                         int64_t rows, int64_t cols)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
@@ -259,16 +278,18 @@ static void softmax_loss(struct device *d, float *loss, float *lse, const float 
     }
 }
 
-static void softmax_gradient(struct device *d, float *g, const float *logits, const float *lse, const int32_t *targets, const float *weight, int64_t rows,
-                             int64_t cols)
+static void softmax_gradient(struct device *d, float *g, const float *logits, const float *lse, const int32_t *targets,
+                             const float *weight, int64_t rows, int64_t cols)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
         float *to = g + r * cols, w = weight[r];
         for (int64_t i = 0; i < cols; i += LANES) {
             int64_t n = cols - i;
-            if (n >= LANES) vec_store(to + i, w * vec_exp(vec_load(logits + r * cols + i) - lse[r]));
-            else vec_store_part(to + i, w * vec_exp(vec_load_part(logits + r * cols + i, n, 0) - lse[r]), n);
+            if (n >= LANES)
+                vec_store(to + i, w * vec_exp(vec_load(logits + r * cols + i) - lse[r]));
+            else
+                vec_store_part(to + i, w * vec_exp(vec_load_part(logits + r * cols + i, n, 0) - lse[r]), n);
         }
         to[targets[r]] -= w;
     }
@@ -300,18 +321,20 @@ static void round_real(struct device *d, float *y, const float *x, int64_t count
 }
 
 /* Row r belongs to sequence r / (rows / sequences). */
-static void branch_forward(struct device *d, float *y, const float *x, const float *branch, const float *gamma, const float *keep, int64_t rows,
-                           int64_t cols, int64_t sequences)
+static void branch_forward(struct device *d, float *y, const float *x, const float *branch, const float *gamma,
+                           const float *keep, int64_t rows, int64_t cols, int64_t sequences)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t r = 0; r < rows; r++) {
         float k = keep ? keep[r / (rows / sequences)] : 1;
-        for (int64_t i = 0; i < cols; i++) y[r * cols + i] = x[r * cols + i] + k * (gamma ? gamma[i] : 1) * branch[r * cols + i];
+        for (int64_t i = 0; i < cols; i++)
+            y[r * cols + i] = x[r * cols + i] + k * (gamma ? gamma[i] : 1) * branch[r * cols + i];
     }
 }
 
-static void branch_backward(struct device *d, float *d_branch, float *d_gamma, const float *dy, const float *branch, const float *gamma,
-                            const float *keep, int64_t rows, int64_t cols, int64_t sequences, bool accumulate_gamma)
+static void branch_backward(struct device *d, float *d_branch, float *d_gamma, const float *dy, const float *branch,
+                            const float *gamma, const float *keep, int64_t rows, int64_t cols, int64_t sequences,
+                            bool accumulate_gamma)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t strip = 0; strip < cols; strip += 64) {

@@ -21,13 +21,34 @@ typedef float vec __attribute__((vector_size(4 * LANES)));
 typedef int32_t veci __attribute__((vector_size(4 * LANES)));
 typedef float vec_unaligned __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
 
-static inline vec vec_load(const float *p) { return *(const vec_unaligned *)p; }
-static inline void vec_store(float *p, vec v) { *(vec_unaligned *)p = v; }
-static inline vec vec_splat(float x) { return x - (vec){0}; }
-static inline vec vec_select(veci mask, vec yes, vec no) { return (vec)((mask & (veci)yes) | (~mask & (veci)no)); }
-static inline vec vec_max(vec a, vec b) { return vec_select(a > b, a, b); }
-static inline vec vec_min(vec a, vec b) { return vec_select(a < b, a, b); }
-static inline vec vec_abs(vec a) { return (vec)((veci)a & 0x7fffffff); }
+static inline vec vec_load(const float *p)
+{
+    return *(const vec_unaligned *)p;
+}
+static inline void vec_store(float *p, vec v)
+{
+    *(vec_unaligned *)p = v;
+}
+static inline vec vec_splat(float x)
+{
+    return x - (vec){0};
+}
+static inline vec vec_select(veci mask, vec yes, vec no)
+{
+    return (vec)((mask & (veci)yes) | (~mask & (veci)no));
+}
+static inline vec vec_max(vec a, vec b)
+{
+    return vec_select(a > b, a, b);
+}
+static inline vec vec_min(vec a, vec b)
+{
+    return vec_select(a < b, a, b);
+}
+static inline vec vec_abs(vec a)
+{
+    return (vec)((veci)a & 0x7fffffff);
+}
 
 /* The first n < LANES floats of p, the rest `fill`; and the store of the first n. */
 static inline vec vec_load_part(const float *p, int64_t n, float fill)

@@ -1,5 +1,5 @@
-/* The CPU table.  Compiled once per instruction level with CPU_TABLE naming the result; the kernels are included so that
- * each level has its own copies of everything, all of them static. */
+/* The CPU table.  Compiled once per instruction level with CPU_TABLE naming the result; the kernels are included so
+ * that each level has its own copies of everything, all of them static. */
 #include <omp.h>
 
 #define BACKEND_REAL float

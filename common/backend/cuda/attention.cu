@@ -1,12 +1,19 @@
-/* Attention.  cuDNN's fused kernels take the uniform sequences of a bfloat16 vision tower; everything else, texts of different lengths among
- * them, goes through the plain kernels below.
+/* Attention.  cuDNN's fused kernels take the uniform sequences of a bfloat16 vision tower; everything else, texts of
+ * different lengths among them, goes through the plain kernels below.
  *
- * Plain: a block of 4 warps takes QUERIES = 16 rows of one head of one sequence, 4 to a warp, and walks over the keys in tiles of 32 that lie
- * in shared memory: a lane scores one key for its warp's 4 rows, the softmax is online, and a lane then sums every 32nd column of the
- * output.  Backward, one such kernel makes dq; a second, with keys and queries in each other's places, dk and dv.  Nothing is added
- * atomically, so results are the same every time. */
+ * Plain: a block of 4 warps takes QUERIES = 16 rows of one head of one sequence, 4 to a warp, and walks over the keys
+ * in tiles of 32 that lie in shared memory: a lane scores one key for its warp's 4 rows, the softmax is online, and a
+ * lane then sums every 32nd column of the output.  Backward, one such kernel makes dq; a second, with keys and queries
+ * in each other's places, dk and dv.  Nothing is added atomically, so results are the same every time. */
 
-enum { TILE = 32, GROUP = 4, ATTENTION_WARPS = 4, QUERIES = ATTENTION_WARPS * GROUP, ATTENTION_THREADS = 32 * ATTENTION_WARPS, COLUMNS = 8 }; /* head dimensions up to COLUMNS * 32 */
+enum {
+    TILE = 32,
+    GROUP = 4,
+    ATTENTION_WARPS = 4,
+    QUERIES = ATTENTION_WARPS * GROUP,
+    ATTENTION_THREADS = 32 * ATTENTION_WARPS,
+    COLUMNS = 8
+}; /* head dimensions up to COLUMNS * 32 */
 
 struct heads {
     int heads, group, head_dim, q_blocks; /* group: heads of q that share one of k and v */
@@ -29,7 +36,8 @@ static __device__ void load_tile(float *tile, const real *x, int64_t ld, int64_t
 }
 
 /* The next tile of two matrices, once all are done with the last. */
-static __device__ void load_tiles(float *tile_x, float *tile_y, const real *x, int64_t ld_x, const real *y, int64_t ld_y, int64_t first, int64_t end, int head_dim)
+static __device__ void load_tiles(float *tile_x, float *tile_y, const real *x, int64_t ld_x, const real *y,
+                                  int64_t ld_y, int64_t first, int64_t end, int head_dim)
 {
     __syncthreads();
     load_tile(tile_x, x, ld_x, first, end, head_dim);
@@ -54,11 +62,12 @@ static __device__ void score(float s[GROUP], const float *rows, const float *til
 }
 
 /* sum[g][c] += over lanes j of weight[g] (lane j's) * tile row j, columns lane + 32 c. */
-static __device__ void gather_tile(float sum[GROUP][COLUMNS], const float weight[GROUP], const float *tile, int head_dim)
+static __device__ void gather_tile(float sum[GROUP][COLUMNS], const float weight[GROUP], const float *tile,
+                                   int head_dim)
 {
     __shared__ float given[ATTENTION_WARPS][TILE][GROUP]; /* the warp's weights, where all its lanes see them */
     int lane = threadIdx.x % WARP;
-    float (*mine)[GROUP] = given[threadIdx.x / WARP];
+    float(*mine)[GROUP] = given[threadIdx.x / WARP];
     __syncwarp();
     for (int g = 0; g < GROUP; g++) mine[lane][g] = weight[g];
     __syncwarp();
@@ -78,7 +87,8 @@ struct place {
     int head;                      /* over keys: of k and v */
 };
 
-/* Which rows a block works on; the grid counts blocks of rows fastest, then heads (over keys: those of k and v), then sequences. */
+/* Which rows a block works on; the grid counts blocks of rows fastest, then heads (over keys: those of k and v), then
+ * sequences. */
 static __device__ struct place place_of(const struct heads &a, bool over_keys)
 {
     struct place p;
@@ -130,7 +140,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_forward_ke
     for (int g = 0; g < GROUP && row0 + g < p.q1; g++) {
 #pragma unroll
         for (int c = 0; c < COLUMNS; c++)
-            if (lane + c * WARP < hd) from_float(&a.out[(row0 + g) * a.ld_o + column + lane + c * WARP], sum[g][c] / total[g]);
+            if (lane + c * WARP < hd)
+                from_float(&a.out[(row0 + g) * a.ld_o + column + lane + c * WARP], sum[g][c] / total[g]);
         if (a.lse && lane == 0) a.lse[(row0 + g) * a.heads + p.head] = max[g] + logf(total[g]);
     }
 }
@@ -151,7 +162,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dq_kernel(
     if (p.first >= p.q1) return;
     int hd = a.head_dim, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     int64_t column = p.column, row0 = p.first + warp * GROUP;
-    float *rows = shared, *slopes = rows + QUERIES * hd, *keys = slopes + QUERIES * hd, *values = keys + TILE * (hd + 1);
+    float *rows = shared, *slopes = rows + QUERIES * hd, *keys = slopes + QUERIES * hd,
+          *values = keys + TILE * (hd + 1);
     load_rows(rows, a.q + column, a.ld_q, p.first, p.q1, hd);
     load_rows(slopes, a.d_o + column, a.ld_o, p.first, p.q1, hd);
     float lse[GROUP], own[GROUP], sum[GROUP][COLUMNS] = {};
@@ -186,7 +198,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dkv_kernel
     if (p.first >= p.k1) return;
     int hd = a.head_dim, warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     int64_t column = p.kv_column, row0 = p.first + warp * GROUP;
-    float *keys = shared, *values = keys + QUERIES * hd, *rows = values + QUERIES * hd, *slopes = rows + TILE * (hd + 1);
+    float *keys = shared, *values = keys + QUERIES * hd, *rows = values + QUERIES * hd,
+          *slopes = rows + TILE * (hd + 1);
     load_rows(keys, a.k + column, a.ld_kv, p.first, p.k1, hd);
     load_rows(values, a.v + column, a.ld_kv, p.first, p.k1, hd);
     float sum_k[GROUP][COLUMNS] = {}, sum_v[GROUP][COLUMNS] = {};
@@ -195,7 +208,8 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dkv_kernel
         for (int64_t q = begin; q < p.q1; q += TILE) {
             load_tiles(rows, slopes, a.q + head * hd, a.ld_q, a.d_o + head * hd, a.ld_o, q, p.q1, hd);
             bool there = q + lane < p.q1;
-            float lse = there ? a.lse[(q + lane) * a.heads + head] : 0, own = there ? delta[(q + lane) * a.heads + head] : 0;
+            float lse = there ? a.lse[(q + lane) * a.heads + head] : 0,
+                  own = there ? delta[(q + lane) * a.heads + head] : 0;
             float s[GROUP], dp[GROUP];
             score(s, keys + warp * GROUP * hd, rows, hd);
             score(dp, values + warp * GROUP * hd, slopes, hd);
@@ -219,8 +233,27 @@ static __global__ void __launch_bounds__(ATTENTION_THREADS) attention_dkv_kernel
 
 static struct heads heads_of(const struct attention *a, int64_t longest)
 {
-    struct heads h = {(int)a->heads, (int)(a->heads / a->kv_heads), (int)a->head_dim, (int)divide_up(longest, (int64_t)QUERIES), a->causal, 1 / sqrtf((float)a->head_dim), a->q_start, a->k_start,
-                      a->q, a->k, a->v, a->o, a->d_o, a->ld_q, a->ld_kv, a->heads * a->head_dim, a->lse, a->o, a->d_q, a->d_k, a->d_v};
+    struct heads h = {(int)a->heads,
+                      (int)(a->heads / a->kv_heads),
+                      (int)a->head_dim,
+                      (int)divide_up(longest, (int64_t)QUERIES),
+                      a->causal,
+                      1 / sqrtf((float)a->head_dim),
+                      a->q_start,
+                      a->k_start,
+                      a->q,
+                      a->k,
+                      a->v,
+                      a->o,
+                      a->d_o,
+                      a->ld_q,
+                      a->ld_kv,
+                      a->heads * a->head_dim,
+                      a->lse,
+                      a->o,
+                      a->d_q,
+                      a->d_k,
+                      a->d_v};
     CHECK(a->head_dim <= (int64_t)COLUMNS * WARP, "head dimension %ld", (long)a->head_dim);
     return h;
 }
@@ -248,22 +281,28 @@ static void attention_backward(struct device *d, const struct attention *a)
     float *delta = (float *)cuda_scratch(d, (size_t)count * sizeof *delta);
     ALLOW_SHARED(attention_dq_kernel, shared);
     ALLOW_SHARED(attention_dkv_kernel, shared);
-    LAUNCH(d, attention_delta_kernel, divide_up(count, WARPS), THREADS, 0, delta, a->d_o, a->o, count, (int)a->head_dim);
-    LAUNCH(d, attention_dq_kernel, a->sequences * a->heads * by_query.q_blocks, ATTENTION_THREADS, shared, by_query, delta);
-    LAUNCH(d, attention_dkv_kernel, a->sequences * a->kv_heads * by_key.q_blocks, ATTENTION_THREADS, shared, by_key, delta);
+    LAUNCH(d, attention_delta_kernel, divide_up(count, WARPS), THREADS, 0, delta, a->d_o, a->o, count,
+           (int)a->head_dim);
+    LAUNCH(d, attention_dq_kernel, a->sequences * a->heads * by_query.q_blocks, ATTENTION_THREADS, shared, by_query,
+           delta);
+    LAUNCH(d, attention_dkv_kernel, a->sequences * a->kv_heads * by_key.q_blocks, ATTENTION_THREADS, shared, by_key,
+           delta);
 }
 
 /* --- attention to cached keys and values --- */
 
-static __global__ void cache_store_kernel(real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t total, int64_t width)
+static __global__ void cache_store_kernel(real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t total,
+                                          int64_t width)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at < total) cache[slots[at / width] * width + at % width] = x[at / width * ld + at % width];
 }
 
-static void cache_store(struct device *d, real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t rows, int64_t width)
+static void cache_store(struct device *d, real *cache, const real *x, int64_t ld, const int32_t *slots, int64_t rows,
+                        int64_t width)
 {
-    LAUNCH(d, cache_store_kernel, divide_up(rows * width, THREADS), THREADS, 0, cache, x, ld, slots, rows * width, width);
+    LAUNCH(d, cache_store_kernel, divide_up(rows * width, THREADS), THREADS, 0, cache, x, ld, slots, rows * width,
+           width);
 }
 
 static __device__ int64_t cached_row(const struct cached_attention &a, int64_t row, int64_t place)
@@ -272,12 +311,15 @@ static __device__ int64_t cached_row(const struct cached_attention &a, int64_t r
     return (page * a.page_rows + place % a.page_rows) * a.kv_heads * a.head_dim;
 }
 
-/* A block a row and head: threads share the keys, then the columns of the output.  Shared: the query, and the scores of all places. */
-static __global__ void __launch_bounds__(ATTENTION_THREADS) cached_attention_kernel(struct cached_attention a, float scale)
+/* A block a row and head: threads share the keys, then the columns of the output.  Shared: the query, and the scores of
+ * all places. */
+static __global__ void __launch_bounds__(ATTENTION_THREADS)
+    cached_attention_kernel(struct cached_attention a, float scale)
 {
     SHARED_FLOATS(shared);
     int hd = (int)a.head_dim;
-    int64_t row = blockIdx.x / a.heads, head = blockIdx.x % a.heads, column = head / (a.heads / a.kv_heads) * hd, places = a.places[row] + 1;
+    int64_t row = blockIdx.x / a.heads, head = blockIdx.x % a.heads, column = head / (a.heads / a.kv_heads) * hd,
+            places = a.places[row] + 1;
     const real *q = a.q + row * a.ld + head * hd;
     float *query = shared, *scores = shared + hd, max = -INFINITY, sum = 0;
     __shared__ float maxima[ATTENTION_WARPS], sums[ATTENTION_WARPS];
@@ -311,5 +353,6 @@ static void cached_attention(struct device *d, const struct cached_attention *a)
 {
     size_t shared = (size_t)(a->head_dim + a->longest) * sizeof(float);
     ALLOW_SHARED(cached_attention_kernel, shared);
-    LAUNCH(d, cached_attention_kernel, a->rows * a->heads, ATTENTION_THREADS, shared, *a, 1 / sqrtf((float)a->head_dim));
+    LAUNCH(d, cached_attention_kernel, a->rows * a->heads, ATTENTION_THREADS, shared, *a,
+           1 / sqrtf((float)a->head_dim));
 }

@@ -23,8 +23,9 @@ static int open_device(struct device *d, int index, const char *precision, struc
     cudaDeviceProp properties;
     if (cudaSetDevice(index) != cudaSuccess || cudaGetDeviceProperties(&properties, index) != cudaSuccess)
         return error_set(error, ERROR_FAILED, "GPU %d: %s", index, cudaGetErrorString(cudaGetLastError()));
-    if (properties.major < 8) return error_set(error, ERROR_USAGE, "GPU %d (%s) is of compute capability %d.%d; 8.0 or later is needed", index, properties.name,
-                                               properties.major, properties.minor);
+    if (properties.major < 8)
+        return error_set(error, ERROR_USAGE, "GPU %d (%s) is of compute capability %d.%d; 8.0 or later is needed",
+                         index, properties.name, properties.major, properties.minor);
     struct cuda_state *s = (struct cuda_state *)mem_zalloc(1, sizeof *s);
     struct kernels *table = &tables[narrow];
     s->backend = cuda_backend();
@@ -33,8 +34,10 @@ static int open_device(struct device *d, int index, const char *precision, struc
     d->state = s;
     d->total = properties.totalGlobalMem;
     if (!table->name) {
-        if (narrow) cuda_table_bf16(table);
-        else cuda_table_fp32(table);
+        if (narrow)
+            cuda_table_bf16(table);
+        else
+            cuda_table_fp32(table);
         cuda_memory_table(table);
     }
     d->kernels = table;
@@ -75,7 +78,8 @@ static size_t memory_used(struct device *d)
 }
 
 extern "C" __attribute__((visibility("default"))) const struct backend percept_backend;
-const struct backend percept_backend = {BACKEND_VERSION, count, open_device, close_device, cuda_group_id, cuda_group_join, cuda_plans_load, cuda_plans_save, memory_used};
+const struct backend percept_backend = {BACKEND_VERSION, count,           open_device,     close_device, cuda_group_id,
+                                        cuda_group_join, cuda_plans_load, cuda_plans_save, memory_used};
 
 const struct backend *cuda_backend(void)
 {

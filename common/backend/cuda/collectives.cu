@@ -3,9 +3,9 @@
 
 #include <nccl.h>
 
-#define NCCL_TRY(call)                                                                      \
-    do {                                                                                    \
-        ncclResult_t nccl_code = (call);                                                    \
+#define NCCL_TRY(call) \
+    do { \
+        ncclResult_t nccl_code = (call); \
         CHECK(nccl_code == ncclSuccess, "%s: %s", #call, ncclGetErrorString(nccl_code)); \
     } while (0)
 
@@ -84,7 +84,8 @@ int cuda_group_join(struct device *d, const unsigned char *id, int rank, int siz
     ncclComm_t group;
     memcpy(&unique, id, sizeof unique);
     ncclResult_t code = ncclCommInitRank(&group, size, unique, rank);
-    if (code != ncclSuccess) return error_set(error, ERROR_FAILED, "NCCL joins no group of %d: %s", size, ncclGetErrorString(code));
+    if (code != ncclSuccess)
+        return error_set(error, ERROR_FAILED, "NCCL joins no group of %d: %s", size, ncclGetErrorString(code));
     s->group = group;
     s->rank = rank;
     s->ranks = size;

@@ -1,7 +1,8 @@
 /* Strips of the contrastive logits: softmax statistics of rows and columns, the gradient, and the loss. */
 
 /* A block a row. */
-static __global__ void row_stats_kernel(float *row_max, float *row_sum, const float *s, int64_t ld, int64_t cols, const float *log_scale)
+static __global__ void row_stats_kernel(float *row_max, float *row_sum, const float *s, int64_t ld, int64_t cols,
+                                        const float *log_scale)
 {
     __shared__ float maxima[WARP], sums[WARP];
     float scale = expf(*log_scale), max = -INFINITY, sum = 0;
@@ -18,9 +19,11 @@ static __global__ void row_stats_kernel(float *row_max, float *row_sum, const fl
 
 /* Statistics of COLUMN_ROWS rows of each column into part_max, part_sum [chunks, cols]. */
 enum { COLUMN_ROWS = 64 };
-static __global__ void column_parts_kernel(float *part_max, float *part_sum, const float *s, int64_t ld, int64_t rows, int64_t cols, const float *log_scale)
+static __global__ void column_parts_kernel(float *part_max, float *part_sum, const float *s, int64_t ld, int64_t rows,
+                                           int64_t cols, const float *log_scale)
 {
-    int64_t strips = divide_up(cols, THREADS), c = blockIdx.x % strips * THREADS + threadIdx.x, chunk = blockIdx.x / strips;
+    int64_t strips = divide_up(cols, THREADS), c = blockIdx.x % strips * THREADS + threadIdx.x,
+            chunk = blockIdx.x / strips;
     int64_t first = chunk * COLUMN_ROWS, end = first + COLUMN_ROWS < rows ? first + COLUMN_ROWS : rows;
     if (c >= cols) return;
     float scale = expf(*log_scale), max = -INFINITY, sum = 0;
@@ -31,34 +34,41 @@ static __global__ void column_parts_kernel(float *part_max, float *part_sum, con
 }
 
 /* Merge parts [parts, cols] into (max, sum), or, with lse, write ln of their sum. */
-static __global__ void merge_kernel(float *max, float *sum, float *lse, const float *part_max, const float *part_sum, int64_t parts, int64_t cols)
+static __global__ void merge_kernel(float *max, float *sum, float *lse, const float *part_max, const float *part_sum,
+                                    int64_t parts, int64_t cols)
 {
     int64_t c = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (c >= cols) return;
     float m = lse ? -INFINITY : max[c], t = lse ? 0 : sum[c];
     for (int64_t p = 0; p < parts; p++) merge_stat(&m, &t, part_max[p * cols + c], part_sum[p * cols + c]);
-    if (lse) lse[c] = m + logf(t);
-    else max[c] = m, sum[c] = t;
+    if (lse)
+        lse[c] = m + logf(t);
+    else
+        max[c] = m, sum[c] = t;
 }
 
-static void softmax_stats(struct device *d, float *row_max, float *row_sum, float *col_max, float *col_sum, const float *s, int64_t ld, int64_t rows,
-                          int64_t cols, const float *log_scale)
+static void softmax_stats(struct device *d, float *row_max, float *row_sum, float *col_max, float *col_sum,
+                          const float *s, int64_t ld, int64_t rows, int64_t cols, const float *log_scale)
 {
     int64_t chunks = divide_up(rows, COLUMN_ROWS);
     float *part = (float *)cuda_scratch(d, (size_t)(2 * chunks * cols) * sizeof(float));
     LAUNCH(d, row_stats_kernel, rows, THREADS, 0, row_max, row_sum, s, ld, cols, log_scale);
-    LAUNCH(d, column_parts_kernel, chunks * divide_up(cols, THREADS), THREADS, 0, part, part + chunks * cols, s, ld, rows, cols, log_scale);
-    LAUNCH(d, merge_kernel, divide_up(cols, THREADS), THREADS, 0, col_max, col_sum, (float *)NULL, part, part + chunks * cols, chunks, cols);
+    LAUNCH(d, column_parts_kernel, chunks * divide_up(cols, THREADS), THREADS, 0, part, part + chunks * cols, s, ld,
+           rows, cols, log_scale);
+    LAUNCH(d, merge_kernel, divide_up(cols, THREADS), THREADS, 0, col_max, col_sum, (float *)NULL, part,
+           part + chunks * cols, chunks, cols);
 }
 
 static void merge_stats(struct device *d, float *lse, const float *max, const float *sum, int64_t parts, int64_t count)
 {
-    LAUNCH(d, merge_kernel, divide_up(count, THREADS), THREADS, 0, (float *)NULL, (float *)NULL, lse, max, sum, parts, count);
+    LAUNCH(d, merge_kernel, divide_up(count, THREADS), THREADS, 0, (float *)NULL, (float *)NULL, lse, max, sum, parts,
+           count);
 }
 
 /* A block a row; total [rows]. */
-static __global__ void gradient_kernel(real *g, double *total, const float *s, int64_t ld, const float *row_lse, const float *col_lse, int64_t cols,
-                                       int64_t diagonal, const float *log_scale, float weight)
+static __global__ void gradient_kernel(real *g, double *total, const float *s, int64_t ld, const float *row_lse,
+                                       const float *col_lse, int64_t cols, int64_t diagonal, const float *log_scale,
+                                       float weight)
 {
     int64_t r = blockIdx.x;
     float scale = expf(*log_scale), lse = row_lse[r];
@@ -73,8 +83,9 @@ static __global__ void gradient_kernel(real *g, double *total, const float *s, i
     if (threadIdx.x == 0) total[r] = sum;
 }
 
-static void contrastive_gradient(struct device *d, real *g, double *total, const float *s, int64_t ld, const float *row_lse, const float *col_lse, int64_t rows,
-                                 int64_t cols, int64_t diagonal, const float *log_scale, float weight)
+static void contrastive_gradient(struct device *d, real *g, double *total, const float *s, int64_t ld,
+                                 const float *row_lse, const float *col_lse, int64_t rows, int64_t cols,
+                                 int64_t diagonal, const float *log_scale, float weight)
 {
     double *each = (double *)cuda_scratch(d, (size_t)rows * sizeof *each);
     LAUNCH(d, gradient_kernel, rows, THREADS, 0, g, each, s, ld, row_lse, col_lse, cols, diagonal, log_scale, weight);
@@ -97,7 +108,8 @@ static __global__ void distill_kernel(real *g, double *each, struct lesson a)
     double slopes = 0, divergence = 0;
     for (int64_t i = threadIdx.x; i < a.cols; i += THREADS) {
         float raw = a.s[r * a.ld + i], own = raw * scale, taught = a.t[r * a.ld + i] * teacher_scale;
-        float p = own - a.row_lse[r], q = taught - a.teacher_row_lse[r], p_col = own - a.col_lse[i], q_col = taught - a.teacher_col_lse[i];
+        float p = own - a.row_lse[r], q = taught - a.teacher_row_lse[r], p_col = own - a.col_lse[i],
+              q_col = taught - a.teacher_col_lse[i];
         float q_e = expf(q), q_col_e = expf(q_col), slope = (expf(p) + expf(p_col) - q_e - q_col_e) * a.weight;
         slopes += (double)(slope * raw);
         divergence += (double)(q_e * (q - p) + q_col_e * (q_col - p_col));
@@ -109,20 +121,23 @@ static __global__ void distill_kernel(real *g, double *each, struct lesson a)
     if (threadIdx.x == 0) each[r] = slopes, each[gridDim.x + r] = divergence;
 }
 
-static void distill_gradient(struct device *d, real *g, double *total, double *divergence, const float *s, const float *t, int64_t ld, const float *row_lse,
-                             const float *col_lse, const float *teacher_row_lse, const float *teacher_col_lse, int64_t rows, int64_t cols,
+static void distill_gradient(struct device *d, real *g, double *total, double *divergence, const float *s,
+                             const float *t, int64_t ld, const float *row_lse, const float *col_lse,
+                             const float *teacher_row_lse, const float *teacher_col_lse, int64_t rows, int64_t cols,
                              const float *log_scale, const float *teacher_log_scale, float weight, bool accumulate)
 {
     double *each = (double *)cuda_scratch(d, (size_t)(2 * rows) * sizeof *each);
-    struct lesson a = {s, t, row_lse, col_lse, teacher_row_lse, teacher_col_lse, log_scale, teacher_log_scale, ld, cols, weight, accumulate};
+    struct lesson a = {s,  t,    row_lse, col_lse,   teacher_row_lse, teacher_col_lse, log_scale, teacher_log_scale,
+                       ld, cols, weight,  accumulate};
     LAUNCH(d, distill_kernel, rows, THREADS, 0, g, each, a);
     LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, total, each, rows, true);
     LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, divergence, each + rows, rows, true);
 }
 
 /* each [2, rows]: loss and hit of every row, a warp a row. */
-static __global__ void loss_kernel(double *each, const real *x, const real *y, const float *row_lse, const float *col_lse, const float *row_max, int64_t rows,
-                                   int64_t cols, const float *log_scale)
+static __global__ void loss_kernel(double *each, const real *x, const real *y, const float *row_lse,
+                                   const float *col_lse, const float *row_max, int64_t rows, int64_t cols,
+                                   const float *log_scale)
 {
     int64_t r = (int64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
     if (r >= rows) return;
@@ -132,11 +147,13 @@ static __global__ void loss_kernel(double *each, const real *x, const real *y, c
     each[rows + r] = own >= row_max[r] - (sizeof(real) == sizeof(float) ? 1e-5f : 1e-3f) * scale ? 1. : 0.;
 }
 
-static void contrastive_loss(struct device *d, double *loss, double *hits, const real *x, const real *y, const float *row_lse, const float *col_lse,
-                             const float *row_max, int64_t rows, int64_t cols, const float *log_scale)
+static void contrastive_loss(struct device *d, double *loss, double *hits, const real *x, const real *y,
+                             const float *row_lse, const float *col_lse, const float *row_max, int64_t rows,
+                             int64_t cols, const float *log_scale)
 {
     double *each = (double *)cuda_scratch(d, (size_t)(2 * rows) * sizeof *each);
-    LAUNCH(d, loss_kernel, divide_up(rows, WARPS), THREADS, 0, each, x, y, row_lse, col_lse, row_max, rows, cols, log_scale);
+    LAUNCH(d, loss_kernel, divide_up(rows, WARPS), THREADS, 0, each, x, y, row_lse, col_lse, row_max, rows, cols,
+           log_scale);
     LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, loss, each, rows, false);
     LAUNCH(d, sum_doubles_kernel, 1, THREADS, 0, hits, each + rows, rows, false);
 }

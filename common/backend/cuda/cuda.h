@@ -22,25 +22,26 @@ extern "C" {
 }
 
 /* A failed CUDA call ends the job: no rank may wait for a dead one. */
-#define CUDA_TRY(call)                                                                                                     \
-    do {                                                                                                                   \
-        cudaError_t cuda_code = (call);                                                                                    \
-        CHECK(cuda_code == cudaSuccess, "%s: %s (%s)", #call, cudaGetErrorName(cuda_code), cudaGetErrorString(cuda_code)); \
+#define CUDA_TRY(call) \
+    do { \
+        cudaError_t cuda_code = (call); \
+        CHECK(cuda_code == cudaSuccess, "%s: %s (%s)", #call, cudaGetErrorName(cuda_code), \
+              cudaGetErrorString(cuda_code)); \
     } while (0)
 
 struct slot {
-    void *there;              /* on the device */
+    void *there; /* on the device */
     size_t bytes;
-    cudaEvent_t ready, done;  /* copied; read for the last time */
+    cudaEvent_t ready, done; /* copied; read for the last time */
 };
 
 struct fetch {
-    void *host;               /* pinned */
-    size_t bytes, size;       /* bytes under way; of host */
+    void *host;         /* pinned */
+    size_t bytes, size; /* bytes under way; of host */
     cudaEvent_t ready;
 };
 
-struct cuda_plans; /* products: what was chosen for each shape */
+struct cuda_plans;     /* products: what was chosen for each shape */
 struct cuda_attention; /* cuDNN's plans */
 
 struct cuda_state {
@@ -48,16 +49,16 @@ struct cuda_state {
     cudaStream_t stream, uploads, beside;
     cudaEvent_t forked, joined;
     struct slot slots[STAGE_SLOTS];
-    int last_staged;               /* -1: none */
+    int last_staged; /* -1: none */
     struct fetch fetches[FETCH_SLOTS];
     cublasLtHandle_t lt;
-    void *workspace;               /* of the products */
+    void *workspace; /* of the products */
     struct cuda_plans *plans;
     struct cuda_attention *attention;
-    void *scratch;                 /* partial sums of a kernel for the next one */
+    void *scratch; /* partial sums of a kernel for the next one */
     size_t scratch_bytes, granularity;
-    void *group;                   /* NCCL's communicator */
-    int rank, ranks, processors;   /* rank: in the group of ranks; processors: multiprocessors of the GPU */
+    void *group;                 /* NCCL's communicator */
+    int rank, ranks, processors; /* rank: in the group of ranks; processors: multiprocessors of the GPU */
 };
 
 enum { WORKSPACE_BYTES = 64 << 20 };
@@ -83,12 +84,12 @@ void cuda_group_leave(struct device *d);
 
 /* LAUNCH(d, kernel, blocks, threads, shared bytes, arguments...); nothing in a dry run or without work. */
 #ifdef __CUDACC__
-#define LAUNCH(d, kernel, blocks, threads, shared, ...)                                              \
-    do {                                                                                             \
-        if (!(d)->planning && (blocks) > 0) {                                                        \
-            kernel<<<(unsigned)(blocks), (threads), (shared), state_of(d)->stream>>>(__VA_ARGS__);   \
-            CUDA_TRY(cudaGetLastError());                                                            \
-        }                                                                                            \
+#define LAUNCH(d, kernel, blocks, threads, shared, ...) \
+    do { \
+        if (!(d)->planning && (blocks) > 0) { \
+            kernel<<<(unsigned)(blocks), (threads), (shared), state_of(d)->stream>>>(__VA_ARGS__); \
+            CUDA_TRY(cudaGetLastError()); \
+        } \
     } while (0)
 #define SHARED_FLOATS(name) extern __shared__ float name[]
 #else
@@ -108,10 +109,22 @@ static inline __host__ __device__ int64_t divide_up(int64_t a, int64_t b)
 
 enum { WARP = 32, THREADS = 256 };
 
-static __device__ __forceinline__ float to_float(float x) { return x; }
-static __device__ __forceinline__ float to_float(__nv_bfloat16 x) { return __bfloat162float(x); }
-static __device__ __forceinline__ void from_float(float *to, float x) { *to = x; }
-static __device__ __forceinline__ void from_float(__nv_bfloat16 *to, float x) { *to = __float2bfloat16(x); }
+static __device__ __forceinline__ float to_float(float x)
+{
+    return x;
+}
+static __device__ __forceinline__ float to_float(__nv_bfloat16 x)
+{
+    return __bfloat162float(x);
+}
+static __device__ __forceinline__ void from_float(float *to, float x)
+{
+    *to = x;
+}
+static __device__ __forceinline__ void from_float(__nv_bfloat16 *to, float x)
+{
+    *to = __float2bfloat16(x);
+}
 
 /* W elements at once: 8 of an array whose rows are whole vectors of 8, else 1. */
 template <int W, typename T> struct alignas(W * sizeof(T) < 16 ? W * sizeof(T) : 16) pack {
@@ -165,7 +178,8 @@ static __device__ __forceinline__ void merge_stat(float *max, float *sum, float 
     if (m > *max) {
         *sum = *max == -INFINITY ? s : *sum * expf(*max - m) + s;
         *max = m;
-    } else *sum += s * expf(m - *max);
+    } else
+        *sum += s * expf(m - *max);
 }
 
 #endif

@@ -1,7 +1,7 @@
 /* Memory of a GPU: blocks, address ranges that grow, pinned host memory, and the ways between host and device.
  *
- * Arenas reserve address space and get memory behind it piece by piece (cuMemAddressReserve and cuMemMap, reached through the runtime, so
- * that nothing links to the driver). */
+ * Arenas reserve address space and get memory behind it piece by piece (cuMemAddressReserve and cuMemMap, reached
+ * through the runtime, so that nothing links to the driver). */
 #include <cuda.h>
 
 #include "backend/cuda/cuda.h"
@@ -23,9 +23,9 @@ struct driver {
 };
 static struct driver driver; /* set by the first device; the same for all */
 
-#define DRIVER_TRY(call)                                                               \
-    do {                                                                               \
-        CUresult driver_code = (call);                                                 \
+#define DRIVER_TRY(call) \
+    do { \
+        CUresult driver_code = (call); \
         CHECK(driver_code == CUDA_SUCCESS, "%s: CUDA driver error %d", #call, (int)driver_code); \
     } while (0)
 
@@ -64,8 +64,9 @@ void cuda_memory_open(struct device *d)
 __attribute__((noreturn)) static void no_memory(struct device *d, size_t bytes)
 {
     double gib = 1024. * 1024 * 1024;
-    check_end("GPU %d has no memory for %.2f GiB beside the %.2f of %.2f GiB taken: try more --slices with --grad-cache, --grad-checkpointing, or a smaller batch", d->index,
-              (double)bytes / gib, (double)(d->mapped + d->committed) / gib, (double)d->total / gib);
+    check_end("GPU %d has no memory for %.2f GiB beside the %.2f of %.2f GiB taken: try more --slices with "
+              "--grad-cache, --grad-checkpointing, or a smaller batch",
+              d->index, (double)bytes / gib, (double)(d->mapped + d->committed) / gib, (double)d->total / gib);
 }
 
 static void *map(struct device *d, size_t bytes)
@@ -118,7 +119,8 @@ static void commit(void *device, void *base, size_t from, size_t to)
     CUmemGenericAllocationHandle handle;
     CUmemAllocationProp p = properties(d);
     CUmemAccessDesc access;
-    CHECK(from % state_of(d)->granularity == 0 && to % state_of(d)->granularity == 0, "%zu to %zu in pieces of %zu", from, to, state_of(d)->granularity);
+    CHECK(from % state_of(d)->granularity == 0 && to % state_of(d)->granularity == 0, "%zu to %zu in pieces of %zu",
+          from, to, state_of(d)->granularity);
     CUresult code = driver.create(&handle, to - from, &p, 0);
     if (code == CUDA_ERROR_OUT_OF_MEMORY) no_memory(d, to - from);
     DRIVER_TRY(code);
@@ -156,7 +158,8 @@ static void download(struct device *d, void *to, const void *from, size_t bytes)
 
 static void copy(struct device *d, void *to, const void *from, size_t bytes)
 {
-    if (!d->planning && bytes && to != from) CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state_of(d)->stream));
+    if (!d->planning && bytes && to != from)
+        CUDA_TRY(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state_of(d)->stream));
 }
 
 static void wait_all(struct device *d)

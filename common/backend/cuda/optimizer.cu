@@ -1,5 +1,5 @@
-/* Optimizer arithmetic over the flat store, all parameters in one launch: a thread block takes a block of SQUARE_BLOCK floats, which belongs
- * to one parameter. */
+/* Optimizer arithmetic over the flat store, all parameters in one launch: a thread block takes a block of SQUARE_BLOCK
+ * floats, which belongs to one parameter. */
 
 enum { UPDATE_QUADS = SQUARE_BLOCK / (4 * THREADS) }; /* groups of four floats a thread takes */
 
@@ -24,17 +24,20 @@ static void square_sums(struct device *d, double *out, const float *x, int64_t c
 static __global__ void parameter_sums_kernel(double *out, const double *blocks, const int32_t *first)
 {
     double sum = 0;
-    for (int32_t b = first[blockIdx.x] + (int32_t)threadIdx.x; b < first[blockIdx.x + 1]; b += THREADS) sum += blocks[b];
+    for (int32_t b = first[blockIdx.x] + (int32_t)threadIdx.x; b < first[blockIdx.x + 1]; b += THREADS)
+        sum += blocks[b];
     sum = block_sum(sum);
     if (threadIdx.x == 0) out[blockIdx.x] = sum;
 }
 
-static void parameter_sums(struct device *d, double *out, const double *blocks, const int32_t *first, int64_t parameters)
+static void parameter_sums(struct device *d, double *out, const double *blocks, const int32_t *first,
+                           int64_t parameters)
 {
     LAUNCH(d, parameter_sums_kernel, parameters, THREADS, 0, out, blocks, first);
 }
 
-static __global__ void clip_factor_kernel(double *norm, float *factor, const double *squares, int64_t parameters, double limit)
+static __global__ void clip_factor_kernel(double *norm, float *factor, const double *squares, int64_t parameters,
+                                          double limit)
 {
     double sum = 0;
     for (int64_t i = threadIdx.x; i < parameters; i += THREADS) sum += squares[i];
@@ -44,12 +47,14 @@ static __global__ void clip_factor_kernel(double *norm, float *factor, const dou
     *factor = !isfinite(*norm) ? 0.f : limit > 0 && *norm > limit ? (float)(limit / (*norm + 1e-6)) : 1.f;
 }
 
-static void clip_factor(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters, double limit)
+static void clip_factor(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters,
+                        double limit)
 {
     LAUNCH(d, clip_factor_kernel, 1, THREADS, 0, norm, factor, squares, parameters, limit);
 }
 
-static __device__ __forceinline__ float direction(float *m, float *v, float g, float p, const struct update *u, float factor, float decay)
+static __device__ __forceinline__ float direction(float *m, float *v, float g, float p, const struct update *u,
+                                                  float factor, float decay)
 {
     g *= factor;
     *m = u->beta1 * *m + (1 - u->beta1) * g;
@@ -85,7 +90,9 @@ template <bool LAMB> static __global__ void __launch_bounds__(THREADS) direction
         }
         p.x -= u.rate * g.x, p.y -= u.rate * g.y, p.z -= u.rate * g.z, p.w -= u.rate * g.w;
         *(float4 *)(u.p + at) = p;
-        if (u.compute) from_float(u.compute + at, p.x), from_float(u.compute + at + 1, p.y), from_float(u.compute + at + 2, p.z), from_float(u.compute + at + 3, p.w);
+        if (u.compute)
+            from_float(u.compute + at, p.x), from_float(u.compute + at + 1, p.y), from_float(u.compute + at + 2, p.z),
+                from_float(u.compute + at + 3, p.w);
     }
     if (!LAMB) return;
     p_sum = block_sum(p_sum);
@@ -117,7 +124,8 @@ static __global__ void lamb_apply_kernel(struct update u)
         *(float4 *)(u.p + at) = p;
         if (!u.compute) continue;
         pack<4, real> small;
-        from_float(&small.value[0], p.x), from_float(&small.value[1], p.y), from_float(&small.value[2], p.z), from_float(&small.value[3], p.w);
+        from_float(&small.value[0], p.x), from_float(&small.value[1], p.y), from_float(&small.value[2], p.z),
+            from_float(&small.value[3], p.w);
         store<4>(u.compute + at, small);
     }
 }

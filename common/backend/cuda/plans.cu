@@ -27,9 +27,9 @@ struct cuda_plans {
 
 enum { CANDIDATES = 8, REPEATS = 4, KEY_ALIGN = 256 };
 
-#define LT_TRY(call)                                                                        \
-    do {                                                                                    \
-        cublasStatus_t lt_code = (call);                                                    \
+#define LT_TRY(call) \
+    do { \
+        cublasStatus_t lt_code = (call); \
         CHECK(lt_code == CUBLAS_STATUS_SUCCESS, "%s: cuBLAS status %d", #call, (int)lt_code); \
     } while (0)
 
@@ -94,7 +94,8 @@ struct descriptors {
     cublasLtMatrixLayout_t a, b, c, d;
 };
 
-static void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute, const void *value, size_t bytes)
+static void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t attribute, const void *value,
+                size_t bytes)
 {
     LT_TRY(cublasLtMatmulDescSetAttribute(operation, attribute, value, bytes));
 }
@@ -115,8 +116,10 @@ static struct descriptors describe(const struct product *p)
         set(x.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &p->aux, sizeof p->aux);
         set(x.operation, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &p->m, sizeof p->m);
     }
-    LT_TRY(cublasLtMatrixLayoutCreate(&x.a, p->type, (uint64_t)(p->transpose_a ? p->k : p->m), (uint64_t)(p->transpose_a ? p->m : p->k), p->lda));
-    LT_TRY(cublasLtMatrixLayoutCreate(&x.b, p->type, (uint64_t)(p->transpose_b ? p->n : p->k), (uint64_t)(p->transpose_b ? p->k : p->n), p->ldb));
+    LT_TRY(cublasLtMatrixLayoutCreate(&x.a, p->type, (uint64_t)(p->transpose_a ? p->k : p->m),
+                                      (uint64_t)(p->transpose_a ? p->m : p->k), p->lda));
+    LT_TRY(cublasLtMatrixLayoutCreate(&x.b, p->type, (uint64_t)(p->transpose_b ? p->n : p->k),
+                                      (uint64_t)(p->transpose_b ? p->k : p->n), p->ldb));
     LT_TRY(cublasLtMatrixLayoutCreate(&x.c, p->out, (uint64_t)p->m, (uint64_t)p->n, p->c ? p->ldc : p->ldd));
     LT_TRY(cublasLtMatrixLayoutCreate(&x.d, p->out, (uint64_t)p->m, (uint64_t)p->n, p->ldd));
     return x;
@@ -131,15 +134,17 @@ static void release(struct descriptors x)
     cublasLtMatrixLayoutDestroy(x.d);
 }
 
-static cublasStatus_t run(struct cuda_state *s, const struct product *p, const struct descriptors *x, const cublasLtMatmulAlgo_t *algorithm)
+static cublasStatus_t run(struct cuda_state *s, const struct product *p, const struct descriptors *x,
+                          const cublasLtMatmulAlgo_t *algorithm)
 {
     float alpha = 1, beta = p->c ? 1.f : 0.f;
-    return cublasLtMatmul(s->lt, x->operation, &alpha, p->a, x->a, p->b, x->b, &beta, p->c ? p->c : p->d, x->c, p->d, x->d, algorithm, s->workspace,
-                          WORKSPACE_BYTES, s->stream);
+    return cublasLtMatmul(s->lt, x->operation, &alpha, p->a, x->a, p->b, x->b, &beta, p->c ? p->c : p->d, x->c, p->d,
+                          x->d, algorithm, s->workspace, WORKSPACE_BYTES, s->stream);
 }
 
 /* Milliseconds of one run, infinite when it fails. */
-static float measure(struct cuda_state *s, const struct product *p, const struct descriptors *x, const cublasLtMatmulAlgo_t *algorithm)
+static float measure(struct cuda_state *s, const struct product *p, const struct descriptors *x,
+                     const cublasLtMatmulAlgo_t *algorithm)
 {
     cudaEvent_t from, to;
     float milliseconds = INFINITY;
@@ -156,7 +161,8 @@ static float measure(struct cuda_state *s, const struct product *p, const struct
     return milliseconds / (float)REPEATS;
 }
 
-static struct plan choose(struct device *d, const struct product *p, const struct plan_key *key, const struct descriptors *x)
+static struct plan choose(struct device *d, const struct product *p, const struct plan_key *key,
+                          const struct descriptors *x)
 {
     struct cuda_state *s = state_of(d);
     struct plan plan;
@@ -165,16 +171,23 @@ static struct plan choose(struct device *d, const struct product *p, const struc
     cublasLtMatmulPreference_t preference;
     cublasLtMatmulHeuristicResult_t found[CANDIDATES];
     size_t workspace = WORKSPACE_BYTES;
-    uint32_t align_a = (uint32_t)alignment(p->a), align_b = (uint32_t)alignment(p->b), align_d = (uint32_t)alignment(p->d);
+    uint32_t align_a = (uint32_t)alignment(p->a), align_b = (uint32_t)alignment(p->b),
+             align_d = (uint32_t)alignment(p->d);
     uint32_t align_c = p->c ? (uint32_t)alignment(p->c) : align_d;
     int count = 0;
     LT_TRY(cublasLtMatmulPreferenceCreate(&preference));
-    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace, sizeof workspace));
-    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &align_a, sizeof align_a));
-    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &align_b, sizeof align_b));
-    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &align_c, sizeof align_c));
-    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &align_d, sizeof align_d));
-    cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(s->lt, x->operation, x->a, x->b, x->c, x->d, preference, CANDIDATES, found, &count);
+    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
+                                                sizeof workspace));
+    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, &align_a,
+                                                sizeof align_a));
+    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, &align_b,
+                                                sizeof align_b));
+    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, &align_c,
+                                                sizeof align_c));
+    LT_TRY(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, &align_d,
+                                                sizeof align_d));
+    cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(s->lt, x->operation, x->a, x->b, x->c, x->d, preference,
+                                                           CANDIDATES, found, &count);
     cublasLtMatmulPreferenceDestroy(preference);
     if (status != CUBLAS_STATUS_SUCCESS || count == 0) return plan;
     float best = INFINITY;
@@ -190,7 +203,8 @@ static struct plan choose(struct device *d, const struct product *p, const struc
 
 static void append(struct cuda_plans *plans, const struct plan *plan)
 {
-    if (plans->count == plans->cap) plans->list = (struct plan *)mem_realloc(plans->list, (size_t)(plans->cap = 2 * plans->cap + 64), sizeof *plan);
+    if (plans->count == plans->cap)
+        plans->list = (struct plan *)mem_realloc(plans->list, (size_t)(plans->cap = 2 * plans->cap + 64), sizeof *plan);
     plans->list[plans->count++] = *plan;
 }
 
@@ -204,12 +218,15 @@ static const struct plan *plan_for(struct device *d, const struct product *p, co
     const struct plan *near = d->planning ? NULL : neighbour(s->plans, &key);
     struct plan plan;
     cublasLtMatmulHeuristicResult_t check;
-    if (near && near->usable && cublasLtMatmulAlgoCheck(s->lt, x->operation, x->a, x->b, x->c, x->d, &near->algorithm, &check) == CUBLAS_STATUS_SUCCESS &&
+    if (near && near->usable &&
+        cublasLtMatmulAlgoCheck(s->lt, x->operation, x->a, x->b, x->c, x->d, &near->algorithm, &check) ==
+            CUBLAS_STATUS_SUCCESS &&
         check.workspaceSize <= WORKSPACE_BYTES) {
         plan = *near;
         plan.key = key;
         plan.measured = 0;
-    } else plan = choose(d, p, &key, x);
+    } else
+        plan = choose(d, p, &key, x);
     append(s->plans, &plan);
     return &s->plans->list[s->plans->count - 1];
 }
@@ -238,7 +255,8 @@ static void write_origin(struct device *d, char *line, size_t size)
 {
     cudaDeviceProp properties;
     CUDA_TRY(cudaGetDeviceProperties(&properties, d->index));
-    snprintf(line, size, "percept products 1 cublasLt %zu plan %zu %s\n", cublasLtGetVersion(), sizeof(struct plan), properties.name);
+    snprintf(line, size, "percept products 1 cublasLt %zu plan %zu %s\n", cublasLtGetVersion(), sizeof(struct plan),
+             properties.name);
 }
 
 /* After it one line a plan: its bytes in hexadecimal. */
@@ -285,9 +303,13 @@ int cuda_plans_load(struct device *d, const char *path, struct error *error)
     if (!s->plans) s->plans = (struct cuda_plans *)mem_zalloc(1, sizeof *s->plans);
     for (; rc > 0 && at < len; at += line) {
         struct plan plan;
-        if (!read_plan(text + at, &plan)) rc = -1;
-        else if (!find(s->plans, &plan.key)) append(s->plans, &plan);
+        if (!read_plan(text + at, &plan))
+            rc = -1;
+        else if (!find(s->plans, &plan.key))
+            append(s->plans, &plan);
     }
     free(text);
-    return rc < 0 ? error_set(error, ERROR_FAILED, "%s: damaged; remove it, and the fastest products are measured anew", path) : rc;
+    return rc < 0 ? error_set(error, ERROR_FAILED, "%s: damaged; remove it, and the fastest products are measured anew",
+                              path)
+                  : rc;
 }

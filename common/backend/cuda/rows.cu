@@ -1,7 +1,8 @@
 /* Kernels over rows: norms, rotary embedding, residual branches, patches and tokens, embeddings, gathers, sums.
  *
- * A warp takes a row where a row is reduced; its elements stay in registers when they fit.  All are bound by memory: each reads its
- * inputs once, 16 bytes a thread at a time, and sums over rows go through partial sums in a fixed order. */
+ * A warp takes a row where a row is reduced; its elements stay in registers when they fit.  All are bound by memory:
+ * each reads its inputs once, 16 bytes a thread at a time, and sums over rows go through partial sums in a fixed order.
+ * */
 
 enum { WARPS = THREADS / WARP, ROW_VECTORS = 8 }; /* a warp holds rows of up to 8 x 32 x 8 elements */
 
@@ -14,8 +15,9 @@ static bool whole(int64_t cols, const void *a, const void *b)
 
 /* y = norm(x); one warp a row, V vectors of W elements a lane. */
 template <int W, int V>
-static __global__ void __launch_bounds__(THREADS) norm_forward_kernel(real *y, float *mean, float *rstd, const real *x, const float *scale, const float *shift,
-                                                                     int64_t rows, int cols, float eps)
+static __global__ void __launch_bounds__(THREADS)
+    norm_forward_kernel(real *y, float *mean, float *rstd, const real *x, const float *scale, const float *shift,
+                        int64_t rows, int cols, float eps)
 {
     int64_t row = (int64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
@@ -32,7 +34,8 @@ static __global__ void __launch_bounds__(THREADS) norm_forward_kernel(real *y, f
 #pragma unroll
     for (int k = 0; k < V; k++) {
         int col = (k * WARP + lane) * W;
-        for (int i = 0; i < W && col < cols; i++) squares += (to_float(v[k].value[i]) - m) * (to_float(v[k].value[i]) - m);
+        for (int i = 0; i < W && col < cols; i++)
+            squares += (to_float(v[k].value[i]) - m) * (to_float(v[k].value[i]) - m);
     }
     float s = rsqrtf(warp_sum(squares) / (float)cols + eps);
 #pragma unroll
@@ -40,41 +43,53 @@ static __global__ void __launch_bounds__(THREADS) norm_forward_kernel(real *y, f
         int col = (k * WARP + lane) * W;
         if (col >= cols) continue;
         pack<W, float> a = load<W>(scale + col), b = load<W>(shift + col);
-        for (int i = 0; i < W; i++) from_float(&v[k].value[i], (to_float(v[k].value[i]) - m) * s * a.value[i] + b.value[i]);
+        for (int i = 0; i < W; i++)
+            from_float(&v[k].value[i], (to_float(v[k].value[i]) - m) * s * a.value[i] + b.value[i]);
         store<W>(y + row * cols + col, v[k]);
     }
     if (lane == 0) mean[row] = m, rstd[row] = s;
 }
 
 /* Call f<W, V> for the number of vectors a lane needs. */
-#define BY_WIDTH(call, cols, wide)                                                                             \
-    do {                                                                                                       \
-        int64_t vectors = divide_up(cols, WARP * ((wide) ? 8 : 1));                                            \
-        CHECK(vectors <= ((wide) ? ROW_VECTORS : 64), "a row of %ld", (long)(cols));                           \
-        if (!(wide)) {                                                                                         \
-            if (vectors <= 8) call(1, 8);                                                                      \
-            else call(1, 64);                                                                                  \
-        } else if (vectors == 1) call(8, 1);                                                                   \
-        else if (vectors == 2) call(8, 2);                                                                     \
-        else if (vectors == 3) call(8, 3);                                                                     \
-        else if (vectors == 4) call(8, 4);                                                                     \
-        else if (vectors <= 6) call(8, 6);                                                                     \
-        else call(8, 8);                                                                                       \
+#define BY_WIDTH(call, cols, wide) \
+    do { \
+        int64_t vectors = divide_up(cols, WARP * ((wide) ? 8 : 1)); \
+        CHECK(vectors <= ((wide) ? ROW_VECTORS : 64), "a row of %ld", (long)(cols)); \
+        if (!(wide)) { \
+            if (vectors <= 8) \
+                call(1, 8); \
+            else \
+                call(1, 64); \
+        } else if (vectors == 1) \
+            call(8, 1); \
+        else if (vectors == 2) \
+            call(8, 2); \
+        else if (vectors == 3) \
+            call(8, 3); \
+        else if (vectors == 4) \
+            call(8, 4); \
+        else if (vectors <= 6) \
+            call(8, 6); \
+        else \
+            call(8, 8); \
     } while (0)
 
-static void norm_forward(struct device *d, real *y, float *mean, float *rstd, const real *x, const float *scale, const float *shift,
-                         int64_t rows, int64_t cols, float eps)
+static void norm_forward(struct device *d, real *y, float *mean, float *rstd, const real *x, const float *scale,
+                         const float *shift, int64_t rows, int64_t cols, float eps)
 {
-#define CALL(W, V) LAUNCH(d, (norm_forward_kernel<W, V>), divide_up(rows, WARPS), THREADS, 0, y, mean, rstd, x, scale, shift, rows, (int)cols, eps)
+#define CALL(W, V) \
+    LAUNCH(d, (norm_forward_kernel<W, V>), divide_up(rows, WARPS), THREADS, 0, y, mean, rstd, x, scale, shift, rows, \
+           (int)cols, eps)
     BY_WIDTH(CALL, cols, whole(cols, x, y) && whole(cols, scale, shift));
 #undef CALL
 }
 
-/* dx of rows, and this block's sums of the parameter gradients into partial [blocks, 2, cols] (NULL: not wanted).  The rows of a warp are
- * warp, warp + warps, ...: what belongs to a column stays in one lane's registers until the end. */
+/* dx of rows, and this block's sums of the parameter gradients into partial [blocks, 2, cols] (NULL: not wanted).  The
+ * rows of a warp are warp, warp + warps, ...: what belongs to a column stays in one lane's registers until the end. */
 template <int W, int V>
-static __global__ void __launch_bounds__(THREADS, 1) norm_backward_kernel(real *dx, float *partial, const real *dy, const real *x, const float *mean,
-                                                                         const float *rstd, const float *scale, int64_t rows, int cols, bool accumulate)
+static __global__ void __launch_bounds__(THREADS, 1)
+    norm_backward_kernel(real *dx, float *partial, const real *dy, const real *x, const float *mean, const float *rstd,
+                         const float *scale, int64_t rows, int cols, bool accumulate)
 {
     SHARED_FLOATS(sums); /* [2, cols] */
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -133,8 +148,10 @@ static __global__ void __launch_bounds__(THREADS, 1) norm_backward_kernel(real *
     for (int i = threadIdx.x; i < 2 * cols; i += THREADS) partial[(int64_t)blockIdx.x * 2 * cols + i] = sums[i];
 }
 
-/* out[c] (+)= sum over parts of partial [parts, stride], c < cols.  A block takes 32 columns; each of its warps every eighth part. */
-static __global__ void sum_partials_kernel(float *out, const float *partial, int parts, int64_t stride, int64_t cols, bool accumulate)
+/* out[c] (+)= sum over parts of partial [parts, stride], c < cols.  A block takes 32 columns; each of its warps every
+ * eighth part. */
+static __global__ void sum_partials_kernel(float *out, const float *partial, int parts, int64_t stride, int64_t cols,
+                                           bool accumulate)
 {
     __shared__ float sums[WARPS][WARP];
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
@@ -149,21 +166,25 @@ static __global__ void sum_partials_kernel(float *out, const float *partial, int
     out[c] = accumulate ? out[c] + sum : sum;
 }
 
-static void sum_partials(struct device *d, float *out, const float *partial, int64_t parts, int64_t stride, int64_t cols, bool accumulate)
+static void sum_partials(struct device *d, float *out, const float *partial, int64_t parts, int64_t stride,
+                         int64_t cols, bool accumulate)
 {
-    if (out) LAUNCH(d, sum_partials_kernel, divide_up(cols, WARP), THREADS, 0, out, partial, (int)parts, stride, cols, accumulate);
+    if (out)
+        LAUNCH(d, sum_partials_kernel, divide_up(cols, WARP), THREADS, 0, out, partial, (int)parts, stride, cols,
+               accumulate);
 }
 
-static void norm_backward(struct device *d, real *dx, float *d_scale, float *d_shift, const real *dy, const real *x, const float *mean,
-                          const float *rstd, const float *scale, int64_t rows, int64_t cols, bool accumulate_x, bool accumulate_scale,
-                          bool accumulate_shift)
+static void norm_backward(struct device *d, real *dx, float *d_scale, float *d_shift, const real *dy, const real *x,
+                          const float *mean, const float *rstd, const float *scale, int64_t rows, int64_t cols,
+                          bool accumulate_x, bool accumulate_scale, bool accumulate_shift)
 {
-    int64_t most = 2 * (int64_t)state_of(d)->processors, blocks = divide_up(rows, WARPS) < most ? divide_up(rows, WARPS) : most;
+    int64_t most = 2 * (int64_t)state_of(d)->processors,
+            blocks = divide_up(rows, WARPS) < most ? divide_up(rows, WARPS) : most;
     bool wanted = d_scale || d_shift;
     float *partial = wanted ? (float *)cuda_scratch(d, (size_t)(blocks * 2 * cols) * sizeof(float)) : NULL;
-#define CALL(W, V)                                                                                                                            \
-    LAUNCH(d, (norm_backward_kernel<W, V>), blocks, THREADS, (size_t)(2 * cols) * sizeof(float), dx, partial, dy, x, mean, rstd, scale, rows, \
-           (int)cols, accumulate_x)
+#define CALL(W, V) \
+    LAUNCH(d, (norm_backward_kernel<W, V>), blocks, THREADS, (size_t)(2 * cols) * sizeof(float), dx, partial, dy, x, \
+           mean, rstd, scale, rows, (int)cols, accumulate_x)
     BY_WIDTH(CALL, cols, whole(cols, x, dy) && aligned16(dx));
 #undef CALL
     if (!wanted) return;
@@ -173,8 +194,9 @@ static void norm_backward(struct device *d, real *dx, float *d_scale, float *d_s
 
 /* --- element by element --- */
 
-template <int W> static __global__ void rotary_kernel(real *x, int64_t ld, int64_t total, int heads, int pairs, const float *cosine, const float *sine,
-                                                      int64_t tokens, const int32_t *places, float sign)
+template <int W>
+static __global__ void rotary_kernel(real *x, int64_t ld, int64_t total, int heads, int pairs, const float *cosine,
+                                     const float *sine, int64_t tokens, const int32_t *places, float sign)
 {
     /* a thread turns W / 2 pairs */
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
@@ -193,43 +215,54 @@ template <int W> static __global__ void rotary_kernel(real *x, int64_t ld, int64
     store<W>(p, v);
 }
 
-static void rotary(struct device *d, real *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim, const float *cosine, const float *sine,
-                   int64_t tokens, const int32_t *places, bool inverse)
+static void rotary(struct device *d, real *x, int64_t ld, int64_t rows, int64_t heads, int64_t head_dim,
+                   const float *cosine, const float *sine, int64_t tokens, const int32_t *places, bool inverse)
 {
     bool wide = head_dim % 8 == 0 && ld % 8 == 0 && aligned16(x);
     int64_t total = rows * heads * head_dim / (wide ? 8 : 2);
     float sign = inverse ? -1.f : 1.f;
     int64_t blocks = divide_up(total, THREADS);
-    if (wide) LAUNCH(d, rotary_kernel<8>, blocks, THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine, tokens, places, sign);
-    else LAUNCH(d, rotary_kernel<2>, blocks, THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine, tokens, places, sign);
+    if (wide)
+        LAUNCH(d, rotary_kernel<8>, blocks, THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine,
+               tokens, places, sign);
+    else
+        LAUNCH(d, rotary_kernel<2>, blocks, THREADS, 0, x, ld, total, (int)heads, (int)(head_dim / 2), cosine, sine,
+               tokens, places, sign);
 }
 
-template <int W> static __global__ void branch_forward_kernel(real *y, const real *x, const real *branch, const float *gamma, const float *keep, int64_t count,
-                                                              int64_t cols, int64_t run)
+template <int W>
+static __global__ void branch_forward_kernel(real *y, const real *x, const real *branch, const float *gamma,
+                                             const float *keep, int64_t count, int64_t cols, int64_t run)
 {
     int64_t at = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * W;
     if (at >= count) return;
     float k = keep ? keep[at / cols / run] : 1;
     pack<W, real> a = load<W>(x + at), b = load<W>(branch + at);
-    for (int i = 0; i < W; i++) from_float(&a.value[i], to_float(a.value[i]) + k * (gamma ? gamma[at % cols + i] : 1) * to_float(b.value[i]));
+    for (int i = 0; i < W; i++)
+        from_float(&a.value[i], to_float(a.value[i]) + k * (gamma ? gamma[at % cols + i] : 1) * to_float(b.value[i]));
     store<W>(y + at, a);
 }
 
-static void branch_forward(struct device *d, real *y, const real *x, const real *branch, const float *gamma, const float *keep, int64_t rows, int64_t cols,
-                           int64_t sequences)
+static void branch_forward(struct device *d, real *y, const real *x, const real *branch, const float *gamma,
+                           const float *keep, int64_t rows, int64_t cols, int64_t sequences)
 {
     int64_t count = rows * cols;
     if (whole(cols, x, branch) && aligned16(y))
-        LAUNCH(d, branch_forward_kernel<8>, divide_up(count, 8 * THREADS), THREADS, 0, y, x, branch, gamma, keep, count, cols, rows / sequences);
-    else LAUNCH(d, branch_forward_kernel<1>, divide_up(count, THREADS), THREADS, 0, y, x, branch, gamma, keep, count, cols, rows / sequences);
+        LAUNCH(d, branch_forward_kernel<8>, divide_up(count, 8 * THREADS), THREADS, 0, y, x, branch, gamma, keep, count,
+               cols, rows / sequences);
+    else
+        LAUNCH(d, branch_forward_kernel<1>, divide_up(count, THREADS), THREADS, 0, y, x, branch, gamma, keep, count,
+               cols, rows / sequences);
 }
 
 /* A block takes a run of rows and 32 columns a warp lane-wise: partial [chunks, cols] of d_gamma. */
 enum { CHUNK_ROWS = 128 };
-static __global__ void branch_backward_kernel(real *d_branch, float *partial, const real *dy, const real *branch, const float *gamma, const float *keep,
-                                              int64_t rows, int64_t cols, int64_t run)
+static __global__ void branch_backward_kernel(real *d_branch, float *partial, const real *dy, const real *branch,
+                                              const float *gamma, const float *keep, int64_t rows, int64_t cols,
+                                              int64_t run)
 {
-    int64_t strips = divide_up(cols, THREADS), c = blockIdx.x % strips * THREADS + threadIdx.x, chunk = blockIdx.x / strips;
+    int64_t strips = divide_up(cols, THREADS), c = blockIdx.x % strips * THREADS + threadIdx.x,
+            chunk = blockIdx.x / strips;
     if (c >= cols) return;
     float sum = 0, scale = gamma ? gamma[c] : 1;
     for (int64_t r = chunk * CHUNK_ROWS; r < rows && r < (chunk + 1) * CHUNK_ROWS; r++) {
@@ -240,12 +273,14 @@ static __global__ void branch_backward_kernel(real *d_branch, float *partial, co
     if (partial) partial[chunk * cols + c] = sum;
 }
 
-static void branch_backward(struct device *d, real *d_branch, float *d_gamma, const real *dy, const real *branch, const float *gamma, const float *keep,
-                            int64_t rows, int64_t cols, int64_t sequences, bool accumulate_gamma)
+static void branch_backward(struct device *d, real *d_branch, float *d_gamma, const real *dy, const real *branch,
+                            const float *gamma, const float *keep, int64_t rows, int64_t cols, int64_t sequences,
+                            bool accumulate_gamma)
 {
     int64_t chunks = divide_up(rows, CHUNK_ROWS);
     float *partial = d_gamma ? (float *)cuda_scratch(d, (size_t)(chunks * cols) * sizeof(float)) : NULL;
-    LAUNCH(d, branch_backward_kernel, chunks * divide_up(cols, THREADS), THREADS, 0, d_branch, partial, dy, branch, gamma, keep, rows, cols, rows / sequences);
+    LAUNCH(d, branch_backward_kernel, chunks * divide_up(cols, THREADS), THREADS, 0, d_branch, partial, dy, branch,
+           gamma, keep, rows, cols, rows / sequences);
     if (d_gamma) sum_partials(d, d_gamma, partial, chunks, cols, cols, accumulate_gamma);
 }
 
@@ -257,7 +292,8 @@ template <typename A, typename B> static __global__ void add_kernel(A *y, const 
 
 template <typename A, typename B> static __global__ void convert_kernel(A *y, const B *x, int64_t count)
 {
-    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS) from_float(&y[i], to_float(x[i]));
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS)
+        from_float(&y[i], to_float(x[i]));
 }
 
 template <int W> static __global__ void add_wide_kernel(real *y, const real *x, int64_t count)
@@ -282,13 +318,16 @@ static void add(struct device *d, float *y, const float *x, int64_t count)
 
 static void add_real(struct device *d, real *y, const real *x, int64_t count)
 {
-    if (whole(count, x, y)) LAUNCH(d, add_wide_kernel<8>, divide_up(count, 8 * THREADS), THREADS, 0, y, x, count);
-    else LAUNCH(d, add_wide_kernel<1>, divide_up(count, THREADS), THREADS, 0, y, x, count);
+    if (whole(count, x, y))
+        LAUNCH(d, add_wide_kernel<8>, divide_up(count, 8 * THREADS), THREADS, 0, y, x, count);
+    else
+        LAUNCH(d, add_wide_kernel<1>, divide_up(count, THREADS), THREADS, 0, y, x, count);
 }
 
 static __global__ void fill_kernel(float *y, float value, int64_t count)
 {
-    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS) y[i] = value;
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS)
+        y[i] = value;
 }
 
 static void fill(struct device *d, float *y, float value, int64_t count)
@@ -298,7 +337,8 @@ static void fill(struct device *d, float *y, float value, int64_t count)
 
 static void round_real(struct device *d, real *y, const float *x, int64_t count)
 {
-    if ((const void *)y != (const void *)x) LAUNCH(d, (convert_kernel<real, float>), blocks_for(count), THREADS, 0, y, x, count);
+    if ((const void *)y != (const void *)x)
+        LAUNCH(d, (convert_kernel<real, float>), blocks_for(count), THREADS, 0, y, x, count);
 }
 
 /* --- sums --- */
@@ -307,7 +347,8 @@ static void round_real(struct device *d, real *y, const float *x, int64_t count)
 static __global__ void sum_floats_kernel(double *partial, const float *x, int64_t count)
 {
     double sum = 0;
-    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS) sum += (double)x[i];
+    for (int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x; i < count; i += (int64_t)gridDim.x * THREADS)
+        sum += (double)x[i];
     sum = block_sum(sum);
     if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
@@ -332,10 +373,12 @@ static void sum_floats(struct device *d, double *sum, const float *x, int64_t co
 /* partial [chunks, cols]: sums of CHUNK_ROWS rows. */
 static __global__ void sum_rows_kernel(float *partial, const real *x, int64_t rows, int64_t cols)
 {
-    int64_t strips = divide_up(cols, THREADS), c = blockIdx.x % strips * THREADS + threadIdx.x, chunk = blockIdx.x / strips;
+    int64_t strips = divide_up(cols, THREADS), c = blockIdx.x % strips * THREADS + threadIdx.x,
+            chunk = blockIdx.x / strips;
     if (c >= cols) return;
     float sum = 0;
-    for (int64_t r = chunk * CHUNK_ROWS; r < rows && r < (chunk + 1) * CHUNK_ROWS; r++) sum += to_float(x[r * cols + c]);
+    for (int64_t r = chunk * CHUNK_ROWS; r < rows && r < (chunk + 1) * CHUNK_ROWS; r++)
+        sum += to_float(x[r * cols + c]);
     partial[chunk * cols + c] = sum;
 }
 
@@ -369,14 +412,16 @@ static void patches(struct device *d, real *out, const uint8_t *pixels, int64_t 
     LAUNCH(d, patches_kernel, divide_up(total, THREADS), THREADS, 0, out, pixels, total, (int)size, (int)patch);
 }
 
-static __global__ void tokens_forward_kernel(real *out, const real *in, const real *class_token, const real *positions, const uint8_t *hidden, int64_t total,
-                                             int64_t count, int64_t width)
+static __global__ void tokens_forward_kernel(real *out, const real *in, const real *class_token, const real *positions,
+                                             const uint8_t *hidden, int64_t total, int64_t count, int64_t width)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= total) return;
-    int64_t first = class_token != NULL, tokens = count + first, i = at % width, row = at / width, n = row / tokens, t = row % tokens;
+    int64_t first = class_token != NULL, tokens = count + first, i = at % width, row = at / width, n = row / tokens,
+            t = row % tokens;
     float value;
-    if (t < first) value = to_float(class_token[i]);
+    if (t < first)
+        value = to_float(class_token[i]);
     else {
         int64_t p = n * count + t - first;
         value = hidden && hidden[p] ? 0 : to_float(in[p * width + i]);
@@ -384,16 +429,18 @@ static __global__ void tokens_forward_kernel(real *out, const real *in, const re
     from_float(&out[at], value + to_float(positions[t * width + i]));
 }
 
-static void tokens_forward(struct device *d, real *out, const real *in, const real *class_token, const real *positions, const uint8_t *hidden, int64_t images,
-                           int64_t count, int64_t width)
+static void tokens_forward(struct device *d, real *out, const real *in, const real *class_token, const real *positions,
+                           const uint8_t *hidden, int64_t images, int64_t count, int64_t width)
 {
     int64_t total = images * (count + (class_token != NULL)) * width;
-    LAUNCH(d, tokens_forward_kernel, divide_up(total, THREADS), THREADS, 0, out, in, class_token, positions, hidden, total, count, width);
+    LAUNCH(d, tokens_forward_kernel, divide_up(total, THREADS), THREADS, 0, out, in, class_token, positions, hidden,
+           total, count, width);
 }
 
 /* A thread sums one element of the position table over all images. */
-static __global__ void tokens_backward_kernel(real *d_patches, float *d_class, float *d_positions, const real *dy, const uint8_t *hidden, int64_t images,
-                                              int64_t count, int64_t width, int64_t first, bool accumulate_class, bool accumulate_positions)
+static __global__ void tokens_backward_kernel(real *d_patches, float *d_class, float *d_positions, const real *dy,
+                                              const uint8_t *hidden, int64_t images, int64_t count, int64_t width,
+                                              int64_t first, bool accumulate_class, bool accumulate_positions)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x, tokens = count + first;
     if (at >= tokens * width) return;
@@ -411,12 +458,13 @@ static __global__ void tokens_backward_kernel(real *d_patches, float *d_class, f
     if (t < first) d_class[i] = accumulate_class ? d_class[i] + sum : sum;
 }
 
-static void tokens_backward(struct device *d, real *d_patches, float *d_class, float *d_positions, const real *dy, const uint8_t *hidden, int64_t images,
-                            int64_t count, int64_t width, bool accumulate_class, bool accumulate_positions)
+static void tokens_backward(struct device *d, real *d_patches, float *d_class, float *d_positions, const real *dy,
+                            const uint8_t *hidden, int64_t images, int64_t count, int64_t width, bool accumulate_class,
+                            bool accumulate_positions)
 {
     int64_t first = d_class != NULL;
-    LAUNCH(d, tokens_backward_kernel, divide_up((count + first) * width, THREADS), THREADS, 0, d_patches, d_class, d_positions, dy, hidden, images, count, width,
-           first, accumulate_class, accumulate_positions);
+    LAUNCH(d, tokens_backward_kernel, divide_up((count + first) * width, THREADS), THREADS, 0, d_patches, d_class,
+           d_positions, dy, hidden, images, count, width, first, accumulate_class, accumulate_positions);
 }
 
 /* Where position i of `to` falls among `from`: the two neighbours and the weight of the second. */
@@ -429,7 +477,8 @@ static __device__ void bilinear(int64_t i, int64_t to, int64_t from, int64_t *lo
     *weight = at - (float)*low;
 }
 
-static __global__ void grid_resize_kernel(real *out, const real *x, int64_t first, int64_t to, int64_t from, int64_t width)
+static __global__ void grid_resize_kernel(real *out, const real *x, int64_t first, int64_t to, int64_t from,
+                                          int64_t width)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= (first + to * to) * width) return;
@@ -448,13 +497,16 @@ static __global__ void grid_resize_kernel(real *out, const real *x, int64_t firs
     from_float(&out[at], (1 - wy) * top + wy * bottom);
 }
 
-static void grid_resize(struct device *d, real *out, const real *x, int64_t first, int64_t to, int64_t from, int64_t width)
+static void grid_resize(struct device *d, real *out, const real *x, int64_t first, int64_t to, int64_t from,
+                        int64_t width)
 {
-    LAUNCH(d, grid_resize_kernel, divide_up((first + to * to) * width, THREADS), THREADS, 0, out, x, first, to, from, width);
+    LAUNCH(d, grid_resize_kernel, divide_up((first + to * to) * width, THREADS), THREADS, 0, out, x, first, to, from,
+           width);
 }
 
 /* A thread gathers one element of the small table from all of the large one. */
-static __global__ void grid_backward_kernel(float *dx, const float *dy, int64_t first, int64_t to, int64_t from, int64_t width, bool accumulate)
+static __global__ void grid_backward_kernel(float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
+                                            int64_t width, bool accumulate)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= (first + from * from) * width) return;
@@ -478,30 +530,35 @@ static __global__ void grid_backward_kernel(float *dx, const float *dy, int64_t 
     dx[at] = accumulate ? dx[at] + sum : sum;
 }
 
-static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from, int64_t width, bool accumulate)
+static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
+                                 int64_t width, bool accumulate)
 {
-    LAUNCH(d, grid_backward_kernel, divide_up((first + from * from) * width, THREADS), THREADS, 0, dx, dy, first, to, from, width, accumulate);
+    LAUNCH(d, grid_backward_kernel, divide_up((first + from * from) * width, THREADS), THREADS, 0, dx, dy, first, to,
+           from, width, accumulate);
 }
 
 /* --- embeddings and gathers --- */
 
-static __global__ void embed_forward_kernel(real *out, const real *table, const real *positions, const int32_t *ids, const int32_t *places, int64_t total,
-                                            int64_t width)
+static __global__ void embed_forward_kernel(real *out, const real *table, const real *positions, const int32_t *ids,
+                                            const int32_t *places, int64_t total, int64_t width)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= total) return;
     int64_t r = at / width, i = at % width;
-    from_float(&out[at], (ids[r] < 0 ? 0 : to_float(table[ids[r] * width + i])) + (positions ? to_float(positions[places[r] * width + i]) : 0));
+    from_float(&out[at], (ids[r] < 0 ? 0 : to_float(table[ids[r] * width + i])) +
+                             (positions ? to_float(positions[places[r] * width + i]) : 0));
 }
 
-static void embed_forward(struct device *d, real *out, const real *table, const real *positions, const int32_t *ids, const int32_t *places, int64_t rows,
-                          int64_t width)
+static void embed_forward(struct device *d, real *out, const real *table, const real *positions, const int32_t *ids,
+                          const int32_t *places, int64_t rows, int64_t width)
 {
-    LAUNCH(d, embed_forward_kernel, divide_up(rows * width, THREADS), THREADS, 0, out, table, positions, ids, places, rows * width, width);
+    LAUNCH(d, embed_forward_kernel, divide_up(rows * width, THREADS), THREADS, 0, out, table, positions, ids, places,
+           rows * width, width);
 }
 
 /* The block of the first row of an id (in sorted order) adds all rows of it. */
-static __global__ void embed_table_kernel(float *d_table, const real *dy, const int32_t *ids, const int32_t *order, int64_t rows, int64_t width)
+static __global__ void embed_table_kernel(float *d_table, const real *dy, const int32_t *ids, const int32_t *order,
+                                          int64_t rows, int64_t width)
 {
     int64_t first = blockIdx.x;
     int32_t id = ids[order[first]];
@@ -513,7 +570,8 @@ static __global__ void embed_table_kernel(float *d_table, const real *dy, const 
     }
 }
 
-static __global__ void embed_positions_kernel(float *d_positions, const real *dy, const int32_t *places, int64_t rows, int64_t width)
+static __global__ void embed_positions_kernel(float *d_positions, const real *dy, const int32_t *places, int64_t rows,
+                                              int64_t width)
 {
     int64_t place = blockIdx.x;
     for (int64_t i = threadIdx.x; i < width; i += THREADS) {
@@ -524,11 +582,13 @@ static __global__ void embed_positions_kernel(float *d_positions, const real *dy
     }
 }
 
-static void embed_backward(struct device *d, float *d_table, float *d_positions, const real *dy, const int32_t *ids, const int32_t *places,
-                           const int32_t *order, int64_t rows, int64_t width, int64_t position_count)
+static void embed_backward(struct device *d, float *d_table, float *d_positions, const real *dy, const int32_t *ids,
+                           const int32_t *places, const int32_t *order, int64_t rows, int64_t width,
+                           int64_t position_count)
 {
     LAUNCH(d, embed_table_kernel, rows, THREADS, 0, d_table, dy, ids, order, rows, width);
-    if (d_positions) LAUNCH(d, embed_positions_kernel, position_count, THREADS, 0, d_positions, dy, places, rows, width);
+    if (d_positions)
+        LAUNCH(d, embed_positions_kernel, position_count, THREADS, 0, d_positions, dy, places, rows, width);
 }
 
 static __global__ void gather_kernel(real *out, const real *x, const int32_t *index, int64_t total, int64_t width)
@@ -550,7 +610,8 @@ static __global__ void scatter_kernel(real *x, const real *y, const int32_t *ind
     from_float(to, to_float(*to) + to_float(y[at]));
 }
 
-static void scatter_rows_add(struct device *d, real *x, const real *y, const int32_t *index, int64_t rows, int64_t width)
+static void scatter_rows_add(struct device *d, real *x, const real *y, const int32_t *index, int64_t rows,
+                             int64_t width)
 {
     LAUNCH(d, scatter_kernel, divide_up(rows * width, THREADS), THREADS, 0, x, y, index, rows * width, width);
 }
@@ -590,7 +651,8 @@ static void normalize_forward(struct device *d, float *y, float *norm, const rea
     LAUNCH(d, normalize_forward_kernel, divide_up(rows, WARPS), THREADS, 0, y, norm, x, rows, cols);
 }
 
-static __global__ void normalize_backward_kernel(real *dx, const float *dy, const float *y, const float *norm, int64_t rows, int64_t cols, bool accumulate)
+static __global__ void normalize_backward_kernel(real *dx, const float *dy, const float *y, const float *norm,
+                                                 int64_t rows, int64_t cols, bool accumulate)
 {
     int64_t r = (int64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
@@ -604,13 +666,15 @@ static __global__ void normalize_backward_kernel(real *dx, const float *dy, cons
     }
 }
 
-static void normalize_backward(struct device *d, real *dx, const float *dy, const float *y, const float *norm, int64_t rows, int64_t cols, bool accumulate)
+static void normalize_backward(struct device *d, real *dx, const float *dy, const float *y, const float *norm,
+                               int64_t rows, int64_t cols, bool accumulate)
 {
     LAUNCH(d, normalize_backward_kernel, divide_up(rows, WARPS), THREADS, 0, dx, dy, y, norm, rows, cols, accumulate);
 }
 
 /* dx NULL: the cosine; else its gradient. */
-static __global__ void cosine_kernel(float *cosine, real *dx, const real *x, const real *y, const float *weight, int64_t rows, int64_t cols, bool accumulate)
+static __global__ void cosine_kernel(float *cosine, real *dx, const real *x, const real *y, const float *weight,
+                                     int64_t rows, int64_t cols, bool accumulate)
 {
     int64_t r = (int64_t)blockIdx.x * WARPS + threadIdx.x / WARP;
     int lane = threadIdx.x % WARP;
@@ -627,10 +691,13 @@ static __global__ void cosine_kernel(float *cosine, real *dx, const real *x, con
 
 static void cosine_forward(struct device *d, float *cosine, const real *x, const real *y, int64_t rows, int64_t cols)
 {
-    LAUNCH(d, cosine_kernel, divide_up(rows, WARPS), THREADS, 0, cosine, (real *)NULL, x, y, (const float *)NULL, rows, cols, false);
+    LAUNCH(d, cosine_kernel, divide_up(rows, WARPS), THREADS, 0, cosine, (real *)NULL, x, y, (const float *)NULL, rows,
+           cols, false);
 }
 
-static void cosine_backward(struct device *d, real *dx, const real *x, const real *y, const float *weight, int64_t rows, int64_t cols, bool accumulate)
+static void cosine_backward(struct device *d, real *dx, const real *x, const real *y, const float *weight, int64_t rows,
+                            int64_t cols, bool accumulate)
 {
-    LAUNCH(d, cosine_kernel, divide_up(rows, WARPS), THREADS, 0, (float *)NULL, dx, x, y, weight, rows, cols, accumulate);
+    LAUNCH(d, cosine_kernel, divide_up(rows, WARPS), THREADS, 0, (float *)NULL, dx, x, y, weight, rows, cols,
+           accumulate);
 }

@@ -1,4 +1,5 @@
-/* The CUDA table, compiled once for each type: BACKEND_REAL is float or __nv_bfloat16, CUDA_TABLE the name of the function that fills it in. */
+/* The CUDA table, compiled once for each type: BACKEND_REAL is float or __nv_bfloat16, CUDA_TABLE the name of the
+ * function that fills it in. */
 #include <cuda_bf16.h>
 
 #include "backend/cuda/attention.h"
