@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "data/bpe_file.h"
 #include "models/plm_files.h"
 
 #define AT(field) offsetof(struct train_settings, field)

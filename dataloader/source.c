@@ -3,10 +3,10 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <utf8proc.h>
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "data/record.h"
 
 void sample_free(struct sample *s)
@@ -24,12 +24,10 @@ int sample_caption(struct sample *s, const char *text, size_t len, struct error 
     while (len && strchr(" \t\r\n", text[len - 1])) len--;
     if (!len) return 0;
     if (memchr(text, 0, len)) return error_set(error, ERROR_FAILED, "caption holds a zero byte");
-    for (size_t at = 0; at < len;) {
-        utf8proc_int32_t code;
-        utf8proc_ssize_t used =
-            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &code);
-        if (used <= 0) return error_set(error, ERROR_FAILED, "caption is not UTF-8 (byte %zu)", at);
-        at += (size_t)used;
+    for (const char *at = text; at < text + len;) {
+        const char *from = at;
+        if (utf8_next(&at, text + len) < 0)
+            return error_set(error, ERROR_FAILED, "caption is not UTF-8 (byte %td)", from - text);
     }
     record_add_caption(&s->captions, text, len);
     s->caption_count++;

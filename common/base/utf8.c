@@ -3,16 +3,23 @@
 
 #include <utf8proc.h>
 
+int32_t utf8_next_any(const char **at, const char *end)
+{
+    utf8proc_int32_t code;
+    utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)*at, end ? end - *at : -1, &code);
+    *at += used > 0 ? used : 1;
+    return used > 0 ? code : -1;
+}
+
 void utf8_mend(const char *text, size_t len, struct str *out)
 {
-    for (size_t at = 0; at < len;) {
-        utf8proc_int32_t code;
-        utf8proc_ssize_t used =
-            utf8proc_iterate((const utf8proc_uint8_t *)text + at, (utf8proc_ssize_t)(len - at), &code);
-        if (used > 0)
-            str_append(out, text + at, (size_t)used);
-        else
-            str_puts(out, "\xef\xbf\xbd");
-        at += used > 0 ? (size_t)used : 1;
+    const char *end = text + len, *sound = text; /* where what is sound and not yet written begins */
+    while (text < end) {
+        const char *from = text;
+        if (utf8_next(&text, end) >= 0) continue;
+        str_append(out, sound, (size_t)(from - sound));
+        str_puts(out, "\xef\xbf\xbd");
+        sound = text;
     }
+    str_append(out, sound, (size_t)(end - sound));
 }

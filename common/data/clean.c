@@ -7,7 +7,7 @@
 #include <utf8proc.h>
 
 #include "base/embed.h"
-#include "base/memory.h"
+#include "base/utf8.h"
 
 EMBED_FILE(html_entities, "common/data/tables/entities.txt");
 
@@ -17,17 +17,11 @@ static void put(struct str *out, int32_t code)
     str_append(out, bytes, (size_t)utf8proc_encode_char(code, bytes));
 }
 
-/* Next code point of *at, which moves on; damaged bytes give U+FFFD one by one. */
+/* Damaged bytes give U+FFFD one by one. */
 static int32_t next(const char **at)
 {
-    utf8proc_int32_t code;
-    utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)*at, -1, &code);
-    if (used <= 0) {
-        (*at)++;
-        return 0xfffd;
-    }
-    *at += used;
-    return code;
+    int32_t code = utf8_next(at, NULL);
+    return code < 0 ? 0xfffd : code;
 }
 
 /* The entry of entities.txt for name[0 .. len), or NULL; entries are sorted by bytes. */

@@ -3,7 +3,7 @@
  *   Hugging Face   config.json (perception_lm), model.safetensors or parts     facebook/Perception-LM-1B ...
  *   Meta           params.json, consolidated.pth
  *
- * beside a tokenizer (data/bpe.h). */
+ * beside a tokenizer (data/bpe_file.h). */
 #ifndef MODELS_PLM_FILES_H
 #define MODELS_PLM_FILES_H
 

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/utf8.h"
+#include "data/bpe_file.h"
 #include "data/dataset.h"
 #include "models/llama_files.h"
 #include "models/plm_files.h"

@@ -1,5 +1,5 @@
 /* Fuzz target: tokenizer files, the first byte telling which of the two kinds; what can be opened encodes a line. */
-#include "data/bpe.h"
+#include "data/bpe_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

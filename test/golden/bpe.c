@@ -5,9 +5,10 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
-#include "data/bpe.h"
+#include "data/bpe_file.h"
 #include "test/harness.h"
 
 static char *inflate_file(const char *path, size_t *len)
@@ -30,8 +31,8 @@ static void check_file(const char *path)
     EXPECT(bpe_open(&bpe, path, &error) == 0, "%s", error.text);
     if (!bpe) return;
     size_t len, bytes;
-    char *lines = inflate_file("test/golden/bpe/lines.txt.gz", &len),
-         *ids = inflate_file("test/golden/bpe/ids.bin.gz", &bytes);
+    char *lines = inflate_file("test/golden/bpe/lines.txt.gz", &len);
+    char *ids = inflate_file("test/golden/bpe/ids.bin.gz", &bytes);
     const unsigned char *want = (const unsigned char *)ids;
     int count = 0, wrong = 0;
     struct token_ids got = {0};
@@ -95,11 +96,65 @@ static void long_piece(void)
     bpe_close(bpe);
 }
 
+/* A pattern may have groups; they change nothing. */
+static void groups(void)
+{
+    struct error error = {0};
+    struct bpe *plain = NULL, *grouped = NULL;
+    struct token_ids want = {0}, got = {0};
+    struct str file = {0};
+    static const char digits[] = "\\\\p{N}{1,3}", text[] = "In 1234567 ways, and 89.";
+    char *bytes;
+    size_t len;
+    EXPECT(fs_read("test/golden/bpe/tokenizer.json", &bytes, &len, &error) == 0, "%s", error.text);
+    char *place = strstr(bytes, digits);
+    str_append(&file, bytes, (size_t)(place - bytes));
+    str_printf(&file, "(%s)%s", digits, place + strlen(digits));
+    EXPECT(bpe_parse(&plain, "plain.json", bytes, len, &error) == 0 &&
+               bpe_parse(&grouped, "grouped.json", file.data, file.len, &error) == 0,
+           "%s", error.text);
+    bpe_encode(plain, text, strlen(text), &want);
+    bpe_encode(grouped, text, strlen(text), &got);
+    EXPECT(got.count == want.count && !memcmp(got.ids, want.ids, (size_t)got.count * sizeof *got.ids),
+           "%ld tokens, not %ld", (long)got.count, (long)want.count);
+    token_ids_free(&want);
+    token_ids_free(&got);
+    str_free(&file);
+    free(bytes);
+    bpe_close(plain);
+    bpe_close(grouped);
+}
+
+static void refused(void)
+{
+    struct str longest = {0};
+    while (longest.len < 1368) str_puts(&longest, "YWFh"); /* 342 times three bytes */
+    str_puts(&longest, " 0\n");
+    const struct {
+        const char *text, *why;
+    } files[] = {{"YQ== 0\nYg== 1\nYQ== 2\n", "a.model: token 2 is there twice"},
+                 {"YQ== 0\nYg== 0\n", "a.model: token 0 is there twice"},
+                 {"YQ== 5000000\n", "a.model: token 5000000 is empty or out of range"},
+                 {"YQ==\n", "a.model: line 1 is not \"BASE64 RANK\""},
+                 {"YQ== 0\n\nY!== 1\n", "a.model: line 3 is not \"BASE64 RANK\""},
+                 {longest.data, "a.model: line 1 is not \"BASE64 RANK\""},
+                 {"YQ== 0\r\n", "a.model: no token for byte 0; only byte-level vocabularies are read"}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        struct error error = {0};
+        struct bpe *bpe = NULL;
+        EXPECT(bpe_parse(&bpe, "a.model", files[i].text, strlen(files[i].text), &error) < 0 && !bpe, "file %zu", i);
+        EXPECT(!strcmp(error.text, files[i].why), "%s", error.text);
+    }
+    str_free(&longest);
+}
+
 int main(int argc, char **argv)
 {
     return test_main(argc, argv,
                      (struct test[]){{"bpe_ids_from_tokenizer_json", json_file},
                                      {"bpe_ids_from_tokenizer_model", model_file},
                                      {"bpe_long_and_damaged_text", long_piece},
+                                     {"bpe_patterns_with_groups", groups},
+                                     {"bpe_files_refused", refused},
                                      {0}});
 }

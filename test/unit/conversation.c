@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/bpe_file.h"
 #include "models/conversation.h"
 #include "test/harness.h"
 
