@@ -18,6 +18,7 @@ changed() { # KEY OPTION...: resuming with these is refused, names the key, and 
     local key=$1; shift
     copy base other
     (cd "$(run other)" && find . -type f ! -name lock -exec cksum {} + | sort) > "$tmp/before"
+    [ "$(wc -l < "$tmp/before")" -gt 5 ] || { echo "nothing to compare"; return 1; }
     status 2 pe-trainer $common --name other --resume latest "$@" > "$tmp/refused" 2>&1 || { cat "$tmp/refused"; return 1; }
     grep -q "made with $key " "$tmp/refused" || { echo "does not name $key"; cat "$tmp/refused"; return 1; }
     (cd "$(run other)" && find . -type f ! -name lock -exec cksum {} + | sort) | cmp - "$tmp/before"
