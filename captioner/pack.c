@@ -118,7 +118,7 @@ static int recipe(const struct pack_settings *c, const struct collection *data, 
     for (int i = 0; rc == 0 && i < SOURCES; i++) {
         char *path = source_path(c->captions, i);
         uint64_t sum;
-        if (fs_exists(path) && (rc = file_checksum(path, &sum, error)) == 0)
+        if (fs_exists(path) && (rc = fs_checksum(path, &sum, error)) == 0)
             json_array_append_new(files, json_pack("{s:o, s:o}", "path", json_text(path), "xxh3", json_checksum(sum)));
         free(path);
     }

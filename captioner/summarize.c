@@ -136,7 +136,7 @@ static int read_inputs(struct summary *s, struct error *error)
     if (collection_open(&s->data, c->data.items, c->data.count, error) < 0 || read_template(s, error) < 0) return -1;
     char *path = fs_join(c->captions, "captions.jsonl");
     int rc = rows_read(path, s->data.samples, &s->captions, error);
-    if (rc == 0) rc = file_checksum(path, &s->captions_checksum, error);
+    if (rc == 0) rc = fs_checksum(path, &s->captions_checksum, error);
     free(path);
     return rc < 0 ? error_prefix(error, "run pe-captioner caption to its end first") : 0;
 }

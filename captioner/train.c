@@ -208,7 +208,7 @@ static void figures(void *self, int64_t step, const void *gathered, struct figur
 static int note(json_t *sums, const char *name, const char *path, struct error *error)
 {
     uint64_t sum;
-    if (file_checksum(path, &sum, error) < 0) return -1;
+    if (fs_checksum(path, &sum, error) < 0) return -1;
     json_object_set_new(sums, name, json_checksum(sum));
     return 0;
 }

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include "base/memory.h"
 #include "base/str.h"
@@ -220,4 +221,13 @@ void fs_list_free(struct fs_list *list)
     for (size_t i = 0; i < list->count; i++) free(list->names[i]);
     free(list->names);
     *list = (struct fs_list){0};
+}
+
+int fs_checksum(const char *path, uint64_t *checksum, struct error *error)
+{
+    struct fs_map map = {0};
+    if (fs_map(path, &map, error) < 0) return -1;
+    *checksum = XXH3_64bits(map.bytes, map.len);
+    fs_unmap(&map);
+    return 0;
 }

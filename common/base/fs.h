@@ -34,6 +34,7 @@ struct fs_map {
 };
 int fs_map(const char *path, struct fs_map *map, struct error *error);
 void fs_unmap(struct fs_map *map);
+int fs_checksum(const char *path, uint64_t *checksum, struct error *error); /* XXH3-64 of the file's bytes */
 
 /* Names in a folder (without . and ..), sorted by their bytes. */
 struct fs_list {

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -140,13 +139,12 @@ int checkpoint_commit(struct checkpoint_writer *w, const struct world *world, in
 /* Is this file as the state says? */
 static int verify_file(const char *path, const json_t *sum, struct error *error)
 {
-    char hex[20];
-    struct fs_map map;
-    if (fs_map(path, &map, error) < 0) return -1;
-    snprintf(hex, sizeof hex, "%016llx", (unsigned long long)XXH3_64bits(map.bytes, map.len));
-    fs_unmap(&map);
-    if (json_is_string(sum) && !strcmp(hex, json_string_value(sum))) return 0;
-    return error_set(error, ERROR_FAILED, "%s: checksum does not match: damaged or torn", path);
+    uint64_t found;
+    if (fs_checksum(path, &found, error) < 0) return -1;
+    json_t *hex = json_checksum(found);
+    bool same = json_equal(sum, hex);
+    json_decref(hex);
+    return same ? 0 : error_set(error, ERROR_FAILED, "%s: checksum does not match: damaged or torn", path);
 }
 
 /* Check the step, and the files a state lists that fall to this rank. */

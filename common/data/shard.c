@@ -237,20 +237,11 @@ int shard_finish(struct shard_writer *w, int64_t *bytes, uint64_t *checksum, str
     mdb_env_close(w->env);
     w->env = NULL;
     if (!rc) rc = fs_sync(w->aside, error);
-    if (!rc) rc = file_checksum(w->aside, checksum, error);
+    if (!rc) rc = fs_checksum(w->aside, checksum, error);
     if (!rc) {
         *bytes = fs_size(w->aside);
         rc = fs_rename(w->aside, w->path, error);
     }
     shard_abandon(w);
     return rc ? -1 : 0;
-}
-
-int file_checksum(const char *path, uint64_t *checksum, struct error *error)
-{
-    struct fs_map map;
-    if (fs_map(path, &map, error) < 0) return -1;
-    *checksum = XXH3_64bits(map.bytes, map.len);
-    fs_unmap(&map);
-    return 0;
 }

@@ -55,7 +55,4 @@ int shard_append(struct shard_writer *writer, const void *bytes, size_t len, str
 int shard_finish(struct shard_writer *writer, int64_t *bytes, uint64_t *checksum, struct error *error);
 void shard_abandon(struct shard_writer *writer);
 
-/* XXH3-64 of a file's bytes. */
-int file_checksum(const char *path, uint64_t *checksum, struct error *error);
-
 #endif

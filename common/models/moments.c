@@ -6,16 +6,10 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/memory.h"
 #include "base/str.h"
 #include "checkpoint/safetensors.h"
-
-void moments_note(json_t *sums, const char *name, uint64_t sum)
-{
-    char hex[20];
-    snprintf(hex, sizeof hex, "%016" PRIx64, sum);
-    json_object_set_new(sums, name, json_string(hex));
-}
 
 /* Device memory into a file, a piece at a time. */
 static int append(struct device *d, struct safetensors_writer *out, const float *data, int64_t count,
@@ -58,7 +52,7 @@ int moments_save(const struct optimizer *o, const struct checkpoint_writer *w, j
         rc = safetensors_finish(&out, &sum, error);
     else
         safetensors_abandon(&out);
-    if (rc == 0) moments_note(sums, name, sum);
+    if (rc == 0) json_object_set_new(sums, name, json_checksum(sum));
     free(path);
     return rc;
 }

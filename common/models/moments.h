@@ -13,7 +13,4 @@ int moments_save(const struct optimizer *optimizer, const struct checkpoint_writ
  * (older stores were longer) is ignored. */
 int moments_load(struct optimizer *optimizer, const char *folder, const json_t *files, struct error *error);
 
-/* sums[name] = the checksum in hex, as checkpoint_commit wants it. */
-void moments_note(json_t *sums, const char *name, uint64_t sum);
-
 #endif

@@ -115,7 +115,7 @@ static int hash_weights(struct lm *lm, struct error *error)
         const char *name = list.names[i];
         if (!str_ends_with(name, ".safetensors") && !str_ends_with(name, ".pth")) continue;
         char *path = fs_join(lm->settings->model, name);
-        rc = file_checksum(path, &one, error);
+        rc = fs_checksum(path, &one, error);
         all = XXH3_64bits_withSeed(&one, sizeof one, all);
         free(path);
     }
