@@ -6,15 +6,16 @@
 
 #include "base/check.h"
 
-enum { ADDRESS_BITS = 40 }; /* reserved address space per arena: 1 TiB, pages come when touched */
+/* Address space of an arena of activations, and of that of calls and tensors; pages come when touched. */
+static const size_t ACTIVATIONS_MOST = (size_t)1 << 40, NOTES_MOST = (size_t)1 << 32;
 
 void tape_init(struct tape *tape, struct device *device)
 {
     *tape = (struct tape){.device = device, .open = -1};
-    arena_open(&tape->notes, (size_t)1 << 32);
-    device_arena_open(device, &tape->kept, (size_t)1 << ADDRESS_BITS);
-    for (int i = 0; i < 2; i++) device_arena_open(device, &tape->scratch[i], (size_t)1 << ADDRESS_BITS);
-    device_arena_open(device, &tape->grads, (size_t)1 << ADDRESS_BITS);
+    arena_open(&tape->notes, NOTES_MOST);
+    device_arena_open(device, &tape->kept, ACTIVATIONS_MOST);
+    for (int i = 0; i < 2; i++) device_arena_open(device, &tape->scratch[i], ACTIVATIONS_MOST);
+    device_arena_open(device, &tape->grads, ACTIVATIONS_MOST);
 }
 
 void tape_free(struct tape *tape)

@@ -533,6 +533,9 @@ static int list_tensors(struct machine *m, const struct value *dict, struct safe
     return out->count ? 0 : error_set(m->error, ERROR_FAILED, "%s: holds no tensors by name", m->path);
 }
 
+/* Address space for the values of a pickle; memory comes as it is touched. */
+static const size_t VALUES_MOST = (size_t)1 << 34;
+
 int pytorch_parse(struct safetensors *file, const char *path, const unsigned char *bytes, size_t len,
                   struct error *error)
 {
@@ -544,7 +547,7 @@ int pytorch_parse(struct safetensors *file, const char *path, const unsigned cha
                          "%s: not a file of torch.save (a zip archive with a data.pkl), or cut short", path);
     m.code = s.found.bytes;
     m.len = s.found.len;
-    arena_open(&m.arena, (size_t)1 << 34);
+    arena_open(&m.arena, VALUES_MOST);
     const struct value *top = run(&m);
     int rc =
         top && top->kind == DICT ? list_tensors(&m, find_tensors(top), &out) : refuse(&m, "no dictionary of tensors");

@@ -35,10 +35,11 @@ int texts_embed(const struct embedder *e, char *const *texts, int64_t count, flo
 {
     int64_t context = e->text->config.context_length, dim = e->text->output,
             batches = (count + e->batch - 1) / e->batch;
+    enum { ALIGNMENT = 4096 }; /* of the arrays of a batch */
     struct arena host, arena;
-    device_host_arena_open(e->device, &host,
-                           text_pack_bytes(e->batch, context) + (size_t)(e->batch * context) * sizeof(int32_t) + 4096);
-    device_arena_open(e->device, &arena, (size_t)1 << 32);
+    size_t ids_bytes = (size_t)(e->batch * context) * sizeof(int32_t);
+    device_host_arena_open(e->device, &host, text_pack_bytes(e->batch, context) + ids_bytes + ALIGNMENT);
+    device_arena_open(e->device, &arena, DEVICE_ARENA);
     struct stopping stopping = stopping_begin(e->world);
     for (int64_t b = e->world->rank; b < batches && !(e->stops && stopping_now(&stopping)); b += e->world->size) {
         int64_t n = batch_rows(e, b, count), first = b * e->batch;
