@@ -18,6 +18,7 @@ static const struct option train_options[] = {
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(data), .table = data_options},
     {OPTION_DEFAULT, "frames", .fallback = "16"},
+    {OPTION_DEFAULT, "workers", .fallback = "2"},
     {OPTION_STRING, "media-root", AT(media_root), NULL, 0, 0, NULL, "folder of relative paths in JSONL files of conversations; else the file's own"},
     {OPTION_STRING, "video-prompt", AT(video_prompt), "Describe this video in detail.", 0, 0, NULL, "question for videos of data sets", OPTION_IDENTITY},
     {OPTION_STRING, "image-prompt", AT(image_prompt), "Describe this image in detail.", 0, 0, NULL, "question for pictures of data sets", OPTION_IDENTITY},

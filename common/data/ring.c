@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -58,9 +59,18 @@ static void settle(struct ring *r, struct slot *s, int64_t row, const struct err
     if (++s->finished == s->rows) pthread_cond_broadcast(&r->done);
 }
 
+/* On Linux this is the thread's own.  Threads that compute wait for one another at each barrier: where there are no
+ * cores to spare, those that make batches give way to them. */
+static void give_way(void)
+{
+    enum { NICER = 10 };
+    setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
+}
+
 static void *work(void *argument)
 {
     struct ring *r = argument;
+    give_way();
     pthread_mutex_lock(&r->lock);
     while (!r->stop) {
         struct slot *s = find_work(r);
