@@ -61,7 +61,7 @@ static int each_file(const struct rows *r, const char *kind, bool mend, void (*v
 
 static int64_t item_of(const struct rows *r, const json_t *row)
 {
-    const json_t *item = json_is_integer(row) ? row : json_object_get(row, "item");
+    const json_t *item = json_object_get(row, "item");
     int64_t n = json_is_integer(item) ? json_integer_value(item) : -1;
     return n >= 0 && n < r->count ? n : -1;
 }
@@ -175,6 +175,7 @@ int rows_open(struct rows *r, const struct world *world, const char *folder, con
                        .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
     int rc = world->rank ? 0 : claim(r, recipe, error);
     if (rc == 0 && !world->rank) rc = each_file(r, "rows", true, nothing, NULL, error);
+    if (rc == 0 && !world->rank) rc = each_file(r, "begun", true, nothing, NULL, error);
     if (world_agree(world, rc, error) < 0) return -1;
     rc = world_agree(world, open_files(r, attempts, error), error);
     world_barrier(world); /* nobody writes before all have read */
