@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/utf8.h"
 
 static char *path_of(const struct rows *r, const char *kind, int rank)
 {
@@ -289,15 +290,14 @@ static int read_line(const char *path, int64_t number, const char *line, size_t 
 
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error)
 {
-    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors put it first */
     struct rows r = {.count = count};
     char *text;
-    size_t len, at = 0;
+    size_t len, at;
     int64_t number = 0;
     int rc = 0;
     if (fs_read(path, &text, &len, error) < 0) return -1;
     struct merge m = {&r, mem_zalloc((size_t)count + 1, sizeof *m.list)};
-    if (str_starts_with(text, mark)) at = strlen(mark);
+    at = utf8_mark(text, len);
     while (at < len && rc == 0) {
         char *end = memchr(text + at, '\n', len - at);
         size_t n = end ? (size_t)(end - text) - at : len - at;
