@@ -1,7 +1,8 @@
 /* pe-captioner caption: what a Perception LM says of each video, and of some of its frames, or of each picture. */
-#include <string.h>
+#include <stdlib.h>
 
 #include "captioner/captioner.h"
+#include "captioner/key.h"
 #include "serve/job.h"
 
 struct caption_settings {
@@ -47,15 +48,15 @@ static int frame_of(const struct fed *f, int part, int parts)
 
 static void describe_item(const struct caption_settings *c, const struct fed *f, json_t *row)
 {
-    json_t *metadata = json_loadb(f->record.metadata, f->record.metadata_len, 0, NULL), *times = json_array();
-    const char *key = json_string_value(json_object_get(metadata, "key"));
-    json_object_set_new(row, "key", json_string(key ? key : ""));
+    char *key = key_of(&f->record);
+    json_t *times = json_array();
+    json_object_set_new(row, "key", json_string(key));
     json_object_set_new(row, "kind", json_string(f->video ? "video" : "image"));
     json_object_set_new(row, "prompt", lm_text_identity(f->video ? c->video_prompt : c->image_prompt));
     for (int i = 0; f->video && i < f->count; i++) json_array_append_new(times, json_real(f->seconds[i]));
     if (f->video) json_object_set(row, "times", times);
     json_decref(times);
-    json_decref(metadata);
+    free(key);
 }
 
 /* The whole, then single frames. */

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "captioner/captioner.h"
+#include "captioner/key.h"
 #include "data/collection.h"
 #include "data/writer.h"
 #include "dist/stopping.h"
@@ -127,26 +128,33 @@ static int recipe(const struct pack_settings *c, const struct collection *data, 
     return rc;
 }
 
+/* The rows of an item are of this sample. */
+static int check_rows(const struct texts *t, const char *key, int64_t item, struct error *error)
+{
+    for (int s = 0; s < SOURCES; s++)
+        if (t->list[s] && key_check(t->list[s][item], key, item, error) < 0)
+            return error_prefix(error, "%s.jsonl", sources[s]);
+    return 0;
+}
+
 /* One record with its new captions, or left out. */
 static int pack_record(const struct caption_pack *p, const struct dataset *d, const struct record *r, int64_t item,
                        struct writer *w, struct error *error)
 {
     struct record with = *r;
     struct str captions = {0}, bytes = {0};
-    int best = 0, rc = 0;
+    char *key = key_of(r);
+    int best = 0, rc = check_rows(&p->texts, key, item, error);
     with.caption_count = choose(&p->texts, r, item, p->all, &captions, &best);
-    if (with.caption_count) {
+    if (rc == 0 && with.caption_count) {
         with.captions = captions.data;
         with.captions_len = (uint32_t)captions.len;
         record_encode(&with, &bytes);
         rc = writer_append(w, &bytes, media_is_video(r), error);
         writer_count(w, sources[best]);
-    } else {
-        json_t *metadata = json_loadb(r->metadata, r->metadata_len, 0, NULL);
-        const char *key = json_string_value(json_object_get(metadata, "key"));
-        writer_leave_out(w, d->folder, key ? key : "", XXH3_64bits(r->bytes, r->len), "no usable caption");
-        json_decref(metadata);
-    }
+    } else if (rc == 0)
+        writer_leave_out(w, d->folder, key, XXH3_64bits(r->bytes, r->len), "no usable caption");
+    free(key);
     str_free(&captions);
     str_free(&bytes);
     return rc;

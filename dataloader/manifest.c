@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/utf8.h"
 #include "data/video.h"
 #include "dataloader/manifest.h"
 #include "dataloader/source.h"
@@ -46,9 +47,8 @@ json_t *manifest_parse_table(const char *text, size_t len, char separator)
     bool more = len > 0;
     while (more) {
         more = field(&at, end, separator, &cell);
-        if (!json_array_size(names) && str_starts_with(cell.data, "\xef\xbb\xbf"))
-            memmove(cell.data, cell.data + 3, cell.len - 2);
-        json_array_append_new(names, json_stringn_nocheck(cell.data, strlen(cell.data)));
+        size_t mark = json_array_size(names) ? 0 : utf8_mark(cell.data, cell.len);
+        json_array_append_new(names, json_stringn_nocheck(cell.data + mark, strlen(cell.data + mark)));
     }
     while (at < end) {
         if (*at == '\n' || (*at == '\r' && at + 1 < end && at[1] == '\n')) { /* an empty line */
@@ -77,7 +77,7 @@ json_t *manifest_parse_table(const char *text, size_t len, char separator)
 json_t *manifest_parse_lines(const char *text, size_t len)
 {
     json_t *rows = json_array();
-    for (size_t at = 0; at < len;) {
+    for (size_t at = utf8_mark(text, len); at < len;) {
         const char *end = memchr(text + at, '\n', len - at);
         size_t n = end ? (size_t)(end - text) - at : len - at;
         json_error_t why;

@@ -153,9 +153,10 @@ int session_report(const struct session *s, const char *data, const char *task, 
     int rc = 0;
     if (!s->world->rank) {
         const char *slash = strrchr(data, '/');
-        json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:O, s:s}", "dataset", slash && slash[1] ? slash + 1 : data,
-                                 "model", s->towers.config.name, "pretrained", s->settings->weights, "task", task,
-                                 "metrics", metrics, "language", "en");
+        json_t *root = json_pack("{s:o, s:s, s:o, s:s, s:O, s:s}", "dataset",
+                                 json_text(slash && slash[1] ? slash + 1 : data), "model", s->towers.config.name,
+                                 "pretrained", json_text(s->settings->weights), "task", task, "metrics", metrics,
+                                 "language", "en");
         rc = json_write(s->settings->output, root, error);
         json_decref(root);
         if (rc == 0) print(metrics);

@@ -1,6 +1,7 @@
 /* By utf8proc's decoder. */
 #include "base/utf8.h"
 
+#include <string.h>
 #include <utf8proc.h>
 
 int32_t utf8_next_any(const char **at, const char *end)
@@ -22,4 +23,10 @@ void utf8_mend(const char *text, size_t len, struct str *out)
         sound = text;
     }
     str_append(out, sound, (size_t)(end - sound));
+}
+
+size_t utf8_mark(const char *text, size_t len)
+{
+    static const char mark[] = {'\xef', '\xbb', '\xbf'};
+    return len >= sizeof mark && !memcmp(text, mark, sizeof mark) ? sizeof mark : 0;
 }

@@ -2,6 +2,7 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/str.h"
@@ -16,6 +17,9 @@ static inline int32_t utf8_next(const char **at, const char *end)
     ++*at;
     return c;
 }
+
+/* Bytes of the mark U+FEFF that some editors put first; 0: there is none. */
+size_t utf8_mark(const char *text, size_t len);
 
 /* Append text with each damaged byte as U+FFFD. */
 void utf8_mend(const char *text, size_t len, struct str *out);

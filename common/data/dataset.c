@@ -93,6 +93,13 @@ static const struct shard_reader *reader_of(const struct dataset *d, struct shar
     return reader;
 }
 
+/* -1: not there, or no count. */
+static int64_t count_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
+}
+
 static int parse(struct dataset *d, const char *path, const json_t *root, struct error *error)
 {
     const char *format = json_string_value(json_object_get(root, "format"));
@@ -104,22 +111,26 @@ static int parse(struct dataset *d, const char *path, const json_t *root, struct
         const json_t *o = json_array_get(shards, i);
         const char *file = json_string_value(json_object_get(o, "file"));
         const char *sum = json_string_value(json_object_get(o, "xxh3"));
-        const json_t *bytes = json_object_get(o, "bytes");
-        int64_t samples = json_integer_value(json_object_get(o, "samples"));
-        if (!file || strchr(file, '/') || !sum || samples < 0 || !json_is_integer(bytes))
+        int64_t samples = count_of(o, "samples"), bytes = count_of(o, "bytes");
+        if (!file || strchr(file, '/') || !sum || samples < 0 || bytes < 0)
             return error_set(error, ERROR_FAILED, "%s: shard %zu has no file, samples, bytes or xxh3", path, i);
+        if (samples > bytes / RECORD_HEADER || samples > INT64_MAX - d->samples)
+            return error_set(error, ERROR_FAILED, "%s: %s cannot hold %" PRId64 " samples in %" PRId64 " bytes", path,
+                             file, samples, bytes);
         struct shard *s = &d->shards[d->shard_count++];
         s->file = mem_strdup(file);
         s->samples = samples;
-        s->bytes = json_integer_value(bytes);
+        s->bytes = bytes;
         s->first = d->samples;
         s->checksum = strtoull(sum, NULL, 16);
         pthread_mutex_init(&s->opening, NULL);
         d->samples += samples;
     }
-    d->videos = json_integer_value(json_object_get(root, "videos"));
-    if (json_integer_value(json_object_get(root, "samples")) != d->samples)
+    if (count_of(root, "samples") != d->samples)
         return error_set(error, ERROR_FAILED, "%s: samples do not add up over the shards", path);
+    d->videos = json_object_get(root, "videos") ? count_of(root, "videos") : 0;
+    if (d->videos < 0 || d->videos > d->samples)
+        return error_set(error, ERROR_FAILED, "%s: \"videos\" is no number of samples", path);
     d->class_count = (int64_t)json_array_size(classes);
     d->classes = mem_zalloc((size_t)d->class_count + 1, sizeof *d->classes);
     for (int64_t i = 0; i < d->class_count; i++) {

@@ -78,14 +78,6 @@ void tiles_grid(int width, int height, int size, int most, int *across, int *dow
     *down = best->down;
 }
 
-int tiles_count(int width, int height, int size, int most)
-{
-    int across, down;
-    if (most < 1) return 1;
-    tiles_grid(width, height, size, most, &across, &down);
-    return 1 + across * down;
-}
-
 int tiles_cut(const struct image *image, int size, int most, uint8_t *pixels)
 {
     size_t tile = (size_t)size * (size_t)size * 3, row = (size_t)size * 3;

@@ -8,10 +8,8 @@
  * image_processing_perception_lm.py): the smallest loss of shape that needs no reduction. */
 void tiles_grid(int width, int height, int size, int most, int *across, int *down);
 
-/* Tiles and thumbnail together; most 0: the thumbnail alone. */
-int tiles_count(int width, int height, int size, int most);
-
-/* Thumbnail, then the tiles row by row: pixels [tiles_count, size, size, 3].  Returns how many. */
+/* Thumbnail, then the tiles row by row, at most `most` of them (0: none): pixels [1 + tiles, size, size, 3].  Returns
+ * how many. */
 int tiles_cut(const struct image *image, int size, int most, uint8_t *pixels);
 
 /* Pictures one behind the other, which are freed; pixels [as many as that makes, size, size, 3].  Returns how many. */

@@ -82,22 +82,19 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Ranks found by all ranks -> recalls, mean, median. */
+/* Ranks found by all ranks -> recalls, median. */
 static void summarise(const struct world *world, int32_t *rank, int64_t count, double recall[RECALL_LEVELS],
-                      double *mean, double *median)
+                      double *median)
 {
     for (int64_t b = 0; b * BLOCK < count && world->size > 1; b++)
         world_broadcast(world, rank + b * BLOCK,
                         (size_t)(count - b * BLOCK < BLOCK ? count - b * BLOCK : BLOCK) * sizeof *rank,
                         (int)(b % world->size));
-    double sum = 0;
     for (int k = 0; k < RECALL_LEVELS; k++) {
         int64_t hits = 0;
         for (int64_t i = 0; i < count; i++) hits += rank[i] < recall_at[k];
         recall[k] = (double)hits / (double)count;
     }
-    for (int64_t i = 0; i < count; i++) sum += rank[i] + 1;
-    *mean = sum / (double)count;
     qsort(rank, (size_t)count, sizeof *rank, by_value);
     *median = rank[count / 2] + 1;
 }
@@ -120,11 +117,11 @@ struct retrieval_scores score_retrieval(struct device *device, const struct worl
         .owner = owner, .texts_of = texts_of, .order = order, .items = image_count, .rank = rank};
     struct scores by_text = {device, texts, images, text_count, image_count, dim};
     each(&by_text, world, judge_text, &pass);
-    summarise(world, rank, text_count, out.image, &out.image_mean_rank, &out.image_median_rank);
+    summarise(world, rank, text_count, out.image, &out.image_median_rank);
     pass.items = text_count;
     struct scores by_image = {device, images, texts, image_count, text_count, dim};
     each(&by_image, world, judge_image, &pass);
-    summarise(world, rank, image_count, out.text, &out.text_mean_rank, &out.text_median_rank);
+    summarise(world, rank, image_count, out.text, &out.text_median_rank);
     free(texts_of);
     free(order);
     free(rank);

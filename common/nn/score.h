@@ -16,7 +16,7 @@ extern const int recall_at[RECALL_LEVELS]; /* 1, 5, 10 */
 struct retrieval_scores {
     double image[RECALL_LEVELS]; /* text -> image recall@K */
     double text[RECALL_LEVELS];  /* image -> text recall@K: any of the image's texts counts */
-    double image_mean_rank, text_mean_rank, image_median_rank, text_median_rank; /* from 1 */
+    double image_median_rank, text_median_rank; /* from 1 */
 };
 
 /* (all) texts [text_count, dim] belong to image owner[i] of images [image_count, dim]; all rows unit length, the same

@@ -84,24 +84,29 @@ void job_describe(const struct job_text *text, json_t *entry)
     json_decref(flags);
 }
 
-/* The item goes to the quarantine; where its whole shard is damaged the job ends: the others of it would follow. */
+/* The item goes to the quarantine; where its whole shard is damaged the job ends: the others of it would follow.  `why`
+ * may quote what is no UTF-8. */
 static int fail(struct work *w, int64_t number, const char *why, struct error *error)
 {
-    if (w->job->data && collection_reach(w->job->data, number, error) < 0) return -1;
+    bool alone = !w->job->data || collection_reach(w->job->data, number, error) == 0;
+    if (!alone || rows_write(&w->rows, number, json_pack("{s:o}", "error", json_text(why)), error) < 0) {
+        rows_put_back(&w->rows, number, error);
+        return -1;
+    }
     w->done++;
     w->failed++;
-    return rows_write(&w->rows, number, json_pack("{s:s}", "error", why), error);
+    return 0;
 }
 
 /* All its texts are there: its row goes to disk. */
 static int complete(struct work *w, struct job_item *item, struct error *error)
 {
     w->job->finish(w->job->context, item);
-    int rc = rows_write(&w->rows, item->number, json_incref(item->row), error);
+    if (rows_write(&w->rows, item->number, json_incref(item->row), error) < 0) return -1;
     unlink_item(w, item);
     free_item(item);
     w->done++;
-    return rc;
+    return 0;
 }
 
 /* --- asking --- */
@@ -252,7 +257,7 @@ static int loop(struct work *w, struct error *error)
     bool left = w->items || (w->feed && !feed_is_empty(w->feed)) || !over;
     queue_close(&w->queue); /* before anything collective: rank 0 answers until each has heard that there is no more */
     bool stopped = world_max(world, rc == 0 && left) > 0;
-    if (rc == 0 && stopped) rc = put_back(w, error);
+    if ((rc < 0 || stopped) && put_back(w, error) < 0) rc = -1;
     if (rc == 0 && stopped) return error_set(error, ERROR_STOPPED, "stopped by a signal; run again to go on");
     if (rc == 0) progress_close(&progress, w->rows.left);
     return rc;

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "base/str.h"
+#include "base/utf8.h"
 
 static char *path_of(const struct rows *r, const char *kind, int rank)
 {
@@ -61,7 +62,7 @@ static int each_file(const struct rows *r, const char *kind, bool mend, void (*v
 
 static int64_t item_of(const struct rows *r, const json_t *row)
 {
-    const json_t *item = json_is_integer(row) ? row : json_object_get(row, "item");
+    const json_t *item = json_object_get(row, "item");
     int64_t n = json_is_integer(item) ? json_integer_value(item) : -1;
     return n >= 0 && n < r->count ? n : -1;
 }
@@ -175,6 +176,7 @@ int rows_open(struct rows *r, const struct world *world, const char *folder, con
                        .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
     int rc = world->rank ? 0 : claim(r, recipe, error);
     if (rc == 0 && !world->rank) rc = each_file(r, "rows", true, nothing, NULL, error);
+    if (rc == 0 && !world->rank) rc = each_file(r, "begun", true, nothing, NULL, error);
     if (world_agree(world, rc, error) < 0) return -1;
     rc = world_agree(world, open_files(r, attempts, error), error);
     world_barrier(world); /* nobody writes before all have read */
@@ -288,15 +290,14 @@ static int read_line(const char *path, int64_t number, const char *line, size_t 
 
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error)
 {
-    static const char mark[] = "\xef\xbb\xbf"; /* of UTF-8, as some editors put it first */
     struct rows r = {.count = count};
     char *text;
-    size_t len, at = 0;
+    size_t len, at;
     int64_t number = 0;
     int rc = 0;
     if (fs_read(path, &text, &len, error) < 0) return -1;
     struct merge m = {&r, mem_zalloc((size_t)count + 1, sizeof *m.list)};
-    if (str_starts_with(text, mark)) at = strlen(mark);
+    at = utf8_mark(text, len);
     while (at < len && rc == 0) {
         char *end = memchr(text + at, '\n', len - at);
         size_t n = end ? (size_t)(end - text) - at : len - at;

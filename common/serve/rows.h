@@ -1,11 +1,11 @@
 /* What a job writes: one line of JSON an item, so that a run that was killed, on any number of ranks, goes on without
  * doing an item twice.
  *
- *   OUT/NAME.json                its recipe: what the rows are made from and how; another run into the folder must have
- * the same OUT/NAME-rows-00000.jsonl    of each rank: {"item", ...} or {"item", "error"}; a line is written whole or,
- * when torn, ignored OUT/NAME-begun-00000.jsonl   of each rank: numbers of items that were begun, -1 - number of those
- * put back unharmed OUT/NAME.jsonl               at the end: all lines in order of items OUT/NAME-quarantine.jsonl
- * items that cannot be done, with the reason
+ *   OUT/NAME.json                its recipe: what the rows are made from and how; a later run must have the same
+ *   OUT/NAME-rows-00000.jsonl    of each rank: {"item", ...} or {"item", "error"}; a torn last line is cut away
+ *   OUT/NAME-begun-00000.jsonl   of each rank: numbers of items that were begun, -1 - number of those put back unharmed
+ *   OUT/NAME.jsonl               at the end: all lines in order of items
+ *   OUT/NAME-quarantine.jsonl    items that cannot be done, with the reason
  *
  * An item that was begun by `attempts` runs and finished by none has killed them: it is quarantined. */
 #ifndef SERVE_ROWS_H

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/utf8.h"
 #include "dist/stopping.h"
 #include "serve/sound.h"
 
@@ -65,7 +66,7 @@ int texts_read(const char *path, bool skip_empty, char ***texts, int64_t *count,
     size_t len;
     int64_t n = 0, room = 0;
     if (fs_read(path, &text, &len, error) < 0) return -1;
-    for (size_t at = 0; at < len;) {
+    for (size_t at = utf8_mark(text, len); at < len;) {
         const char *end = memchr(text + at, '\n', len - at);
         size_t size = end ? (size_t)(end - text) - at : len - at, next = at + size + 1;
         if (size && text[at + size - 1] == '\r') size--;

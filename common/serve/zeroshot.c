@@ -8,13 +8,20 @@
 #include "base/str.h"
 #include "log/log.h"
 
+static bool same_classes(const struct dataset *a, const struct dataset *b)
+{
+    bool same = a->class_count == b->class_count;
+    for (int64_t i = 0; same && i < a->class_count; i++) same = !strcmp(a->classes[i], b->classes[i]);
+    return same;
+}
+
 int zeroshot_names(const struct collection *data, char ***names, int64_t *count, struct error *error)
 {
     const struct dataset *first = &data->sets[0];
     if (!first->class_count)
         return error_set(error, ERROR_FAILED, "%s: the data set names no classes; give --classnames", first->folder);
     for (int64_t i = 1; i < data->count; i++)
-        if (data->sets[i].class_count != first->class_count)
+        if (!same_classes(first, &data->sets[i]))
             return error_set(error, ERROR_FAILED, "%s: other classes than the first data set; give --classnames",
                              data->sets[i].folder);
     *names = first->classes;

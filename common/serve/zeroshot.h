@@ -1,7 +1,7 @@
 /* Zero-shot classification by the text features of class names in templates (clip_benchmark's protocol).
  *
- *   class vector = normalised mean over templates of text("a photo of a {c}.");   prediction = class of the largest
- * cosine
+ *   class vector = normalised mean over templates of text("a photo of a {c}.")
+ *   prediction   = class of the largest cosine
  *
  *   zeroshot_open -> a pass with zeroshot_taker among its takers -> zeroshot_score -> zeroshot_close */
 #ifndef SERVE_ZEROSHOT_H
@@ -18,7 +18,7 @@ struct zeroshot {
     struct feature_table table;
 };
 
-/* The class names of a collection, whose sets must agree on their number; they live as long as it. */
+/* The class names of a collection, whose sets must agree on them; they live as long as it. */
 int zeroshot_names(const struct collection *data, char ***names, int64_t *count, struct error *error);
 /* "a photo of a {c}.": {c} or {} stands for the name. */
 int zeroshot_check_templates(char *const *templates, int64_t count, struct error *error);

@@ -16,7 +16,7 @@ check packing_in_4_GB_of_address_space packed_in_little
 check many_shards_in_4_GB_of_address_space little_space
 
 # A pack does not write into what it reads, nor into another's folder.
-printf '{"item":%d,"key":"x","text":"words of sample %d"}\n' 0 0 1 1 2 2 > "$tmp/human.jsonl"
+printf '{"item":%d,"text":"words of sample %d"}\n' 0 0 1 1 2 2 > "$tmp/human.jsonl"
 whole() { pe-dataloader verify --data "$tmp/many" | grep -q "200 samples in 200 shards"; }
 ln -s many "$tmp/link"
 into_its_input() { # by the path given, nothing is touched
@@ -40,6 +40,11 @@ changed() { # one word of the captions is another one: that is another pack
     says "other inputs or options" pe-captioner pack --data "$tmp/many" --captions "$tmp/words" --output "$tmp/edited"
 }
 check other_captions_into_a_finished_pack changed
+turned() { # rows of other data are known by their keys
+    mkdir "$tmp/turned" && echo '{"item":7,"key":"another","text":"of another picture"}' > "$tmp/turned/human.jsonl" &&
+        says 'human.jsonl: item 7 has key "another"' pe-captioner pack --data "$tmp/many" --captions "$tmp/turned" --output "$tmp/t"
+}
+check captions_of_other_data turned
 check captions_into_another_pack says "other inputs or options" pe-captioner pack --data "$tmp/many" --captions "$tmp" \
     --output "$tmp/new" --keep all
 check pack_into_its_own_input says "itself" pe-dataloader pack --input "$tmp/pictures" --output "$tmp/pictures/."

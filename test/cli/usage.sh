@@ -67,6 +67,11 @@ printf 'a photo of a {c}\n{c}\n' > "$tmp/templates"; printf 'cat\ndog\n' > "$tmp
 check zeroshot status 0 pe-evaluator zeroshot $weights --data "$tmp/imagefolder" --templates "$tmp/templates" --output "$tmp/z.json"
 result() { grep -q '"acc1"' "$tmp/z.json" && grep -q '"mean_per_class_recall"' "$tmp/z.json" && grep -q '"dataset": "imagefolder"' "$tmp/z.json"; }
 check zeroshot_result result
+no_utf8() { # figures of data whose folder's name is no UTF-8 are not lost
+    ln -s imagefolder "$tmp"/im$'\xe9' && pe-evaluator zeroshot $weights --data "$tmp"/im$'\xe9' --output "$tmp/n.json" &&
+        grep -qF '"dataset": "im\\xe9"' "$tmp/n.json"
+}
+check zeroshot_of_a_folder_that_is_no_utf8 no_utf8
 check template_without_place says "has no {c}" pe-evaluator zeroshot $weights --data "$tmp/imagefolder" --templates "$tmp/names" --output "$tmp/z.json"
 check weights_of_the_wrong_model says "is --model the model of this file?" pe-evaluator embed --weights "$tmp/logs/learn/checkpoints/latest" --model PE-Core-Tiny8-64 \
     --texts "$tmp/names" --output "$tmp/t.npy"

@@ -235,6 +235,30 @@ static void wrong_index(void)
     EXPECT(dataset_open(&d, folder, &error) < 0 && strstr(error.text, "do not add up"), "%s", error.text);
     edit_index(folder, false, "samples", json_integer(31));
     expect_refused(folder, "holds 10 records");
+    edit_index(folder, true, "samples", json_integer(10));
+    edit_index(folder, false, "samples", json_integer(30));
+    static const struct {
+        const char *key, *says;
+        int64_t value;
+        bool shard;
+    } cases[] = {{"samples", "shard 2 has no file", -1, true},
+                 {"samples", "cannot hold 9223372036854775807 samples", INT64_MAX, true},
+                 {"bytes", "shard 2 has no file", -1, true},
+                 {"videos", "\"videos\" is no number", -1, false},
+                 {"videos", "\"videos\" is no number", 31, false},
+                 {"samples", "do not add up", -1, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *path = fs_join(folder, "dataset.json");
+        json_t *whole = json_read(path, &error);
+        edit_index(folder, cases[i].shard, cases[i].key, json_integer(cases[i].value));
+        error = (struct error){0};
+        EXPECT(dataset_open(&d, folder, &error) < 0 && strstr(error.text, cases[i].says), "case %zu: %s", i,
+               error.text);
+        error = (struct error){0};
+        EXPECT(json_write(path, whole, &error) == 0, "%s", error.text);
+        json_decref(whole);
+        free(path);
+    }
     edit_index(folder, false, "version", json_integer(2));
     error = (struct error){0};
     EXPECT(dataset_open(&d, folder, &error) < 0 && strstr(error.text, "version 1"), "%s", error.text);

@@ -200,6 +200,35 @@ static void labels_are_counted(void)
     tower_close(&t);
 }
 
+/* Lines of a file, without the mark that some editors put first. */
+static void lines(void)
+{
+    static const char text[] = "\xef\xbb\xbf" "cat\r\n\ndog";
+    struct error error = {0};
+    char *path = fs_join(test_folder(), "lines.txt"), **read;
+    int64_t count;
+    EXPECT(fs_write(path, text, strlen(text), &error) == 0 && texts_read(path, true, &read, &count, &error) == 0, "%s",
+           error.text);
+    EXPECT(count == 2 && !strcmp(read[0], "cat") && !strcmp(read[1], "dog"), "%ld lines, \"%s\"", (long)count, read[0]);
+    texts_free(read, count);
+    free(path);
+}
+
+/* Labels of several sets count as one list of classes only where the lists are the same. */
+static void classes_of_sets(void)
+{
+    struct error error = {0};
+    char *one[] = {"cat", "dog"}, *other[] = {"dog", "cat"}, **names;
+    struct dataset sets[] = {{.folder = "a", .classes = one, .class_count = 2},
+                             {.folder = "b", .classes = one, .class_count = 2}};
+    struct collection data = {.sets = sets, .count = 2};
+    int64_t count;
+    EXPECT(zeroshot_names(&data, &names, &count, &error) == 0 && names == one && count == 2, "%s", error.text);
+    sets[1].classes = other;
+    EXPECT(zeroshot_names(&data, &names, &count, &error) < 0 && strstr(error.text, "b: other classes"), "%s",
+           error.text);
+}
+
 int main(int argc, char **argv)
 {
     return test_main(argc, argv,
@@ -207,5 +236,7 @@ int main(int argc, char **argv)
                                      {"no_figure_of_nan", numbers_only},
                                      {"features_without_direction_are_errors", features_without_direction},
                                      {"labels_are_counted", labels_are_counted},
+                                     {"lines_of_texts", lines},
+                                     {"classes_of_several_sets", classes_of_sets},
                                      {0}});
 }

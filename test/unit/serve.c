@@ -8,6 +8,8 @@
 
 #include "base/fs.h"
 #include "base/stop.h"
+#include "base/str.h"
+#include "data/collection.h"
 #include "models/plm_files.h"
 #include "serve/job.h"
 #include "serve/rows.h"
@@ -54,7 +56,9 @@ enum { ITEMS = 12, FAILS = 3, SLOW = 4, SLOW_ONCE = 5, TOO_LONG = 6, SILENT = 7,
 struct trial {
     const char *output, *seed;
     int64_t sequences, rows, attempts;
-    int stop_at;   /* a signal comes while this item is decoded; 0: none does */
+    int stop_at;     /* a signal comes while this item is decoded; 0: none does */
+    const char *why; /* of the item that fails; NULL: "no picture" */
+    const struct collection *data;
     int64_t asked; /* items */
 };
 
@@ -63,7 +67,7 @@ static int decode(const void *context, struct fed *f, struct error *error)
     const struct trial *t = context;
     const size_t tile = 32 * 32 * 3;
     if (t->stop_at && f->item == t->stop_at) raise(SIGUSR1);
-    if (f->item == FAILS) return error_set(error, ERROR_FAILED, "no picture");
+    if (f->item == FAILS) return error_set(error, ERROR_FAILED, "%s", t->why ? t->why : "no picture");
     if (f->item == SLOW || (f->item == SLOW_ONCE && !f->tried)) return error_set(error, ERROR_SLOW, "took too long");
     f->count = 1 + (int)(f->item % 3);
     f->pixels = mem_alloc((size_t)f->count, tile);
@@ -124,6 +128,7 @@ static int run(struct trial *t, struct error *error)
                       .texts = 16,
                       .attempts = t->attempts,
                       .recipe = recipe,
+                      .data = t->data,
                       .feed = &feed,
                       .ask = ask,
                       .finish = finish,
@@ -225,6 +230,44 @@ static void kinds(void)
     free(path), free(rows), free(bad), free(same), free(folder), free(wide);
 }
 
+/* What an error quotes need not be UTF-8: the item is in the quarantine all the same, and is not tried again. */
+static void quoted(void)
+{
+    struct error error = {0};
+    char *folder = path_in_folder("quoted");
+    struct trial t = {
+        .output = folder, .seed = "a", .sequences = 16, .rows = 512, .attempts = 2, .why = "caf\xe9.mp4: no picture"};
+    EXPECT(run(&t, &error) == 0, "%s", error.text);
+    char *bad = read_all(folder, "said-quarantine.jsonl");
+    EXPECT(strstr(bad, "{\"error\":\"caf\\\\xe9.mp4: no picture\",\"item\":3}\n"), "%s", bad);
+    int64_t asked = t.asked;
+    EXPECT(run(&t, &error) == 0 && t.asked == asked, "run again, it asked for %ld items", (long)(t.asked - asked));
+    free(bad), free(folder);
+}
+
+/* A shard that is damaged as a whole ends the job.  That uses up nobody's attempts: whole again, all items are done. */
+static void damaged(void)
+{
+    static const char index[] = "{\"format\": \"percept-dataset\", \"version\": 1, \"samples\": 12, \"shards\": "
+                                "[{\"file\": \"s\", \"samples\": 12, \"bytes\": 4096, \"xxh3\": \"0\"}]}";
+    struct error error = {0};
+    struct dataset set;
+    char *folder = path_in_folder("broken"), *path = fs_join(folder, "dataset.json"), *out = path_in_folder("unwhole");
+    EXPECT(fs_make_folders(folder, &error) == 0 && fs_write(path, index, strlen(index), &error) == 0 &&
+               dataset_list(&set, folder, &error) == 0,
+           "%s", error.text);
+    struct collection data = {.sets = &set, .count = 1, .samples = ITEMS};
+    struct trial t = {.output = out, .seed = "a", .sequences = 2, .rows = 8, .attempts = 1, .data = &data};
+    EXPECT(run(&t, &error) < 0 && strstr(error.text, "s: is missing"), "%s", error.text);
+    error = (struct error){0};
+    t.data = NULL;
+    EXPECT(run(&t, &error) == 0, "%s", error.text);
+    char *bad = read_all(out, "said-quarantine.jsonl");
+    EXPECT(count_lines(bad) == 4 && !strstr(bad, "ended the program"), "%s", bad);
+    dataset_close(&set);
+    free(bad), free(folder), free(path), free(out);
+}
+
 static void torn(void)
 {
     struct error error = {0};
@@ -232,7 +275,11 @@ static void torn(void)
          *want = read_all(folder, "said.jsonl");
     char *path = fs_join(folder, "said-rows-00000.jsonl"), *end = rows + strlen(rows) - 40;
     struct trial t = {.output = folder, .seed = "a", .sequences = 2, .rows = 8, .attempts = 9};
-    EXPECT(fs_write(path, rows, (size_t)(end - rows), &error) == 0, "%s", error.text); /* the last line is cut */
+    struct str left = {0};
+    str_puts(&left, "0\n"); /* a number is no row; the last line is cut */
+    str_append(&left, rows, (size_t)(end - rows));
+    EXPECT(fs_write(path, left.data, left.len, &error) == 0, "%s", error.text);
+    str_free(&left);
     EXPECT(run(&t, &error) == 0 && t.asked <= 1, "%s, %ld asked", error.text, (long)t.asked);
     char *got = read_all(folder, "said.jsonl");
     EXPECT(!strcmp(got, want), "after a torn line:\n%swant:\n%s", got, want);
@@ -274,6 +321,8 @@ int main(int argc, char **argv)
     return test_main(argc, argv,
                      (struct test[]){{"job_stopped_and_resumed", stopped},
                                      {"job_kinds_of_items", kinds},
+                                     {"job_error_that_is_no_utf8", quoted},
+                                     {"job_ended_by_a_damaged_shard", damaged},
                                      {"job_torn_and_other_recipe", torn},
                                      {"rows_edited", edited},
                                      {0}});
