@@ -33,18 +33,18 @@ static bool listed(const char *list, const char *key)
 }
 
 /* Every word of --resume-with is a part of the identity. */
-static int check_list(const char *list, const json_t *now, struct error *error)
+static int check_list(const char *list, const json_t *all, struct error *error)
 {
     for (const char *at = list; at && *at; at += strcspn(at, ","), at += *at == ',') {
         char key[64];
-        const char *known;
+        const char *part;
         json_t *value;
-        struct str all = {0};
+        struct str known = {0};
         snprintf(key, sizeof key, "%.*s", (int)strcspn(at, ","), at);
-        if (json_object_get(now, key)) continue;
-        json_object_foreach ((json_t *)(uintptr_t)now, known, value) str_printf(&all, all.len ? ", %s" : "%s", known);
-        error_set(error, ERROR_USAGE, "--resume-with %s: not part of a run's identity (%s)", key, all.data);
-        str_free(&all);
+        if (json_object_get(all, key)) continue;
+        json_object_foreach ((json_t *)(uintptr_t)all, part, value) str_printf(&known, known.len ? ", %s" : "%s", part);
+        error_set(error, ERROR_USAGE, "--resume-with %s: not part of a run's identity (%s)", key, known.data);
+        str_free(&known);
         return -1;
     }
     return 0;
@@ -64,7 +64,7 @@ static int compare(struct training *t, const struct resumption *found, const cha
     int rc = 0;
     if (listed(t->settings->resume_with, key)) {
         log_info("resumed with another %s: %.300s instead of %.300s", key, to, from);
-        json_array_append_new(t->changes, json_pack("{s:I, s:s, s:O?, s:O}", "step", (json_int_t)found->step, "key",
+        json_array_append_new(t->changes, json_pack("{s:I, s:s, s:O?, s:O?}", "step", (json_int_t)found->step, "key",
                                                     key, "from", before, "to", value));
     } else
         rc = error_set(error, ERROR_USAGE,
@@ -78,17 +78,19 @@ static int compare(struct training *t, const struct resumption *found, const cha
 
 int resume_check(struct training *t, const struct resumption *found, struct error *error)
 {
-    json_t *now = identity(t), *value;
+    json_t *now = identity(t), *all = json_copy(now), *value;
     const json_t *then = json_object_get(found->state, "identity"), *changes = json_object_get(found->state, "changes");
     const char *key;
-    int rc = check_list(t->settings->resume_with, now, error);
+    json_object_update_missing(all, (json_t *)(uintptr_t)then); /* a teacher that is no longer asked is a difference too */
+    int rc = check_list(t->settings->resume_with, all, error);
     json_array_extend(t->changes, (json_t *)(uintptr_t)changes);
-    json_object_foreach (now, key, value) {
-        if (rc == 0) rc = compare(t, found, key, json_object_get(then, key), value, error);
+    json_object_foreach (all, key, value) {
+        if (rc == 0) rc = compare(t, found, key, json_object_get(then, key), json_object_get(now, key), error);
     }
     if (rc == 0 && found->step > t->plan.steps)
         rc = error_set(error, ERROR_USAGE, "%s: is of step %ld, the run has %ld", found->folder, (long)found->step,
                        (long)t->plan.steps);
+    json_decref(all);
     json_decref(now);
     return rc;
 }

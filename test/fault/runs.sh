@@ -35,6 +35,12 @@ other_teacher() {
     says "made with distill-pretrained " pe-trainer $common $teacher --distill-pretrained "$(run base)/checkpoints/step-00000003" --name taught --resume latest
 }
 check another_teacher_is_another_run other_teacher
+dropped() { # what it learned from was given then and is not now
+    pe-trainer $common --pretrained "$(weights base)" --name child --stop-after 3 > /dev/null 2>&1
+    says "made with pretrained " pe-trainer $common --name child --resume latest && says "now it is none" pe-trainer $common --aug none --name taught --resume latest &&
+        status 75 pe-trainer $common --name child --resume latest --resume-with pretrained --stop-after 3
+}
+check without_its_weights_or_teacher_it_is_another_run dropped
 
 allowed() { # --resume-with: logged, kept in state.json; a key that is none is refused
     copy base longer
