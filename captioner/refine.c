@@ -56,6 +56,12 @@ static const char *caption_of(const json_t *row)
     return json_string_value(json_object_get(json_array_get(json_object_get(row, "texts"), 0), "text"));
 }
 
+static const char *key_in(const json_t *row)
+{
+    const char *key = json_string_value(json_object_get(row, "key"));
+    return key ? key : "";
+}
+
 static int export_run(const struct world *world, const void *config, struct error *error)
 {
     const struct refine_settings *c = config;
@@ -67,8 +73,8 @@ static int export_run(const struct world *world, const void *config, struct erro
     for (int64_t i = 0; i < count; i++) {
         const char *caption = caption_of(list[i]);
         if (!caption) continue;
-        json_t *row = json_pack("{s:I, s:O, s:s, s:s}", "item", (json_int_t)i, "key", json_object_get(list[i], "key"),
-                                "caption", caption, "text", caption);
+        json_t *row = json_pack("{s:I, s:s, s:s, s:s}", "item", (json_int_t)i, "key", key_in(list[i]), "caption",
+                                caption, "text", caption);
         char *text = json_dumps(row, 0);
         str_printf(&out, "%s\n", text);
         free(text);
@@ -84,32 +90,33 @@ static int export_run(const struct world *world, const void *config, struct erro
 
 const struct verb refine_export_verb = {&export_program, sizeof(struct refine_settings), export_run};
 
-/* One edited line: 1 taken, 0 left as it was. */
-static int take_line(json_t *const *list, int64_t count, const char *path, int64_t number, json_t *row, json_t **human,
-                     struct error *error)
+struct corrections {
+    json_t **captions, **human; /* [count] by item */
+    int64_t count, taken;
+};
+
+/* One edited line. */
+static int take_row(void *context, json_t *row, struct error *error)
 {
+    struct corrections *c = context;
     const json_t *item = json_object_get(row, "item");
-    const char *text = json_string_value(json_object_get(row, "text")),
-               *key = json_string_value(json_object_get(row, "key"));
+    const char *text = json_string_value(json_object_get(row, "text")), *key = key_in(row);
     int64_t i = json_is_integer(item) ? json_integer_value(item) : -1;
-    if (i < 0 || i >= count || !list[i])
-        return error_set(error, ERROR_FAILED, "%s: line %ld: item is not one of the captions", path, (long)number);
-    const char *own = json_string_value(json_object_get(list[i], "key")), *caption = caption_of(list[i]);
-    if (!key || strcmp(key, own))
-        return error_set(
-            error, ERROR_FAILED,
-            "%s: line %ld: item %ld has key \"%.100s\", not \"%.100s\"; was the file made from these captions?", path,
-            (long)number, (long)i, own, key ? key : "");
-    if (!text || !text[strspn(text, " \t")])
+    if (i < 0 || i >= c->count || !c->captions[i])
+        return error_set(error, ERROR_FAILED, "item is not one of the captions");
+    const char *own = key_in(c->captions[i]), *caption = caption_of(c->captions[i]);
+    if (strcmp(key, own))
         return error_set(error, ERROR_FAILED,
-                         "%s: line %ld: \"text\" is empty; remove the line to leave the caption as it is", path,
-                         (long)number);
-    if (human[i])
-        return error_set(error, ERROR_FAILED, "%s: line %ld: item %ld is there twice", path, (long)number, (long)i);
+                         "item %ld has key \"%.100s\", not \"%.100s\"; was the file made from these captions?", (long)i,
+                         own, key);
+    if (!text || !text[strspn(text, " \t")])
+        return error_set(error, ERROR_FAILED, "\"text\" is empty; remove the line to leave the caption as it is");
+    if (c->human[i]) return error_set(error, ERROR_FAILED, "item %ld is there twice", (long)i);
     if (caption && !strcmp(text, caption) && !json_is_true(json_object_get(row, "checked"))) return 0;
-    human[i] = json_pack("{s:I, s:s, s:s, s:s}", "item", (json_int_t)i, "key", own, "text", text, "caption",
-                         caption ? caption : "");
-    return 1;
+    c->human[i] = json_pack("{s:I, s:s, s:s, s:s}", "item", (json_int_t)i, "key", own, "text", text, "caption",
+                            caption ? caption : "");
+    c->taken++;
+    return 0;
 }
 
 /* What was taken in before stays, unless it is corrected again. */
@@ -137,37 +144,16 @@ static int write_human(const char *folder, json_t **human, int64_t count, int64_
 static int import_run(const struct world *world, const void *config, struct error *error)
 {
     const struct refine_settings *c = config;
-    int64_t count, number = 0, taken = 0, all = 0;
-    json_t **list;
-    char *text;
-    size_t len;
+    struct corrections all = {0};
+    int64_t there = 0;
     if (world->rank) return 0;
-    if (read_captions(c, &count, &list, error) < 0) return -1;
-    if (fs_read(c->input, &text, &len, error) < 0) {
-        rows_free_list(list, count);
-        return -1;
-    }
-    json_t **human = mem_zalloc((size_t)count + 1, sizeof *human);
-    int rc = 0;
-    for (size_t at = 0; at < len && rc >= 0;) {
-        char *end = memchr(text + at, '\n', len - at);
-        size_t n = end ? (size_t)(end - text) - at : len - at;
-        json_error_t why;
-        number++;
-        if (n) {
-            json_t *row = json_loadb(text + at, n, 0, &why);
-            rc = row ? take_line(list, count, c->input, number, row, human, error)
-                     : error_set(error, ERROR_FAILED, "%s: line %ld: %s", c->input, (long)number, why.text);
-            taken += rc == 1;
-            json_decref(row);
-        }
-        at += n + 1;
-    }
-    if (rc >= 0) rc = write_human(c->captions, human, count, &all, error);
-    if (rc >= 0) printf("%s: %ld corrected captions taken, %ld in all\n", c->input, (long)taken, (long)all);
-    free(text);
-    rows_free_list(human, count);
-    rows_free_list(list, count);
-    return rc < 0 ? -1 : 0;
+    if (read_captions(c, &all.count, &all.captions, error) < 0) return -1;
+    all.human = mem_zalloc((size_t)all.count + 1, sizeof *all.human);
+    int rc = rows_each(c->input, take_row, &all, error);
+    if (rc == 0) rc = write_human(c->captions, all.human, all.count, &there, error);
+    if (rc == 0) printf("%s: %ld corrected captions taken, %ld in all\n", c->input, (long)all.taken, (long)there);
+    rows_free_list(all.human, all.count);
+    rows_free_list(all.captions, all.count);
+    return rc;
 }
 const struct verb refine_import_verb = {&import_program, sizeof(struct refine_settings), import_run};

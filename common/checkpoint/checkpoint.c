@@ -14,6 +14,7 @@
 #include "log/log.h"
 
 #define STEP_PREFIX "step-"
+#define ASIDE ".tmp"
 enum { STEP_DIGITS = 8 };
 
 static bool is_step(const char *name)
@@ -23,6 +24,22 @@ static bool is_step(const char *name)
            strspn(name + prefix, "0123456789") == STEP_DIGITS;
 }
 
+/* Rank 0: what a save that was killed has left. */
+static int remove_torn(const char *root, struct error *error)
+{
+    struct fs_list list;
+    int rc = fs_list(root, &list, error);
+    if (rc < 0) return -1;
+    for (size_t i = 0; rc == 0 && i < list.count; i++) {
+        if (!str_starts_with(list.names[i], STEP_PREFIX) || !str_ends_with(list.names[i], ASIDE)) continue;
+        char *path = fs_join(root, list.names[i]);
+        rc = fs_remove_tree(path, error);
+        free(path);
+    }
+    fs_list_free(&list);
+    return rc;
+}
+
 int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, const char *run, int64_t step,
                      struct error *error)
 {
@@ -30,11 +47,12 @@ int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, con
     *w = (struct checkpoint_writer){.root = fs_join(run, "checkpoints")};
     str_printf(&name, "%s/step-%08ld", w->root, (long)step);
     w->folder = mem_strdup(name.data);
-    str_puts(&name, ".tmp");
+    str_puts(&name, ASIDE);
     w->aside = str_steal(&name);
     int rc = 0;
     if (!world->rank) {
-        rc = fs_remove_tree(w->aside, error);
+        rc = fs_make_folders(w->root, error);
+        if (rc == 0) rc = remove_torn(w->root, error);
         if (rc == 0) rc = fs_make_folders(w->aside, error);
     }
     return world_agree(world, rc, error);
@@ -66,13 +84,11 @@ static json_t *gather_sums(const struct world *world, json_t *sums)
     return joint;
 }
 
-static int point_latest(const struct checkpoint_writer *w, struct error *error)
+static int point_latest(const char *root, const char *name, struct error *error)
 {
-    char *link = fs_join(w->root, "latest"), *aside = fs_join(w->root, "latest.tmp");
+    char *link = fs_join(root, "latest"), *aside = fs_join(root, "latest.tmp");
     unlink(aside);
-    int rc = symlink(strrchr(w->folder, '/') + 1, aside) < 0
-                 ? error_set(error, ERROR_FAILED, "%s: %s", aside, strerror(errno))
-                 : 0;
+    int rc = symlink(name, aside) < 0 ? error_set(error, ERROR_FAILED, "%s: %s", aside, strerror(errno)) : 0;
     if (rc == 0) rc = fs_rename(aside, link, error);
     free(link);
     free(aside);
@@ -110,7 +126,7 @@ static int finish(struct checkpoint_writer *w, json_t *sums, const json_t *state
     if (rc == 0) rc = fs_sync(w->aside, error);
     if (rc == 0 && fs_exists(w->folder)) rc = fs_remove_tree(w->folder, error); /* an unsound one of the same step */
     if (rc == 0) rc = fs_rename(w->aside, w->folder, error);
-    if (rc == 0) rc = point_latest(w, error);
+    if (rc == 0) rc = point_latest(w->root, strrchr(w->folder, '/') + 1, error);
     if (rc == 0 && keep > 0) rc = prune(w, keep, error);
     return rc;
 }
@@ -259,6 +275,7 @@ int checkpoint_supersede(const char *run, const char *folder, struct error *erro
         free(from);
     }
     if (rc == 0) fs_list_free(&list);
+    if (rc == 0) rc = point_latest(root, own, error);
     free(root);
     return rc;
 }

@@ -3,8 +3,8 @@
  *   RUN/checkpoints/step-00001000/   model.safetensors               parameters, PE names
  *                                    optimizer-R-of-N.safetensors    "m", "v": floats [first, end) of the flat store
  * (metadata)
- *                                    state.json                      step, seeds, slices, config, checksums of the
- * other files
+ *                                    state.json                      step, identity, config, changes, checksums
+ * of the other files
  *   RUN/checkpoints/latest -> step-00001000
  *
  * All ranks write into step-N.tmp; when every file is on disk rank 0 writes state.json, syncs, renames the folder and
@@ -22,7 +22,7 @@ struct checkpoint_writer {
     char *folder, *aside; /* final and temporary path */
     char *root;
 };
-/* (all) Create the temporary folder RUN/checkpoints/step-N.tmp. */
+/* (all) Create the temporary folder RUN/checkpoints/step-N.tmp; those that a killed save has left are removed. */
 int checkpoint_begin(struct checkpoint_writer *w, const struct world *world, const char *run, int64_t step,
                      struct error *error);
 /* Path for a file of this checkpoint; the caller frees. */
@@ -40,7 +40,7 @@ int checkpoint_find(const struct world *world, const char *run, char **folder, j
 int checkpoint_open(const struct world *world, const char *path, char **folder, json_t **state, struct error *error);
 
 /* Rank 0: going on from `folder`, one of RUN's, makes those of later steps another run's: they get the ending
- * .superseded, and are not found any more. */
+ * .superseded, and are not found any more; `latest` points to `folder`. */
 int checkpoint_supersede(const char *run, const char *folder, struct error *error);
 
 #endif

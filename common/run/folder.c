@@ -42,6 +42,7 @@ static int hold(struct run_folder *f, const char *path, struct error *error)
 
 int folder_lock(struct run_folder *f, struct error *error)
 {
+    if (f->lock >= 0) return 0;
     char *lock = fs_join(f->path, "lock");
     int rc = fs_make_folders(f->path, error);
     if (rc == 0) rc = hold(f, lock, error);

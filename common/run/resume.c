@@ -62,11 +62,10 @@ static int compare(struct training *t, const struct resumption *found, const cha
     if (json_equal(before, value)) return 0;
     char *from = text_of(before), *to = text_of(value);
     int rc = 0;
-    if (listed(t->settings->resume_with, key)) {
-        log_info("resumed with another %s: %.300s instead of %.300s", key, to, from);
+    if (listed(t->settings->resume_with, key))
         json_array_append_new(t->changes, json_pack("{s:I, s:s, s:O?, s:O?}", "step", (json_int_t)found->step, "key",
                                                     key, "from", before, "to", value));
-    } else
+    else
         rc = error_set(error, ERROR_USAGE,
                        "%s: made with %s %.300s, now it is %.300s; resume with the same, allow it by --resume-with %s, "
                        "or start a new --name from its weights",
@@ -81,7 +80,8 @@ int resume_check(struct training *t, const struct resumption *found, struct erro
     json_t *now = identity(t), *all = json_copy(now), *value;
     const json_t *then = json_object_get(found->state, "identity"), *changes = json_object_get(found->state, "changes");
     const char *key;
-    json_object_update_missing(all, (json_t *)(uintptr_t)then); /* a teacher that is no longer asked is a difference too */
+    json_object_update_missing(all,
+                               (json_t *)(uintptr_t)then); /* a teacher that is no longer asked is a difference too */
     int rc = check_list(t->settings->resume_with, all, error);
     json_array_extend(t->changes, (json_t *)(uintptr_t)changes);
     json_object_foreach (all, key, value) {
@@ -95,6 +95,21 @@ int resume_check(struct training *t, const struct resumption *found, struct erro
     return rc;
 }
 
+void resume_say(const struct training *t)
+{
+    size_t i;
+    json_t *change;
+    log_info("resumed at step %ld", (long)t->step);
+    json_array_foreach (t->changes, i, change) {
+        if (json_integer_value(json_object_get(change, "step")) != t->step) continue; /* said when it was made */
+        char *from = text_of(json_object_get(change, "from")), *to = text_of(json_object_get(change, "to"));
+        log_info("resumed with another %s: %.300s instead of %.300s", json_string_value(json_object_get(change, "key")),
+                 to, from);
+        free(from);
+        free(to);
+    }
+}
+
 int64_t resume_slices(const struct training *t, const struct resumption *found)
 {
     const json_t *then = json_object_get(found->state, "identity");
@@ -103,6 +118,16 @@ int64_t resume_slices(const struct training *t, const struct resumption *found)
 }
 
 /* --- finding --- */
+
+/* (all) Is the checkpoint one of this run, by whatever path?  As rank 0 sees it. */
+static bool is_own(const struct world *world, const char *folder, const char *checkpoints)
+{
+    char *parent = mem_strdup(folder);
+    *strrchr(parent, '/') = 0;
+    int64_t own = world_max(world, world->rank ? 0 : fs_same(parent, checkpoints));
+    free(parent);
+    return own;
+}
 
 int resume_find(const struct training *t, struct resumption *found, struct error *error)
 {
@@ -119,10 +144,15 @@ int resume_find(const struct training *t, struct resumption *found, struct error
         rc = checkpoint_find(t->world, run, &found->folder, &found->state, error);
     else if (resume)
         rc = checkpoint_open(t->world, resume, &found->folder, &found->state, error);
-    if (rc >= 0 && !latest && resume && exists && !str_starts_with(found->folder, checkpoints))
+    found->own = rc > 0 && is_own(t->world, found->folder, checkpoints);
+    if (rc > 0 && exists && !found->own)
         rc = error_set(error, ERROR_USAGE,
                        "--resume %s: a checkpoint of another run, and %s has its own; choose another --name", resume,
                        run);
+    else if (found->own && strchr(strrchr(found->folder, '/'), '.'))
+        rc = error_set(
+            error, ERROR_USAGE,
+            "--resume %s: has been set aside; rename it to step-N to go on from it, or choose another --name", resume);
     free(checkpoints);
     if (rc < 0) return world_agree(t->world, -1, error);
     found->step = json_integer_value(json_object_get(found->state, "step"));
@@ -131,6 +161,11 @@ int resume_find(const struct training *t, struct resumption *found, struct error
                          "%s: a checkpoint of another version of this program; start a new --name from its weights",
                          found->folder);
     return 0;
+}
+
+int resume_settle(const struct training *t, const struct resumption *found, struct error *error)
+{
+    return found->own ? checkpoint_supersede(t->folder.path, found->folder, error) : 0;
 }
 
 void resume_free(struct resumption *found)

@@ -19,23 +19,25 @@ static int make_plan(struct training *t, int64_t slices, struct error *error)
                              .batch = c->global_batch,
                              .slices = slices,
                              .least_slice = t->objective->least_slice};
-    if (plan_make(&t->plan, &wish, t->samples, t->world->rank, t->world->size, error) < 0) return -1;
-    if (c->warmup >= t->plan.steps)
-        log_warn("--warmup %ld: the run of %ld steps ends before its learning rate has reached --lr", (long)c->warmup,
-                 (long)t->plan.steps);
-    return 0;
+    return plan_make(&t->plan, &wish, t->samples, t->world->rank, t->world->size, error);
+}
+
+/* (all) A run that is there is locked before anyone looks for its checkpoints: the job at work may write one yet. */
+static int lock_existing(struct training *t, struct error *error)
+{
+    char *checkpoints = fs_join(t->folder.path, "checkpoints");
+    int rc = !t->world->rank && fs_exists(checkpoints) ? folder_lock(&t->folder, error) : 0;
+    free(checkpoints);
+    return world_agree(t->world, rc, error);
 }
 
 /* Rank 0, when it is clear that this run may go on here: from now on the folder is ours. */
-static int open_folder(struct training *t, const struct resumption *found, struct error *error)
+static int open_folder(struct training *t, int64_t step, struct error *error)
 {
+    if (folder_lock(&t->folder, error) < 0) return -1;
     json_t *config = options_json(t->program, t->options);
-    char *checkpoints = fs_join(t->folder.path, "checkpoints");
-    int rc = folder_open(&t->folder, config, found->step, error);
-    if (rc == 0 && found->folder && str_starts_with(found->folder, checkpoints))
-        rc = checkpoint_supersede(t->folder.path, found->folder, error);
+    int rc = folder_open(&t->folder, config, step, error);
     json_decref(config);
-    free(checkpoints);
     return rc;
 }
 
@@ -67,22 +69,29 @@ static void say_head(const struct training *t, int argc, char **argv)
     log_info("%.1f M parameters; %ld samples an epoch; %ld steps of %ld (%.1f epochs) in %ld slices",
              (double)parameters_elements(t->parameters) / 1e6, (long)p->samples, (long)p->steps, (long)p->batch,
              (double)p->steps * (double)p->batch / (double)p->samples, (long)p->slices);
-    if (t->step) log_info("resumed at step %ld", (long)t->step);
+    if (!t->world->rank && t->settings->warmup >= p->steps)
+        log_warn("--warmup %ld: the run of %ld steps ends before its learning rate has reached --lr",
+                 (long)t->settings->warmup, (long)p->steps);
+    if (t->step) resume_say(t);
     free(hosts);
     str_free(&command);
 }
 
-/* On the host: everything that can be refused, before anything is written. */
+/* (all) On the host: everything that can be refused, before anything is written. */
 static int open_run(struct training *t, struct resumption *found, struct error *error)
 {
     const struct training_settings *c = t->settings;
+    const struct objective *o = t->objective;
     t->folder.path = fs_join(c->logs, c->name);
+    if (lock_existing(t, error) < 0) return -1;
     int rc = machine_open(&t->device, t->world, &c->machine, error);
     t->opened = rc == 0;
-    if (t->opened) rc = t->objective->open(t, t->self, error);
+    if (t->opened) rc = o->open(t, t->self, error);
     if (world_agree(t->world, rc, error) < 0 || resume_find(t, found, error) < 0) return -1;
     rc = make_plan(t, resume_slices(t, found), error);
     if (rc == 0 && found->folder && !t->world->rank) rc = resume_check(t, found, error);
+    if (world_agree(t->world, rc, error) < 0) return -1;
+    rc = found->folder ? o->load(t->self, found->folder, error) : o->begin(t->self, error);
     return world_agree(t->world, rc, error);
 }
 
@@ -97,14 +106,10 @@ static struct optimizer optimizer_of(const struct training_settings *c)
                               .sharded = c->zero == 1};
 }
 
-/* (all) Weights, and what lies on the device. */
+/* (all) What lies on the device. */
 static int open_device(struct training *t, const struct resumption *found, struct error *error)
 {
-    const struct objective *o = t->objective;
-    int rc = found->folder ? o->load(t->self, found->folder, error) : o->begin(t->self, error);
-    if (world_agree(t->world, rc, error) < 0 ||
-        comm_open(&t->comm, t->world, &t->device, t->settings->reduction, error) < 0)
-        return -1;
+    if (comm_open(&t->comm, t->world, &t->device, t->settings->reduction, error) < 0) return -1;
     parameters_place(t->parameters, &t->device, true);
     parameters_push(t->parameters);
     tape_init(&t->tape, &t->device);
@@ -113,7 +118,7 @@ static int open_device(struct training *t, const struct resumption *found, struc
     optimizer_open(&t->optimizer, &t->comm, t->parameters);
     accumulator_open(&t->gradients, &t->comm, t->parameters, t->plan.slices);
     report_open(t);
-    if (o->start(t->self, error) < 0) return -1;
+    if (t->objective->start(t->self, error) < 0) return -1;
     if (found->folder && resume_load(t, found, error) < 0) return -1;
     return step_plan(t, error);
 }
@@ -122,11 +127,11 @@ static int open_all(struct training *t, int argc, char **argv, struct error *err
 {
     struct resumption found = {0};
     int rc = open_run(t, &found, error);
-    if (rc == 0) rc = world_agree(t->world, t->world->rank ? 0 : folder_lock(&t->folder, error), error);
-    if (rc == 0) rc = world_agree(t->world, t->world->rank ? 0 : open_folder(t, &found, error), error);
+    if (rc == 0) rc = world_agree(t->world, t->world->rank ? 0 : open_folder(t, found.step, error), error);
     t->step = t->first_step = found.step;
-    if (rc == 0) rc = open_device(t, &found, error);
     if (rc == 0) say_head(t, argc, argv);
+    if (rc == 0) rc = world_agree(t->world, t->world->rank ? 0 : resume_settle(t, &found, error), error);
+    if (rc == 0) rc = open_device(t, &found, error);
     resume_free(&found);
     return rc;
 }

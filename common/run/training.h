@@ -27,7 +27,7 @@ struct training {
     const struct world *world;
     const struct option_program *program;
     const struct objective *objective;
-    void *options; /* the block that the program's table fills: config, then the objective's self */
+    void *options; /* the block that the program's table fills: settings, then the objective's self */
     struct training_settings *settings;
     void *self;
     bool opened; /* objective->open was called, so close will be */
@@ -94,6 +94,7 @@ int report_collect(struct training *t, int64_t step, struct error *error);
 /* resume.c */
 struct resumption {
     char *folder; /* of the checkpoint, NULL: a new run */
+    bool own;     /* it lies in this run's folder */
     json_t *state;
     int64_t step;
 };
@@ -104,6 +105,10 @@ void resume_free(struct resumption *found);
 int64_t resume_slices(const struct training *t, const struct resumption *found);
 /* Rank 0: is it this run?  Differences that --resume-with allows are noted in t->changes. */
 int resume_check(struct training *t, const struct resumption *found, struct error *error);
+/* What goes on, and with which other options. */
+void resume_say(const struct training *t);
+/* Rank 0: later checkpoints of the run's own are another run's from now on. */
+int resume_settle(const struct training *t, const struct resumption *found, struct error *error);
 /* (all) Weights are the objective's affair; this reads the optimizer's state. */
 int resume_load(struct training *t, const struct resumption *found, struct error *error);
 /* (all) A checkpoint of the present step. */

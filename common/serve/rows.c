@@ -270,41 +270,44 @@ int rows_merge(struct rows *r, void (*visit)(void *context, json_t *row), void *
     return world_agree(r->world, rc, error);
 }
 
-/* A line of a finished file; 0 when it is blank. */
-static int read_line(const char *path, int64_t number, const char *line, size_t len, struct merge *m,
-                     struct error *error)
+int rows_each(const char *path, int (*visit)(void *context, json_t *row, struct error *error), void *context,
+              struct error *error)
 {
-    json_error_t why;
-    while (len && strchr(" \t\r", line[len - 1])) len--;
-    if (!len) return 0;
-    json_t *row = json_loadb(line, len, 0, &why);
-    if (!row) return error_set(error, ERROR_FAILED, "%s: line %ld: %s", path, (long)number, why.text);
-    int64_t item = item_of(m->rows, row);
+    char *text;
+    size_t len;
+    int64_t number = 0;
+    int rc = 0;
+    if (fs_read(path, &text, &len, error) < 0) return -1;
+    for (size_t at = utf8_mark(text, len), size; at < len && rc == 0; at += size + 1) {
+        const char *line = text + at, *end = memchr(line, '\n', len - at);
+        json_error_t why;
+        size = end ? (size_t)(end - line) : len - at;
+        number++;
+        if (strspn(line, " \t\r") >= size) continue;
+        json_t *row = json_loadb(line, size, 0, &why);
+        rc = row ? visit(context, row, error) : error_set(error, ERROR_FAILED, "%s", why.text);
+        if (rc < 0) error_prefix(error, "%s: line %ld", path, (long)number);
+        json_decref(row);
+    }
+    free(text);
+    return rc;
+}
+
+static int collect_known(void *context, json_t *row, struct error *error)
+{
+    struct merge *m = context;
+    if (item_of(m->rows, row) < 0)
+        return error_set(error, ERROR_FAILED, "not a row of one of the %ld items; is it of other data?",
+                         (long)m->rows->count);
     collect(m, row);
-    json_decref(row);
-    return item >= 0
-               ? 0
-               : error_set(error, ERROR_FAILED, "%s: line %ld: not a row of one of the %ld items; is it of other data?",
-                           path, (long)number, (long)m->rows->count);
+    return 0;
 }
 
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error)
 {
     struct rows r = {.count = count};
-    char *text;
-    size_t len, at;
-    int64_t number = 0;
-    int rc = 0;
-    if (fs_read(path, &text, &len, error) < 0) return -1;
     struct merge m = {&r, mem_zalloc((size_t)count + 1, sizeof *m.list)};
-    at = utf8_mark(text, len);
-    while (at < len && rc == 0) {
-        char *end = memchr(text + at, '\n', len - at);
-        size_t n = end ? (size_t)(end - text) - at : len - at;
-        rc = read_line(path, ++number, text + at, n, &m, error);
-        at += n + 1;
-    }
-    free(text);
+    int rc = rows_each(path, collect_known, &m, error);
     if (rc < 0)
         rows_free_list(m.list, count);
     else

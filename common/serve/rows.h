@@ -41,8 +41,11 @@ int rows_write(struct rows *rows, int64_t item, json_t *row, struct error *error
  * each whole row. */
 int rows_merge(struct rows *rows, void (*visit)(void *context, json_t *row), void *context, struct error *error);
 
-/* Rows of a finished file by item: array [count] of objects or NULL, new references; free with rows_free_list.  A last
- * line without its end is read; one that is not JSON, or is of no item, is an error that names it. */
+/* Each row of a file as programs or people leave it: blank lines, a mark of UTF-8 at its begin, a last line without its
+ * end.  Errors name the line: one that is not JSON, or for which visit returns -1. */
+int rows_each(const char *path, int (*visit)(void *context, json_t *row, struct error *error), void *context,
+              struct error *error);
+/* By item: array [count] of objects or NULL, new references; free with rows_free_list.  A row of no item is an error. */
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error);
 void rows_free_list(json_t **list, int64_t count);
 

@@ -46,7 +46,8 @@ allowed() { # --resume-with: logged, kept in state.json; a key that is none is r
     copy base longer
     says "nonsense: not part of a run's identity" pe-trainer $common --name longer --resume latest --resume-with nonsense || return 1
     says "resumed with another steps: 15 instead of 12" pe-trainer $common --name longer --resume latest --steps 15 --lr 1e-3 --resume-with steps,lr &&
-        says '"key": "lr"' cat "$(run longer)/checkpoints/step-00000015/state.json"
+        says '"key": "lr"' cat "$(run longer)/checkpoints/step-00000015/state.json" &&
+        says "resumed with another lr: 0.001 instead of 0.003" cat "$(run longer)/out.log"
 }
 check differences_may_be_allowed allowed
 slices() { # begun on 2 ranks; without --slices another number of ranks goes on with the checkpoint's
@@ -59,9 +60,20 @@ path() { # from a checkpoint given by its folder; later ones are superseded
     says "resumed at step 3" pe-trainer $common --name chosen --resume "$(run chosen)/checkpoints/step-00000003" && same "$(weights base)" "$(weights chosen)" &&
         [ -d "$(run chosen)/checkpoints/step-00000006.superseded" ] &&
         says "resumed at step 6" pe-trainer $common --name fresh --resume "$(run base)/checkpoints/step-00000006" && same "$(weights base)" "$(weights fresh)" &&
-        says "a checkpoint of another run" pe-trainer $common --name chosen --resume "$(run base)/checkpoints/step-00000006"
+        says "a checkpoint of another run" pe-trainer $common --name chosen --resume "$(run base)/checkpoints/step-00000006" &&
+        says "has been set aside" pe-trainer $common --name chosen --resume "$(run chosen)/checkpoints/step-00000006.superseded"
 }
 check resume_from_a_path path
+relative() { # --logs and the folder as they are typed, a link, a slash at the end
+    copy base near
+    cd "$tmp" && says "resumed at step 6" pe-trainer $common --logs ./logs --name near --resume logs/near/../near/checkpoints/step-00000006/ --stop-after 1
+    says "resumed at step 7" pe-trainer $common --logs logs --name near --resume logs/near/checkpoints/latest && same "$(weights base)" "$(weights near)"
+}
+check resume_from_a_relative_path relative
+nothing_written() { # weights that do not fit are found out before there is a folder
+    status 1 pe-trainer $common --name unfit --force-image-size 64 --pretrained "$(weights base)" && [ ! -e "$(run unfit)" ]
+}
+check refused_weights_leave_no_folder nothing_written
 config() { # config.json starts the same run again
     pe-trainer --config "$(run base)/config.json" --name again && same "$(weights base)" "$(weights again)" && says '"lr": 0.003,' cat "$(run again)/config.json"
 }
@@ -81,8 +93,16 @@ head_and_end() {
     pe-trainer $common --name sick --lr 10 --wd 10 --opt adamw --warmup 0 --beta2 0 --grad-clip-norm 0 --eps 0 > /dev/null 2>&1
     tail -1 "$(run sick)/out.log" | grep -q "ERROR.*not finite"
 }
+head_of_a_resumed_run() { # it comes before what is said of checkpoints
+    grep -v "[0-9] . INFO . Train" "$(run chosen)/out.log" | grep -A 5 "INFO . pe-trainer.*--resume" | grep -q "superseded by going on"
+}
+check a_resumed_run_says_its_head_first head_of_a_resumed_run
 check log_begins_with_the_command_and_ends_with_the_error head_and_end
-check long_warmup_is_said says "ends before its learning rate has reached" pe-trainer $common --name warm --steps 4 --warmup 4
+warmup() { # once, whatever the ranks
+    ranks 2 pe-trainer $common --name warm --steps 4 --warmup 4 > "$tmp/warm.log" 2>&1 && [ "$(grep -c "ends before its learning rate has reached" "$tmp/warm.log")" = 1 ] &&
+        grep -q "ends before its learning rate" "$(run warm)/out.log"
+}
+check long_warmup_is_said warmup
 
 # --- states ---
 edited() { # SED SAYS: a state that was edited is refused, not believed
@@ -103,6 +123,8 @@ locked() {
     for _ in $(seq 500); do [ -e "$(run busy)/metrics.jsonl" ] && break; sleep 0.02; done
     says "a job is at work here already (host $(uname -n), pid $job)" pe-trainer $common --name busy --steps 100000 --save-every-n-steps 0 --resume latest
     local rc=$?
+    # before it looks for anything else: what it finds now may be old when the folder is free
+    says "a job is at work here already" pe-trainer $common --name busy --train-data "$tmp/none" --resume latest || rc=1
     kill -9 $job; wait $job 2> /dev/null
     [ $rc -eq 0 ] && status 75 pe-trainer $common --name busy --steps 100000 --save-every-n-steps 0 --resume latest --stop-after 1
 }

@@ -134,18 +134,26 @@ static void checkpoints(void)
 {
     struct world world = {.size = 1, .node_ranks = 1};
     struct error e = {0};
-    char path[300];
+    char path[300], latest[300];
     EXPECT(found(&world, &e) == -1 && !e.code, "there is none: %s", e.text);
     for (int64_t step = 1; step <= 4; step++) write_checkpoint(&world, step, 3);
     EXPECT(found(&world, &e) == 4, "%s", e.text);
     damage(4);
     EXPECT(found(&world, &e) == 3, "%s", e.text);
+    snprintf(path, sizeof path, "%s/checkpoints/step-00000009.tmp", test_folder());
+    EXPECT(fs_make_folders(path, &e) == 0, "%s", e.text);
     write_checkpoint(&world, 3, 1); /* written anew beside the damaged one */
     EXPECT(found(&world, &e) == 3, "the one just written was removed: %s", e.text);
+    EXPECT(!fs_exists(path), "what a killed save left is still there");
     snprintf(path, sizeof path, "%s/checkpoints/step-00000002", test_folder());
     EXPECT(!fs_exists(path), "one is kept");
     damage(3);
     EXPECT(found(&world, &e) == -1 && strstr(e.text, "none of 2 checkpoints is sound"), "%s", e.text);
+    write_checkpoint(&world, 5, 0);
+    snprintf(path, sizeof path, "%s/checkpoints/step-00000003", test_folder());
+    EXPECT(checkpoint_supersede(test_folder(), path, &(struct error){0}) == 0, "going on from 3");
+    snprintf(latest, sizeof latest, "%s/checkpoints/latest", test_folder());
+    EXPECT(fs_same(latest, path), "latest is not where the run goes on");
 }
 
 int main(int argc, char **argv)
