@@ -1,7 +1,7 @@
 /* What pe-captioner train teaches: a Perception LM to answer (PLM paper section 3; models/SPEC.md).
  *
  *   stage projector   tower and decoder frozen, media and caption alone, no pooling: the projector learns the decoder's
- * space
+ *                     space
  *   stage all         everything, chat template, loss on the response, LayerScale and DropPath on the tower
  *
  * The third stage of the paper is `all` again, on the rows that people corrected.  How a run lives is in

@@ -1,13 +1,13 @@
 /* Where samples come from: everything `pack` can read, behind one interface.
  *
  *   webdataset tar            KEY.jpg|jpeg|png|webp or a video's ending (data/video.h) + KEY.txt (a caption a line) |
- * KEY.json | KEY.cls,
+ *                             KEY.json | KEY.cls,
  *                             members of a key together; so are PE-Video's tars
  *   folder of tars            img2dataset's output: its tars in order
  *   folder with captions      NAME.jpg|jpeg|png|webp or video + NAME.txt and / or NAME.json, at any depth
  *   ImageFolder               CLASS/.../NAME.jpg: the label is the class's place in byte order
  *   CSV, TSV or JSONL         columns filepath|image|video|path|file, caption|title|text|captions, label|class; other
- * columns are kept as metadata;
+ *                             columns are kept as metadata;
  *                             start_time and end_time (seconds) cut a video
  *
  * A video needs no caption: it may be there to get one.

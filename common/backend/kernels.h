@@ -278,7 +278,7 @@ struct kernels {
     /* Softmax statistics of a strip of logits l = scale * s, s [rows, cols] with leading dimension ld, merged into
      * those of earlier strips:
      *   row_max, row_sum [rows]: max and sum of exp(l - max) over the columns;  col_max, col_sum [cols] likewise over
-     * the rows. */
+     *                                                                           the rows. */
     void (*softmax_stats)(struct device *d, float *row_max, float *row_sum, float *col_max, float *col_sum,
                           const float *s, int64_t ld, int64_t rows, int64_t cols, const float *log_scale);
     /* lse [count] = ln of the sum of `parts` statistics max, sum [parts, count], merged in order. */

@@ -2,9 +2,9 @@
  *
  *   RUN/checkpoints/step-00001000/   model.safetensors               parameters, PE names
  *                                    optimizer-R-of-N.safetensors    "m", "v": floats [first, end) of the flat store
- * (metadata)
+ *                                                                    (metadata)
  *                                    state.json                      step, identity, config, changes, checksums
- * of the other files
+ *                                                                    of the other files
  *   RUN/checkpoints/latest -> step-00001000
  *
  * All ranks write into step-N.tmp; when every file is on disk rank 0 writes state.json, syncs, renames the folder and

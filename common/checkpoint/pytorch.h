@@ -1,7 +1,7 @@
 /* PyTorch's .pt and .pth files (torch.save), read without running anything.
  *
  *   zip archive, members stored:  NAME/data.pkl   a pickle: a dictionary of tensors, or one such inside under
- * "state_dict", "model" or "weights"
+ *                                                 "state_dict", "model" or "weights"
  *                                 NAME/data/KEY   the bytes of each storage
  *
  * A pickle is a program; here only the few instructions that build dictionaries of tensors are understood, and the only

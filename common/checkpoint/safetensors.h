@@ -1,7 +1,7 @@
 /* The safetensors format: read any file into float32, write float32 files atomically.
  *
  *   | header bytes, u64 little-endian | JSON {"name": {"dtype", "shape", "data_offsets": [from, to]}, "__metadata__"} |
- * tensors |
+ *   tensors |
  *
  * Offsets count from the end of the header.  Reading maps the file; every offset, shape and name is checked first. */
 #ifndef CHECKPOINT_SAFETENSORS_H

@@ -2,7 +2,7 @@
  *
  *   FILE.safetensors | FILE.pt, FILE.pth (pytorch.h) | a folder with one of
  *     model.safetensors, open_clip_model.safetensors, model.safetensors.index.json (parts), consolidated.safetensors,
- * consolidated.pth, consolidated.00.pth */
+ *     consolidated.pth, consolidated.00.pth */
 #ifndef CHECKPOINT_TENSORS_H
 #define CHECKPOINT_TENSORS_H
 

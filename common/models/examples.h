@@ -1,9 +1,9 @@
 /* What a PLM learns from: conversations about pictures and videos, or without any.
  *
  *   data set (pe-dataloader pack)   each sample: the question of --video-prompt or --image-prompt, one of its captions
- * as the answer
+ *                                   as the answer
  *   FILE.jsonl                      PLM's rows: "image" (a path) or "video" (a path; "start_time", "end_time") or
- * neither, and
+ *                                   neither, and
  *                                   "conversations": [{"from": "human", "value"}, {"from": "assistant", "value"}, ...]
  *
  * What an example holds is a function of (seed, epoch, number) alone. */

@@ -7,7 +7,7 @@
  * of a common pool:
  *
  *   sequence 0  [ page 3 | page 7 | page 1 ]      a full page of prompt tokens is known by what it and all before it
- * hold:
+ *                                                 hold:
  *   sequence 1  [ page 3 | page 9 ]               a prompt that begins alike shares it, and is not computed again
  *
  * What a prompt generates depends on the prompt, its sampling and its key alone: not on the other sequences, their

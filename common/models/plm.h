@@ -2,7 +2,7 @@
  * projected tokens in place of words.
  *
  *   pictures -> PE blocks (class token left out) -> linear, GELU, linear -> mean over cells of pooling x pooling ->
- * rows of the decoder
+ *   rows of the decoder
  *
  * A picture is a thumbnail and tiles (models/tiles.h); a video is its frames, each squashed to one tile. */
 #ifndef MODELS_PLM_H

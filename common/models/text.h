@@ -1,7 +1,7 @@
 /* PE's text tower: a causal transformer read at the end-of-text token (perception_models pe.py TextTransformer).
  *
  *   token + position embedding -> blocks (causal) -> the row of the end token -> ln_final -> text_projection -> unit
- * length
+ *   length
  *
  * Rows after the end token cannot influence it, so they are not computed: sequences are packed one behind the other. */
 #ifndef MODELS_TEXT_H

@@ -1,12 +1,10 @@
 /* Gradients of a rank's slices, summed in the binary tree that design rule 2 asks for (dist/tree.h).
  *
- *   slice   0   1   2   3          buffers in use at once: 1 + log2(slices) for a share that is a node
- *            \ /     \ /           of the tree, a few more for others
+ *   slice   0   1   2   3          buffers in use at once: 1 + log2(slices) for a share that is a node of the tree, a
+ *            \ /     \ /           few more for others
  *             +       +            a finished sum waits until its sibling is there, so the order of additions depends
- * on
- *              \     /             the number of slices alone; what has no sibling on this rank waits for the other
- * ranks
- *               +---+
+ *              \     /             on the number of slices alone; what has no sibling on this rank waits for the
+ *               +---+              other ranks
  *
  * Where the sums of ranks need not be exact (dist/comm.h) one buffer does: slices add to it in turn.  With more ranks
  * its finished parts travel to their owners while the backward pass goes on. */

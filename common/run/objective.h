@@ -2,7 +2,7 @@
  * knows nothing else of it.
  *
  *   open -> begin | load -> start -> ( step -> receive, forward of each slice -> between -> backward of each slice ->
- * gradients -> settle -> gather )* -> close
+ *   gradients -> settle -> gather )* -> close
  *
  * A rank has the slices n = 0 ... training->plan.mine - 1 of each step.  forward may leave a slice recorded on
  * training->tape, or run it again, recorded, in backward (which meets the slices from the last to the first: the tape

@@ -1,7 +1,7 @@
 /* pe-evaluator embed: pictures of a folder or lines of a text file -> float32 [n, dim] in NumPy's .npy format.
  *
  *   | 93 "NUMPY" 1 0 | u16 header length | {'descr': '<f4', 'fortran_order': False, 'shape': (n, dim), } padded,
- * newline | data | */
+ *   newline | data | */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /* gpu WHAT ...: what a GPU can do, and pieces of ours beside it; one line of numbers each.
  *
  *   gpu rates                     copy GB/s (read + written), bf16 matrix product TFLOP/s (8192 cubed, random data),
- * GiB of memory
+ *                                 GiB of memory
  *   gpu lamb PARAMETERS           seconds of a LAMB update, GB/s by the bytes it must move
  *   gpu contrastive N DIM         seconds of loss and gradients over one batch of N, GiB of its work space
  *   gpu embed MODEL BATCH         pictures/s of the vision tower, uploads included; the share of 6e12-style FLOP/s:
- * forward TFLOP/s
+ *                                 forward TFLOP/s
  *
  * Times are medians of repeats after a warm-up. */
 #include <math.h>

@@ -3,7 +3,7 @@
  *
  *   bfloat16  [out / 16] of [in / 2][16][2]: a line of 64 bytes holds two neighbouring columns
  *   int8      [out / 16] of groups of 64 columns (the last may be shorter): [16] float scales, then [64 / 4][16][4]
- * whole numbers to multiply by them
+ *             whole numbers to multiply by them
  *
  * Both widen to floats in registers by shifts and masks of 32 bits, so the arithmetic is that of float.  Rows of x are
  * packed as in gemm.c, in tiles of up to MR, and columns are summed in passes of one length, whatever the number of

@@ -3,7 +3,7 @@
  *
  *   forward    S = scale Q K^T;  M = max S;  E = exp(S - M);  Z = sum E;  stats = M + ln Z;  O = (E / Z) V
  *   backward   D = sum O dO;  P = exp(scale Q K^T - stats);  dV = P^T dO;  dS = scale P (dO V^T - D);  dQ = dS K;  dK =
- * dS^T Q
+ *                                                                          dS^T Q
  *
  * Tensors are [sequences, heads, rows, head_dim] views of our packed rows.  stats, our lse, is kept as [sequences,
  * heads, rows]: only this file reads it.  A shape's plan is made when it is first met; shapes cuDNN has no engine for
