@@ -45,6 +45,15 @@ turned() { # rows of other data are known by their keys
         says 'human.jsonl: item 7 has key "another"' pe-captioner pack --data "$tmp/many" --captions "$tmp/turned" --output "$tmp/t"
 }
 check captions_of_other_data turned
+by_an_editor() { # rows without keys; the edited file comes back with a mark, other line ends and an empty line
+    local refine="--data $tmp/many --captions $tmp/edit"
+    mkdir "$tmp/edit" && echo '{"item":7,"texts":[{"text":"red"}]}' > "$tmp/edit/captions.jsonl" &&
+        pe-captioner refine-export $refine --output "$tmp/edit/out" && grep -q '"key": "", "caption": "red"' "$tmp/edit/out" &&
+        { printf '\xef\xbb\xbf' && sed 's/"text": "red"/"text": "dark red"/; s/$/\r/' "$tmp/edit/out" && printf '\r\n'; } > "$tmp/edit/in" &&
+        says "1 corrected captions taken" pe-captioner refine-import $refine --input "$tmp/edit/in" &&
+        says "line 2: item 7 is there twice" pe-captioner refine-import $refine --input <(cat "$tmp/edit/out" "$tmp/edit/out" | sed 's/"text": "red"/"text": "x"/')
+}
+check captions_through_an_editor by_an_editor
 check captions_into_another_pack says "other inputs or options" pe-captioner pack --data "$tmp/many" --captions "$tmp" \
     --output "$tmp/new" --keep all
 check pack_into_its_own_input says "itself" pe-dataloader pack --input "$tmp/pictures" --output "$tmp/pictures/."
