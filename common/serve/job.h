@@ -6,8 +6,8 @@
  *
  * Each pass of the loop takes what is ready at every stage, then makes one pass of the decoder: decoding, seeing and
  * writing overlap.  An item that fails, that no context holds, or that so often was too slow or ended the program,
- * becomes a row with its error and goes to the quarantine.  Stopped by a signal or an error, a rank puts back what it holds: that
- * counts as no attempt.  Run again, on any number of ranks, it does what is left.
+ * becomes a row with its error and goes to the quarantine.  Stopped by a signal or an error, a rank puts back what it
+ * holds: that counts as no attempt.  Run again, on any number of ranks, it does what is left.
  *
  * To add a program over it: a struct of options with an lm_settings (serve/lm.h), a recipe, and two functions
  * (captioner/summarize.c is the smallest). */

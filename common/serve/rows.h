@@ -45,7 +45,8 @@ int rows_merge(struct rows *rows, void (*visit)(void *context, json_t *row), voi
  * end.  Errors name the line: one that is not JSON, or for which visit returns -1. */
 int rows_each(const char *path, int (*visit)(void *context, json_t *row, struct error *error), void *context,
               struct error *error);
-/* By item: array [count] of objects or NULL, new references; free with rows_free_list.  A row of no item is an error. */
+/* By item: array [count] of objects or NULL, new references; free with rows_free_list.  A row of no item is an error.
+ */
 int rows_read(const char *path, int64_t count, json_t ***list, struct error *error);
 void rows_free_list(json_t **list, int64_t count);
 

@@ -203,7 +203,8 @@ static void labels_are_counted(void)
 /* Lines of a file, without the mark that some editors put first. */
 static void lines(void)
 {
-    static const char text[] = "\xef\xbb\xbf" "cat\r\n\ndog";
+    static const char text[] = "\xef\xbb\xbf"
+                               "cat\r\n\ndog";
     struct error error = {0};
     char *path = fs_join(test_folder(), "lines.txt"), **read;
     int64_t count;
