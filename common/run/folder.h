@@ -18,7 +18,8 @@ struct run_folder {
     struct metrics metrics;
 };
 
-/* Create it and take the lock, unless this job has it; another job that holds it is named.  Nothing else is written yet. */
+/* Create it and take the lock, unless this job has it; another job that holds it is named.  Nothing else is written
+ * yet. */
 int folder_lock(struct run_folder *folder, struct error *error);
 /* Open the logs; rows of steps after `step` are cut off: they will come again. */
 int folder_open(struct run_folder *folder, const json_t *config, int64_t step, struct error *error);

@@ -49,14 +49,16 @@ trusting() { # what is damaged is then noticed record by record, and replaced
 check shards_that_are_not_verified trusting
 
 pe-dataloader pack --input "$tmp/pictures" --output "$tmp/single" --samples-per-shard 1 > /dev/null 2>&1
-for n in $(seq 0 89); do echo "{\"item\":$n,\"key\":\"x\",\"text\":\"sample $n\"}"; done > "$tmp/human.jsonl"
+singles="" # many shards, so that a signal comes in time on a fast machine too
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do singles="$singles $tmp/single"; done
+for n in $(seq 0 1439); do echo "{\"item\":$n,\"text\":\"sample $n\"}"; done > "$tmp/human.jsonl"
 ended() { # SIGNAL STATUS: on one rank, then the rest on two
-    local pack="pe-captioner pack --data $tmp/single --captions $tmp" pid
+    local pack="pe-captioner pack --data $singles --captions $tmp" pid
     rm -rf "$tmp/whole" "$tmp/part"
     $pack --output "$tmp/whole" > /dev/null 2>&1
     $pack --output "$tmp/part" > /dev/null 2>&1 &
     pid=$!
-    for _ in $(seq 300); do [ -e "$tmp/part/shard-00002.json" ] && break; sleep 0.01; done
+    for _ in $(seq 1000); do [ -e "$tmp/part/shard-00002.json" ] && break; sleep 0.003; done
     kill -"$1" $pid; wait $pid 2> /dev/null
     [ $? -eq "$2" ] && [ ! -e "$tmp/part/dataset.json" ] || { echo "did not end so, or in time"; return 1; }
     touch -d 2001-01-01 "$tmp/part/shard-00001.lmdb"

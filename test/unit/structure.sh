@@ -22,7 +22,7 @@ columns() { # 120, as .clang-format has it; a row of an option table is a line
 }
 clang_clean() {
     local file
-    echo '#include <omp.h>' | clang -fopenmp -fsyntax-only -x c - 2> /dev/null || { echo "clang with OpenMP is not installed: not checked"; return 0; }
+    command -v clang > /dev/null && echo '#include <omp.h>' | clang -fopenmp -fsyntax-only -x c - 2> /dev/null || { echo "clang with OpenMP is not installed: not checked"; return 0; }
     for file in $(sources -name '*.c' | grep -vE '^test/|backend/cpu/') common/backend/cpu/table.c; do
         clang $flags -fsyntax-only "$file" || return 1
     done
