@@ -80,7 +80,7 @@ $(LIB): $(LIB_OBJ)
 	@rm -f $@ && ar rcs $@ $^
 
 define STAGE
-$(1)_OBJ := $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard $(1)/*.c $(1)/tasks/*.c))
+$(1)_OBJ := $$(patsubst %.c,$(BUILD)/%.o,$$(wildcard $(1)/*.c $(1)/*/*.c))
 $(filter %/pe-$(1),$(PROGRAMS)): $$($(1)_OBJ) $(LIB)
 	@echo '  LINK  $$@'
 	@$(CC) $(CFLAGS) $(LDFLAGS) $$^ -o $$@ $(LDLIBS)
@@ -89,7 +89,7 @@ $(foreach s,$(STAGES),$(eval $(call STAGE,$(s))))
 
 .PRECIOUS: $(BUILD)/%.o
 # Test programs may use what a stage is made of, apart from its main.
-STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAGES:%=%/*.c) $(STAGES:%=%/tasks/*.c))))
+STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAGES:%=%/*.c) $(STAGES:%=%/*/*.c))))
 $(BUILD)/libstages.a: $(STAGE_OBJ)
 	@rm -f $@ && ar rcs $@ $^
 HELPERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips $(BUILD)/test/compare_tensors

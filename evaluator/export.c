@@ -1,18 +1,22 @@
-/* The file, or the folder. */
-#include "evaluator/export.h"
-
+/* pe-evaluator export: weights in another naming; for open_clip a folder that it loads as local-dir:FOLDER. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "evaluator/session.h"
+#include "evaluator/verb.h"
 #include "models/weights.h"
 
-static const struct option options[] = {{OPTION_CHOICE, "naming", offsetof(struct export_settings, naming), "open_clip",
-                                         0, 0, "open_clip|timm|pe", "names and layout of the tensors"},
-                                        {0}};
+struct export_settings {
+    struct session_settings session;
+    char *naming;
+};
 
-const struct option_program export_program = {"pe-evaluator", "export",
-                                              "write weights for open_clip (a folder), timm or PE (a file)", options};
+static const struct option options[] = {
+    {OPTION_TABLE, .table = session_options},
+    {OPTION_CHOICE, "naming", offsetof(struct export_settings, naming), "open_clip", 0, 0, "open_clip|timm|pe",
+     "names and layout of the tensors"},
+    {0}};
 
 static int write_weights(const struct session *s, const char *naming, struct error *error)
 {
@@ -26,7 +30,25 @@ static int write_weights(const struct session *s, const char *naming, struct err
     return rc;
 }
 
-int export_run(const struct export_settings *config, struct session *s, struct error *error)
+static int export(const struct world *world, const struct export_settings *c, struct error *error)
 {
-    return world_agree(s->world, s->world->rank ? 0 : write_weights(s, config->naming, error), error);
+    struct session session;
+    int rc = session_open(&session, world, &c->session, USE_WEIGHTS, error);
+    if (rc == 0) rc = world_agree(world, world->rank ? 0 : write_weights(&session, c->naming, error), error);
+    session_close(&session);
+    return rc;
 }
+
+extern const struct verb verb_export;
+
+static int run(const struct world *world, int argc, char **argv, struct error *error)
+{
+    struct option_program program = {PROGRAM, verb_export.name, verb_export.summary, options};
+    struct export_settings c = {0};
+    int rc = options_parse(&program, &c, argc, argv, world->rank > 0, error);
+    if (rc == OPTIONS_OK) rc = export(world, &c, error);
+    options_free(&program, &c);
+    return rc < 0 ? -1 : 0;
+}
+
+const struct verb verb_export = {"export", "write weights for open_clip (a folder), timm or PE (a file)", run};

@@ -3,62 +3,49 @@
  *   embed       features of pictures or texts, as .npy
  *   zeroshot    classification by class names
  *   retrieval   text -> image and image -> text
+ *   score       figures from files of truth and predictions
  *   export      weights for open_clip, timm or PE
  *
- * A verb is a task (task.h), or export.  All ranks share the pictures; the figures are the same on any number of them.
- */
-#include <stdlib.h>
-
-#include "evaluator/export.h"
+ * What needs an encoder is a task (task.h), the rest a verb (verb.h).  All ranks share the work; the figures are the
+ * same on any number of them. */
 #include "evaluator/task.h"
+#include "evaluator/verb.h"
 #include "log/log.h"
 
 enum { VERBS_MAX = 64 };
-static const char program[] = "pe-evaluator", summary[] = "what a Perception Encoder can do, in numbers";
 
-/* The task that argv asks for, NULL: export.  -1 when there is nothing to do. */
-static int choose(int argc, char **argv, bool quiet, const struct task **task, struct error *error)
+/* What argv asks for: a task or a verb, the other NULL.  -1 when there is nothing to do. */
+static int choose(int argc, char **argv, bool quiet, const struct task **task, const struct verb **verb,
+                  struct error *error)
 {
-    struct option_program verbs[VERBS_MAX];
+    struct option_program programs[VERBS_MAX];
     const struct option_program *list[VERBS_MAX + 1] = {0};
-    int count = 0;
-    for (; task_list[count]; count++)
-        verbs[count] = (struct option_program){program, task_list[count]->name, task_list[count]->summary, NULL};
-    verbs[count] = export_program;
-    for (int i = 0; i <= count; i++) list[i] = &verbs[i];
-    int verb = options_verb(list, summary, argc, argv, quiet, error);
-    if (verb >= 0) *task = task_list[verb];
-    return verb < 0 ? -1 : 0;
+    int tasks = 0, count = 0;
+    for (; task_list[tasks]; tasks++)
+        programs[count++] = (struct option_program){PROGRAM, task_list[tasks]->name, task_list[tasks]->summary, NULL};
+    for (int i = 0; verb_list[i]; i++)
+        programs[count++] = (struct option_program){PROGRAM, verb_list[i]->name, verb_list[i]->summary, NULL};
+    for (int i = 0; i < count; i++) list[i] = &programs[i];
+    int chosen = options_verb(list, "what a Perception Encoder can do, in numbers", argc, argv, quiet, error);
+    if (chosen < 0) return -1;
+    *task = chosen < tasks ? task_list[chosen] : NULL;
+    *verb = chosen < tasks ? NULL : verb_list[chosen - tasks];
+    return 0;
 }
 
 int main(int argc, char **argv)
 {
     struct world world = world_join(&argc, &argv);
     struct error error = {0};
-    struct session session;
     const struct task *task;
+    const struct verb *verb;
     log_open(world.rank);
 
-    if (choose(argc, argv, world.rank > 0, &task, &error) < 0) return world_leave(&world, &error);
-    struct option options[] = {{OPTION_TABLE, .table = session_options},
-                               {OPTION_TABLE, .offset = sizeof(struct session_settings),
-                                .table = task ? task->options : export_program.options},
-                               {0}};
-    struct option_program verb = {program, task ? task->name : export_program.verb,
-                                  task ? task->summary : export_program.summary, options};
-    struct session_settings *config =
-        mem_zalloc(1, sizeof *config + (task ? task->bytes : sizeof(struct export_settings)));
-    void *self = config + 1; /* what the verb's own options fill */
-    if (options_parse(&verb, config, argc - 2, argv + 2, world.rank > 0, &error) == OPTIONS_OK) {
-        if (session_open(&session, &world, config, task ? task->use(self) : USE_WEIGHTS, &error) == 0) {
-            if (task)
-                tasks_run(&task, &self, 1, &session, &error);
-            else
-                export_run(self, &session, &error);
-        }
-        session_close(&session);
+    if (choose(argc, argv, world.rank > 0, &task, &verb, &error) == 0) {
+        if (task)
+            task_run(task, &world, argc - 2, argv + 2, &error);
+        else
+            verb->run(&world, argc - 2, argv + 2, &error);
     }
-    options_free(&verb, config);
-    free(config);
     return world_leave(&world, &error);
 }

@@ -1,10 +1,10 @@
 /* Opening of model and device; inputs; result files. */
 #include "evaluator/session.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "evaluator/results.h"
 #include "models/weights.h"
 
 #define AT(field) offsetof(struct session_settings, field)
@@ -134,33 +134,10 @@ int session_pass(struct session *s, struct error *error)
     return rc;
 }
 
-/* --- results --- */
-
-static void print(json_t *metrics)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach (metrics, key, value) {
-        if (json_is_real(value))
-            printf("%-28s %.4f\n", key, json_real_value(value));
-        else
-            printf("%-28s %lld\n", key, (long long)json_integer_value(value));
-    }
-}
-
 int session_report(const struct session *s, const char *data, const char *task, json_t *metrics, struct error *error)
 {
-    int rc = 0;
-    if (!s->world->rank) {
-        const char *slash = strrchr(data, '/');
-        json_t *root = json_pack("{s:o, s:s, s:o, s:s, s:O, s:s}", "dataset",
-                                 json_text(slash && slash[1] ? slash + 1 : data), "model", s->towers.config.name,
-                                 "pretrained", json_text(s->settings->weights), "task", task, "metrics", metrics,
-                                 "language", "en");
-        rc = json_write(s->settings->output, root, error);
-        json_decref(root);
-        if (rc == 0) print(metrics);
-    }
+    struct results_head head = {data, s->towers.config.name, s->settings->weights, task};
+    int rc = s->world->rank ? 0 : results_write(s->settings->output, &head, json_incref(metrics), error);
     json_decref(metrics);
     return world_agree(s->world, rc, error);
 }

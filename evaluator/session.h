@@ -59,8 +59,8 @@ void input_add(struct input *input, struct taker taker);
 /* (all) One pass over each input. */
 int session_pass(struct session *session, struct error *error);
 
-/* (all) Rank 0 writes clip_benchmark's result object { dataset, model, pretrained, task, metrics, language } to
- * --output and prints the metrics. data: the first data set's folder.  metrics: reference taken. */
+/* (all) Rank 0 writes the result object (results.h) to --output and prints the metrics.  data: the first data set's
+ * folder.  metrics: reference taken. */
 int session_report(const struct session *session, const char *data, const char *task, json_t *metrics,
                    struct error *error);
 

@@ -22,6 +22,9 @@ struct task {
 
 extern const struct task *const task_list[]; /* ends with NULL */
 
+/* (all) The program that measures this task alone; argv: what follows its name. */
+int task_run(const struct task *task, const struct world *world, int argc, char **argv, struct error *error);
+
 /* (all) Open `count` tasks, pass the pictures, report. */
 int tasks_run(const struct task *const *tasks, void *const *selves, int count, struct session *session,
               struct error *error);

@@ -1,0 +1,6 @@
+/* The metrics of pe-evaluator score. */
+#include "evaluator/metrics/metric.h"
+
+const struct metric *const metric_list[] = {
+    NULL,
+};
