@@ -12,11 +12,10 @@ struct export_settings {
     char *naming;
 };
 
-static const struct option options[] = {
-    {OPTION_TABLE, .table = session_options},
-    {OPTION_CHOICE, "naming", offsetof(struct export_settings, naming), "open_clip", 0, 0, "open_clip|timm|pe",
-     "names and layout of the tensors"},
-    {0}};
+static const struct option options[] = {{OPTION_TABLE, .table = session_options},
+                                        {OPTION_CHOICE, "naming", offsetof(struct export_settings, naming), "open_clip",
+                                         0, 0, "open_clip|timm|pe", "names and layout of the tensors"},
+                                        {0}};
 
 static int write_weights(const struct session *s, const char *naming, struct error *error)
 {
