@@ -1,9 +1,10 @@
 /* The verbs that are no task. */
 #include "evaluator/verb.h"
 
-extern const struct verb verb_score, verb_export;
+extern const struct verb verb_probe, verb_score, verb_export;
 
 const struct verb *const verb_list[] = {
+    &verb_probe,
     &verb_score,
     &verb_export,
     NULL,
