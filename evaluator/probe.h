@@ -2,9 +2,12 @@
 #ifndef EVALUATOR_PROBE_H
 #define EVALUATOR_PROBE_H
 
+#include "evaluator/task.h"
 #include "evaluator/verb.h"
 
-extern const struct verb verb_probe;
-extern const struct verb *const probe_list[]; /* the kinds; ends with NULL */
+/* The kinds: those over features that one pass keeps, and those whose heads are trained, each a run (run/training.h).
+ * Both lists end with NULL. */
+extern const struct task *const probe_tasks[];
+extern const struct verb *const probe_runs[];
 
 #endif

@@ -1,6 +1,10 @@
 /* The kinds of probes. */
 #include "evaluator/probe.h"
 
-const struct verb *const probe_list[] = {
+const struct task *const probe_tasks[] = {
+    NULL,
+};
+
+const struct verb *const probe_runs[] = {
     NULL,
 };

@@ -67,7 +67,7 @@ static int open_model(struct session *s, enum session_use use, struct error *err
 int session_open(struct session *s, const struct world *world, const struct session_settings *settings,
                  enum session_use use, struct error *error)
 {
-    *s = (struct session){.world = world, .settings = settings};
+    *s = (struct session){.world = world, .settings = settings, .output = settings->output};
     return world_agree(world, open_model(s, use, error), error);
 }
 
@@ -137,7 +137,7 @@ int session_pass(struct session *s, struct error *error)
 int session_report(const struct session *s, const char *data, const char *task, json_t *metrics, struct error *error)
 {
     struct results_head head = {data, s->towers.config.name, s->settings->weights, task};
-    int rc = s->world->rank ? 0 : results_write(s->settings->output, &head, json_incref(metrics), error);
+    int rc = s->world->rank ? 0 : results_write(s->output, &head, json_incref(metrics), error);
     json_decref(metrics);
     return world_agree(s->world, rc, error);
 }

@@ -35,6 +35,7 @@ struct input {
 struct session {
     const struct world *world;
     const struct session_settings *settings;
+    const char *output; /* of the task that reports */
     struct device device;
     struct device host; /* the CPU, for figures over features */
     struct towers towers;
@@ -59,7 +60,7 @@ void input_add(struct input *input, struct taker taker);
 /* (all) One pass over each input. */
 int session_pass(struct session *session, struct error *error);
 
-/* (all) Rank 0 writes the result object (results.h) to --output and prints the metrics.  data: the first data set's
+/* (all) Rank 0 writes the result object (results.h) to session->output and prints the metrics.  data: the first data set's
  * folder.  metrics: reference taken. */
 int session_report(const struct session *session, const char *data, const char *task, json_t *metrics,
                    struct error *error);

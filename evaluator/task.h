@@ -18,6 +18,7 @@ struct task {
     int (*open)(void *self, struct session *session, struct error *error);   /* (all) */
     int (*report)(void *self, struct session *session, struct error *error); /* (all) */
     void (*close)(void *self); /* also when open failed; options are not its own */
+    bool layered;              /* it takes --layers, and its metrics are those of layers_metrics */
 };
 
 extern const struct task *const task_list[]; /* ends with NULL */
@@ -25,9 +26,9 @@ extern const struct task *const task_list[]; /* ends with NULL */
 /* (all) The program that measures this task alone; argv: what follows its name. */
 int task_run(const struct task *task, const struct world *world, int argc, char **argv, struct error *error);
 
-/* (all) Open `count` tasks, pass the pictures, report. */
-int tasks_run(const struct task *const *tasks, void *const *selves, int count, struct session *session,
-              struct error *error);
+/* (all) Open `count` tasks, pass the pictures, report: each to its file of outputs [count]. */
+int tasks_run(const struct task *const *tasks, void *const *selves, const char *const *outputs, int count,
+              struct session *session, struct error *error);
 
 /* For tasks that read texts: use. */
 enum session_use task_reads_texts(const void *self);

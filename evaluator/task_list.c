@@ -13,8 +13,8 @@ const struct task *const task_list[] = {
     NULL,
 };
 
-int tasks_run(const struct task *const *tasks, void *const *selves, int count, struct session *session,
-              struct error *error)
+int tasks_run(const struct task *const *tasks, void *const *selves, const char *const *outputs, int count,
+              struct session *session, struct error *error)
 {
     int rc = 0, opened = 0;
     while (rc == 0 && opened < count) {
@@ -22,7 +22,10 @@ int tasks_run(const struct task *const *tasks, void *const *selves, int count, s
         opened++;
     }
     if (rc == 0) rc = session_pass(session, error);
-    for (int i = 0; i < count && rc == 0; i++) rc = tasks[i]->report(selves[i], session, error);
+    for (int i = 0; i < count && rc == 0; i++) {
+        session->output = outputs[i];
+        rc = tasks[i]->report(selves[i], session, error);
+    }
     for (int i = 0; i < opened; i++) tasks[i]->close(selves[i]);
     return rc;
 }
@@ -39,7 +42,8 @@ int task_run(const struct task *task, const struct world *world, int argc, char 
     int rc = options_parse(&program, settings, argc, argv, world->rank > 0, error);
     if (rc == OPTIONS_OK) {
         rc = session_open(&session, world, (const void *)settings, task->use(self), error);
-        if (rc == 0) rc = tasks_run(&task, &self, 1, &session, error);
+        const char *output = session.settings->output;
+        if (rc == 0) rc = tasks_run(&task, &self, &output, 1, &session, error);
         session_close(&session);
     }
     options_free(&program, settings);

@@ -78,7 +78,7 @@ static int open_embed(void *self, struct session *s, struct error *error)
 
 static int write_rows(const struct session *s, const float *rows, int64_t count, int64_t dim, struct error *error)
 {
-    return world_agree(s->world, s->world->rank ? 0 : write_npy(s->settings->output, rows, count, dim, error), error);
+    return world_agree(s->world, s->world->rank ? 0 : write_npy(s->output, rows, count, dim, error), error);
 }
 
 static int report(void *self, struct session *s, struct error *error)
