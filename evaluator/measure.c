@@ -3,12 +3,10 @@
  * Each result lies in the folder OUTPUT without its ending (curves/ENCODER-TASK.json), so that a second run with
  * --skip-existing measures only what is missing.  Tasks whose features come of one pass share it; those that train
  * heads are runs of their own, with every layer's head on the same batches. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/check.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "checkpoint/tensors.h"
@@ -16,6 +14,7 @@
 #include "evaluator/probe.h"
 #include "evaluator/results.h"
 #include "evaluator/task.h"
+#include "evaluator/words.h"
 #include "log/log.h"
 
 struct layers_settings {
@@ -77,35 +76,6 @@ static char *stem_of(const char *output)
 
 /* --- the command lines of parts --- */
 
-struct words {
-    char **list;
-    int count;
-};
-
-static void words_add(struct words *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void words_add(struct words *w, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    w->list = mem_realloc(w->list, (size_t)w->count + 2, sizeof *w->list);
-    CHECK(vasprintf(&w->list[w->count++], format, args) >= 0, "no memory");
-    w->list[w->count] = NULL;
-    va_end(args);
-}
-
-static void words_list(struct words *w, const char *key, const struct option_list *values)
-{
-    if (values->count) words_add(w, "--%s", key);
-    for (int64_t i = 0; i < values->count; i++) words_add(w, "%s", values->items[i]);
-}
-
-static void words_free(struct words *w)
-{
-    for (int i = 0; i < w->count; i++) free(w->list[i]);
-    free(w->list);
-    *w = (struct words){0};
-}
-
 /* key=value of --task-options that are for `task` (TASK.key=value), or for all (NULL). */
 static void add_task_options(struct words *w, const struct option_list *options, const char *task)
 {
@@ -115,19 +85,17 @@ static void add_task_options(struct words *w, const struct option_list *options,
         if (prefixed != (task != NULL)) continue;
         if (task && (strncmp(text, task, (size_t)(dot - text)) || task[dot - text])) continue;
         const char *key = prefixed ? dot + 1 : text;
-        words_add(w, "--%.*s", (int)(equal - key), key);
-        words_add(w, "%s", equal + 1);
+        char *name = strndup(key, (size_t)(equal - key));
+        words_option(w, name, equal + 1);
+        free(name);
     }
 }
 
 static void add_session_words(struct words *w, const struct measurement *m, const char *output)
 {
-    words_add(w, "--weights");
-    words_add(w, "%s", m->weights);
-    words_add(w, "--model");
-    words_add(w, "%s", m->settings->model);
-    words_add(w, "--output");
-    words_add(w, "%s", output);
+    words_option(w, "weights", m->weights);
+    words_option(w, "model", m->settings->model);
+    words_option(w, "output", output);
     add_task_options(w, &m->settings->task_options, NULL);
 }
 
@@ -135,14 +103,10 @@ static void add_own_words(struct words *w, const struct measurement *m, const st
 {
     const struct layers_settings *c = m->settings;
     bool track = !strcmp(p->name, "track");
-    words_add(w, "--layers");
-    words_add(w, "%s", c->layers);
-    if (!track) words_list(w, "train-data", &c->train_data);
-    words_list(w, "data", track ? &c->track_data : &c->data);
-    if (!track && strcmp(p->name, "attention")) {
-        words_add(w, "--feature");
-        words_add(w, "%s", c->feature);
-    }
+    words_option(w, "layers", c->layers);
+    if (!track) words_options(w, "train-data", &c->train_data);
+    words_options(w, "data", track ? &c->track_data : &c->data);
+    if (!track && strcmp(p->name, "attention")) words_option(w, "feature", c->feature);
     add_task_options(w, &c->task_options, p->name);
 }
 
@@ -298,7 +262,6 @@ static int open_parts(struct measurement *m, const struct option_list *names, st
 {
     m->count = 0;
     for (int64_t i = 0; i < names->count; i++) {
-        CHECK(m->count < TASKS_MAX, "%ld tasks", (long)names->count);
         struct part *p = &m->parts[m->count];
         if (find_part(p, names->items[i], error) < 0) return -1;
         p->path = part_path(m, p);
