@@ -86,7 +86,8 @@ void mask_forward(struct mask *m, struct trainer *t, double *cosines)
     struct tape *tape = &t->run->tape;
     struct device *d = &t->run->device;
     tape->recording = true;
-    struct tensor *tokens = vision_tokens(tape, v, m->pixels, m->images, m->size, m->map, v->config.layers);
+    struct tensor *tokens =
+        vision_tokens(tape, v, m->pixels, m->images, extent_square(m->size), m->map, v->config.layers);
     tape_open_segment(tape);
     struct tensor *normed =
         op_norm(tape, op_gather(tape, tokens, m->rows, m->target.rows), v->ln_post_weight, v->ln_post_bias);

@@ -124,8 +124,8 @@ static void embed(struct trainer *t, struct slice *x, bool record)
     struct tape *tape = &t->run->tape;
     x->first = tape->segment_count;
     tape->recording = record && !t->settings.lock_image;
-    x->tokens =
-        vision_tokens(tape, &t->towers.vision, x->pixels, x->pictures, x->size, NULL, t->towers.config.vision.layers);
+    x->tokens = vision_tokens(tape, &t->towers.vision, x->pixels, x->pictures, extent_square(x->size), NULL,
+                              t->towers.config.vision.layers);
     x->image = vision_pool(tape, &t->towers.vision, x->tokens, x->pictures, x->starts, t->run->plan.rows);
     tape->recording = record && !t->settings.lock_text;
     x->text = text_forward(tape, &t->towers.text, &x->words);
@@ -160,7 +160,7 @@ static void ask_teacher(struct trainer *t, int64_t n)
                                 .count = x->pictures,
                                 .samples = t->run->plan.rows,
                                 .starts = x->starts,
-                                .size = t->teacher.config.vision.image_size};
+                                .size = extent_square(t->teacher.config.vision.image_size)};
     k->round(d, (char *)t->step.teacher_images + at, towers_image(tape, &t->teacher, pictures)->data, count);
     k->round(d, (char *)t->step.teacher_texts + at, text_forward(tape, &t->teacher.text, &x->teacher_words)->data,
              count);

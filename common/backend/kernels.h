@@ -19,6 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/extent.h"
+
 #ifndef BACKEND_REAL
 typedef void real;
 #else
@@ -198,9 +200,10 @@ struct kernels {
                             const float *gamma, const float *keep, int64_t rows, int64_t cols, int64_t sequences,
                             bool accumulate_gamma);
 
-    /* out [images * (size/patch)^2, 3 * patch^2], columns in order (channel, y, x), of pixels / 127.5 - 1;
-     * pixels [images, size, size, 3] uint8. */
-    void (*patches)(struct device *d, real *out, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
+    /* out [images * grid, 3 * patch^2], columns in order (channel, y, x), of pixels / 127.5 - 1;  pixels [images,
+     * height, width, 3] uint8, cut into a grid of height/patch x width/patch. */
+    void (*patches)(struct device *d, real *out, const uint8_t *pixels, int64_t images, struct extent size,
+                    int64_t patch);
 
     /* out row (n, 0) = class_token + positions[0], row (n, t + 1) = patch (n, t) + positions[t + 1]; without
      * class_token rows are (n, t).  hidden [images * patches] or NULL: where it is 1 the patch counts as zero. 
@@ -212,11 +215,11 @@ struct kernels {
                             bool accumulate_positions);
 
     /* Bilinear resampling (half-pixel centres, edges clamped) of a grid of rows, `first` rows before it copied:
-     * out [first + to * to, width] from x [first + from * from, width]. */
-    void (*grid_resize)(struct device *d, real *out, const real *x, int64_t first, int64_t to, int64_t from,
+     * out [first + area of to, width] from x [first + area of from, width]. */
+    void (*grid_resize)(struct device *d, real *out, const real *x, int64_t first, struct extent to, struct extent from,
                         int64_t width);
-    void (*grid_resize_backward)(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
-                                 int64_t width, bool accumulate);
+    void (*grid_resize_backward)(struct device *d, float *dx, const float *dy, int64_t first, struct extent to,
+                                 struct extent from, int64_t width, bool accumulate);
 
     /* out[r] = table[ids[r]] + positions[places[r]]; backward adds into both.  Without positions (NULL, as places) the
      * first term alone; an id of -1 stands for a row of zeros.  order [rows]: the rows sorted by id (stable), so that

@@ -23,7 +23,7 @@ enum feature {
 struct layer_shape {
     int64_t width;
     int64_t lead;   /* rows of a picture before those of its grid */
-    int64_t stride; /* pixels a cell of the grid is wide and high: the grid has size / stride cells a side */
+    int64_t stride; /* pixels a cell of the grid is wide and high */
 };
 
 struct encoder {
@@ -43,9 +43,9 @@ struct encoder {
 /* PE's vision tower, whole or (layers below its own) cut; it must outlive the encoder. */
 struct encoder encoder_of_vision(struct vision *vision, int64_t layers);
 
-static inline int64_t encoder_rows(const struct layer_shape *shape, int64_t size) /* of a picture of this size */
+static inline int64_t encoder_rows(const struct layer_shape *shape, struct extent size) /* of a picture of this size */
 {
-    return shape->lead + size / shape->stride * (size / shape->stride);
+    return shape->lead + extent_area(extent_grid(size, shape->stride));
 }
 
 #endif

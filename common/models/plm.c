@@ -50,7 +50,7 @@ struct tensor *plm_rows(struct tape *t, struct plm *m, const uint8_t *pixels, in
 {
     const struct vision_config *v = &m->config.vision;
     int64_t patches = plm_patches(&m->config);
-    struct tensor *tokens = vision_tokens(t, &m->vision, pixels, images, v->image_size, NULL, v->layers);
+    struct tensor *tokens = vision_tokens(t, &m->vision, pixels, images, extent_square(v->image_size), NULL, v->layers);
     tape_open_segment(t);
     struct tensor *x = op_gather(t, tokens, index, images * patches);
     struct tensor *hidden =

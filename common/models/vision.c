@@ -47,11 +47,18 @@ static size_t rows_bytes(const struct vision *v, const struct vision_rows *r)
     return (size_t)(3 * (r->images + 1) + r->images * (r->tokens - v->config.class_token)) * sizeof *r->starts;
 }
 
+static size_t rope_bytes(const struct vision *v, const struct vision_rope *r) /* of each table */
+{
+    return (size_t)(r->table.tokens * (v->config.width / v->config.heads / 2)) * sizeof(float);
+}
+
 static void release(struct vision *v, struct device *device)
 {
     const struct kernels *k = device->kernels;
-    k->unmap(device, v->rope.cosine, v->rope_bytes);
-    k->unmap(device, v->rope.sine, v->rope_bytes);
+    for (struct vision_rope *r = v->ropes; r; r = r->next) {
+        k->unmap(device, r->table.cosine, rope_bytes(v, r));
+        k->unmap(device, r->table.sine, rope_bytes(v, r));
+    }
     for (struct vision_rows *r = v->rows; r; r = r->next) k->unmap(device, r->starts, rows_bytes(v, r));
 }
 
@@ -59,6 +66,10 @@ void vision_free(struct vision *v, struct device *device)
 {
     free(v->blocks);
     if (device) release(v, device);
+    for (struct vision_rope *r = v->ropes, *next; r; r = next) {
+        next = r->next;
+        free(r);
+    }
     for (struct vision_rows *r = v->rows, *next; r; r = next) {
         next = r->next;
         free(r);
@@ -85,35 +96,45 @@ void vision_init(struct vision *v, struct parameters *p, uint64_t seed)
     }
 }
 
-/* Angles of a grid x grid image: the first half of a head turns with the column, the second with the row, pairs
+/* Angles of an image of this grid: the first half of a head turns with the column, the second with the row, pairs
  * adjacent; indices start at 1 when a class token (angle 0) leads. */
-static void rope_prepare(struct vision *v, struct device *device, int64_t grid)
+static struct vision_rope *rope_make(const struct vision *v, struct device *device, struct extent grid)
 {
-    if (v->rope_grid == grid) return;
     const struct kernels *k = device->kernels;
     int64_t pairs = v->config.width / v->config.heads / 2, per_axis = pairs / 2;
-    int64_t first = v->config.class_token, tokens = grid * grid + first;
-    size_t bytes = (size_t)(tokens * pairs) * sizeof(float);
+    int64_t first = v->config.class_token, tokens = extent_area(grid) + first;
+    struct vision_rope *r = mem_alloc(1, sizeof *r);
+    *r = (struct vision_rope){.grid = grid, .table.tokens = tokens};
+    size_t bytes = rope_bytes(v, r);
     float *cosine = mem_alloc(bytes, 1), *sine = mem_alloc(bytes, 1);
     for (int64_t t = 0; t < tokens; t++)
         for (int64_t i = 0; i < pairs; i++) {
-            int64_t at = t - first, index = i < per_axis ? at % grid : at / grid;
+            int64_t at = t - first, index = i < per_axis ? at % grid.width : at / grid.width;
             float frequency = (float)pow(10000, -2. * (double)(i % per_axis) / (double)(2 * per_axis));
             float angle = t < first ? 0 : (float)(index + first) * frequency;
             cosine[t * pairs + i] = cosf(angle);
             sine[t * pairs + i] = sinf(angle);
         }
-    k->wait(device);
-    k->unmap(device, v->rope.cosine, v->rope_bytes);
-    k->unmap(device, v->rope.sine, v->rope_bytes);
-    v->rope = (struct rotary_table){.tokens = tokens, .cosine = k->map(device, bytes), .sine = k->map(device, bytes)};
-    v->rope_grid = grid;
-    v->rope_bytes = bytes;
-    k->upload(device, v->rope.cosine, cosine, bytes);
-    k->upload(device, v->rope.sine, sine, bytes);
+    r->table.cosine = k->map(device, bytes);
+    r->table.sine = k->map(device, bytes);
+    k->upload(device, r->table.cosine, cosine, bytes);
+    k->upload(device, r->table.sine, sine, bytes);
     k->wait(device);
     free(cosine);
     free(sine);
+    return r;
+}
+
+static const struct rotary_table *rope_of(struct vision *v, struct device *device, struct extent grid)
+{
+    struct vision_rope *r = v->ropes;
+    while (r && !extent_same(r->grid, grid)) r = r->next;
+    if (!r) {
+        r = rope_make(v, device, grid);
+        r->next = v->ropes;
+        v->ropes = r;
+    }
+    return &r->table;
 }
 
 static struct vision_rows *rows_make(struct vision *v, struct device *device, int64_t images, int64_t tokens)
@@ -156,32 +177,31 @@ static void rows_prepare(struct vision *v, struct device *device, int64_t images
     v->rows = made;
 }
 
-struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
-                             const uint8_t *hidden, int64_t layers)
+struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images,
+                             struct extent size, const uint8_t *hidden, int64_t layers)
 {
     return vision_tapped(t, v, pixels, images, size, hidden, layers, NULL);
 }
 
-struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
-                             const uint8_t *hidden, int64_t layers, const struct taps *taps)
+struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images,
+                             struct extent size, const uint8_t *hidden, int64_t layers, const struct taps *taps)
 {
     const struct vision_config *c = &v->config;
-    int64_t grid = size / c->patch_size, native = c->image_size / c->patch_size;
-    CHECK(size % c->patch_size == 0 && layers >= 0 && layers <= c->layers, "size %ld, layers %ld", (long)size,
-          (long)layers);
-    if (c->rope) rope_prepare(v, t->device, grid);
-    rows_prepare(v, t->device, images, grid * grid + c->class_token);
+    struct extent grid = extent_grid(size, c->patch_size), native = extent_square(c->image_size / c->patch_size);
+    CHECK(layers >= 0 && layers <= c->layers, "%ld of %ld layers", (long)layers, (long)c->layers);
+    const struct rotary_table *rope = c->rope ? rope_of(v, t->device, grid) : NULL;
+    rows_prepare(v, t->device, images, extent_area(grid) + c->class_token);
 
     tape_open_segment(t);
     struct tensor *patches =
         op_linear(t, op_patches(t, pixels, images, size, c->patch_size), (struct linear){.weight = v->conv});
-    struct tensor *x = op_tokens(t, patches, v->class_token, v->positions, native, hidden, images);
+    struct tensor *x = op_tokens(t, patches, v->class_token, v->positions, native, grid, hidden, images);
     x = tape_close_segment(t, NULL, op_norm(t, x, v->ln_pre_weight, v->ln_pre_bias));
     struct sequences whole = {images, v->rows->starts, v->rows->starts, v->rows->tokens, v->rows->tokens, true};
     tape_tap(t, taps, 0, x);
     for (int64_t i = 0; i < layers; i++) {
         const float *keep = v->keep ? v->keep + i * 2 * images : NULL;
-        x = block_forward(t, &v->blocks[i], x, whole, false, c->rope ? &v->rope : NULL, keep);
+        x = block_forward(t, &v->blocks[i], x, whole, false, rope, keep);
         tape_tap(t, taps, i + 1, x);
     }
     return x;

@@ -3,8 +3,9 @@
  *   pixels -> conv1 as a matrix product on patches -> (class token) + positions -> ln_pre -> blocks with 2D RoPE
  *          -> ln_post -> attention pooling (or the class token) -> proj -> unit length
  *
- * The position table belongs to config.image_size; at another size it is resampled (bilinear, as the released code),
- * while RoPE uses raw grid indices. */
+ * Pictures may have any height and width that are multiples of the patch.  The position table belongs to
+ * config.image_size squared; at another size it is resampled (bilinear, as the released code), while RoPE uses raw grid
+ * indices. */
 #ifndef MODELS_VISION_H
 #define MODELS_VISION_H
 
@@ -20,6 +21,13 @@ struct vision_rows {
     struct vision_rows *next;
 };
 
+/* The angles of a grid, on the device; kept likewise. */
+struct vision_rope {
+    struct extent grid;
+    struct rotary_table table;
+    struct vision_rope *next;
+};
+
 struct vision {
     struct vision_config config;
     int64_t output; /* embedding dimension */
@@ -29,18 +37,17 @@ struct vision {
         struct tensor *probe, *q_weight, *q_bias, *kv_weight, *kv_bias, *out_weight, *out_bias, *ln_weight, *ln_bias;
         struct tensor *fc_weight, *fc_bias, *proj_weight, *proj_bias;
     } pool;
-    struct rotary_table rope; /* for rope_grid, on the device; bytes of each table */
-    int64_t rope_grid;
-    size_t rope_bytes;
-    struct vision_rows *rows; /* of the last pass, and those of others behind it */
+    struct vision_rope *ropes; /* one for each grid there was */
+    struct vision_rows *rows;  /* of the last pass, and those of others behind it */
     /* [layers, 2, images] DropPath of the next pass, on the device until its backward pass is over; NULL: none */
     const float *keep;
 };
 
 /* Pictures on the device, and which of them are frames of one sample (vision_pool). */
 struct pictures {
-    const uint8_t *pixels; /* [count, size, size, 3] */
-    int64_t count, size, samples;
+    const uint8_t *pixels; /* [count, height, width, 3] */
+    int64_t count, samples;
+    struct extent size;
     const int32_t *starts; /* [samples + 1], NULL: each is a sample */
 };
 
@@ -50,14 +57,14 @@ void vision_free(struct vision *v, struct device *device); /* device: the one it
 /* PE's initialisation; the draws depend on (seed, parameter name) alone. */
 void vision_init(struct vision *v, struct parameters *p, uint64_t seed);
 
-/* pixels (on the device) uint8 [images, size, size, 3] -> tokens [images * tokens, width] after block `layers` (1-based
- * count; the whole tower: config.layers), without ln_post.  hidden [images * patches] marks patches whose content is
- * withheld, or NULL.  size must be a multiple of patch_size. */
-struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
-                             const uint8_t *hidden, int64_t layers);
+/* pixels (on the device) uint8 [images, height, width, 3] -> tokens [images * tokens, width] after block `layers`
+ * (1-based count; the whole tower: config.layers), without ln_post.  hidden [images * patches] marks patches whose
+ * content is withheld, or NULL.  Height and width must be multiples of patch_size. */
+struct tensor *vision_tokens(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images,
+                             struct extent size, const uint8_t *hidden, int64_t layers);
 /* The same, and taps get the tokens of the layers they want on the way; layer 0: after ln_pre. */
-struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images, int64_t size,
-                             const uint8_t *hidden, int64_t layers, const struct taps *taps);
+struct tensor *vision_tapped(struct tape *t, struct vision *v, const uint8_t *pixels, int64_t images,
+                             struct extent size, const uint8_t *hidden, int64_t layers, const struct taps *taps);
 /* tokens -> features, rows of unit length: [images, output], or of samples [samples, output], where starts [samples +
  * 1] (on the device) says which images are the frames of each; the features of its frames are averaged before they get
  * unit length. */
@@ -70,7 +77,7 @@ struct tensor *vision_class(struct tape *t, struct vision *v, struct tensor *tok
 struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 
-/* Multiply-adds of embedding one image of this size. */
+/* Multiply-adds of embedding one square image of this size. */
 double vision_macs(const struct vision *v, int64_t size);
 
 #endif

@@ -80,14 +80,15 @@ struct tensor *op_rotary(struct tape *t, struct tensor *qkv, int64_t heads, cons
 struct tensor *op_rotary_places(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads,
                                 const struct rotary_table *table, const int32_t *places);
 
-/* [images * (size/patch)^2, 3 patch^2] from pixels uint8 [images, size, size, 3], scaled to [-1, 1]. */
-struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch);
+/* [images * (height/patch) (width/patch), 3 patch^2] from pixels uint8 [images, height, width, 3], scaled to [-1, 1].
+ */
+struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, struct extent size, int64_t patch);
 
 /* Put the class token (optional) before each image's patches and add positions; hidden [patch rows]: 1 = treat as zero.
- * positions [from^2 (+1), w] of a from x from grid is resampled (bilinear; the class row copied) to the grid of the
- * patches. */
+ * positions [area of from (+1), w] of a grid `from` is resampled (bilinear; the class row copied) to `to`, the grid of
+ * the patches. */
 struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions,
-                         int64_t from, const uint8_t *hidden, int64_t images);
+                         struct extent from, struct extent to, const uint8_t *hidden, int64_t images);
 
 /* table[ids] + positions[places], both [n] and in range (positions NULL: the first alone; id -1: zeros); order [n]: the
  * rows sorted by id, equal ids in order of rows. */

@@ -1,12 +1,11 @@
 /* Ops that make or move rows: patches, image tokens, text embeddings, gather, repeat, position grids. */
-#include <math.h>
-
 #include "base/check.h"
 #include "ops/ops.h"
 
 struct patches {
     const uint8_t *pixels;
-    int64_t images, size, patch;
+    int64_t images, patch;
+    struct extent size;
 };
 
 static void patches_forward(struct tape *t, struct call *c)
@@ -17,18 +16,20 @@ static void patches_forward(struct tape *t, struct call *c)
 
 static const struct op_def op_patches_def = {.name = "patches", .forward = patches_forward};
 
-struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch)
+struct tensor *op_patches(struct tape *t, const uint8_t *pixels, int64_t images, struct extent size, int64_t patch)
 {
-    CHECK(size % patch == 0, "patches: size %ld, patch %ld", (long)size, (long)patch);
-    struct patches a = {pixels, images, size, patch};
+    CHECK(size.height % patch == 0 && size.width % patch == 0, "patches: %ld x %ld, patch %ld", (long)size.width,
+          (long)size.height, (long)patch);
+    struct patches a = {pixels, images, patch, size};
     struct tensor *in[OP_INPUTS] = {0};
-    return tape_apply(t, &op_patches_def, in, images * (size / patch) * (size / patch), 3 * patch * patch, &a,
+    return tape_apply(t, &op_patches_def, in, images * extent_area(extent_grid(size, patch)), 3 * patch * patch, &a,
                       sizeof a);
 }
 
 struct tokens {
     const uint8_t *hidden;
-    int64_t images, from, to; /* grid of the position table and of the patches */
+    int64_t images;
+    struct extent from, to; /* grid of the position table and of the patches */
 };
 
 static void tokens_forward(struct tape *t, struct call *c)
@@ -37,13 +38,13 @@ static void tokens_forward(struct tape *t, struct call *c)
     const struct kernels *k = t->device->kernels;
     int64_t width = c->out->cols, first = c->in[1] != NULL;
     const void *positions = c->in[2]->data;
-    if (a->from != a->to) {
-        void *resampled = tape_take_real(t, (a->to * a->to + first) * width);
+    if (!extent_same(a->from, a->to)) {
+        void *resampled = tape_take_real(t, (extent_area(a->to) + first) * width);
         k->grid_resize(t->device, resampled, positions, first, a->to, a->from, width);
         positions = resampled;
     }
     k->tokens_forward(t->device, c->out->data, c->in[0]->data, c->in[1] ? c->in[1]->data : NULL, positions, a->hidden,
-                      a->images, a->to * a->to, width);
+                      a->images, extent_area(a->to), width);
 }
 
 static void tokens_backward(struct tape *t, struct call *c)
@@ -54,10 +55,10 @@ static void tokens_backward(struct tape *t, struct call *c)
     CHECK(!dp.accumulate && (!c->in[1] || dc.data) && dpos.data,
           "tokens: the patches feed another op, or one of the parameters is frozen");
     int64_t width = c->out->cols, first = c->in[1] != NULL;
-    bool resampled = a->from != a->to;
-    float *positions = resampled ? tape_borrow(t, (a->to * a->to + first) * width, sizeof(float)) : dpos.data;
-    k->tokens_backward(t->device, dp.data, dc.data, positions, c->out->grad, a->hidden, a->images, a->to * a->to, width,
-                       dc.accumulate, !resampled && dpos.accumulate);
+    bool resampled = !extent_same(a->from, a->to);
+    float *positions = resampled ? tape_borrow(t, (extent_area(a->to) + first) * width, sizeof(float)) : dpos.data;
+    k->tokens_backward(t->device, dp.data, dc.data, positions, c->out->grad, a->hidden, a->images, extent_area(a->to),
+                       width, dc.accumulate, !resampled && dpos.accumulate);
     if (resampled)
         k->grid_resize_backward(t->device, dpos.data, positions, first, a->to, a->from, width, dpos.accumulate);
 }
@@ -65,16 +66,16 @@ static void tokens_backward(struct tape *t, struct call *c)
 static const struct op_def op_tokens_def = {.name = "tokens", .forward = tokens_forward, .backward = tokens_backward};
 
 struct tensor *op_tokens(struct tape *t, struct tensor *patches, struct tensor *class_token, struct tensor *positions,
-                         int64_t from, const uint8_t *hidden, int64_t images)
+                         struct extent from, struct extent to, const uint8_t *hidden, int64_t images)
 {
-    int64_t first = class_token != NULL, to = llround(sqrt((double)(patches->rows / images)));
-    CHECK(to * to * images == patches->rows && positions->rows == from * from + first &&
+    int64_t first = class_token != NULL;
+    CHECK(extent_area(to) * images == patches->rows && positions->rows == extent_area(from) + first &&
               positions->cols == patches->cols,
-          "tokens: %ld patch rows, %ld images, positions [%ld, %ld]", (long)patches->rows, (long)images,
-          (long)positions->rows, (long)positions->cols);
+          "tokens: %ld patch rows, %ld images of %ld x %ld, positions [%ld, %ld]", (long)patches->rows, (long)images,
+          (long)to.width, (long)to.height, (long)positions->rows, (long)positions->cols);
     struct tokens a = {hidden, images, from, to};
     struct tensor *in[OP_INPUTS] = {patches, class_token, positions};
-    return tape_apply(t, &op_tokens_def, in, images * (to * to + first), patches->cols, &a, sizeof a);
+    return tape_apply(t, &op_tokens_def, in, images * (extent_area(to) + first), patches->cols, &a, sizeof a);
 }
 
 struct embed {

@@ -25,7 +25,8 @@ struct channel {
 
 /* A batch under way. */
 struct flight {
-    int64_t first, count, pictures;
+    struct picture_span span;
+    int64_t pictures;
     int32_t *starts, *labels; /* as of its picture_batch */
     int64_t *rows;            /* [channels] in the buffer that comes back */
     bool *wide;               /* [channels] they are floats, not of the device's type */
@@ -37,6 +38,7 @@ struct pass {
     int taker_count, channel_count;
     struct pictures_config feed_config;
     struct picture_feed *feed;
+    const struct deal *deal;
     struct channel *channels;
     bool *wanted;
     struct taps taps;
@@ -93,7 +95,7 @@ static void gather_wants(struct pass *p)
 /* Memory for a batch of each channel. */
 static void make_room(struct pass *p)
 {
-    int64_t pictures = pictures_most(&p->feed_config), samples = pictures_samples(&p->feed_config, 0), widest = 0;
+    int64_t samples = p->deal->most, pictures = samples * pictures_room(p->feed), widest = 0;
     for (int i = 0; i < p->channel_count; i++) {
         struct channel *c = &p->channels[i];
         if (c->want.feature == FEATURE_TOKENS) continue;
@@ -161,9 +163,10 @@ static void finish_tokens(struct pass *p)
     p->e->device->kernels->fetch_end(p->e->device, IN_FLIGHT + p->tokens.slot, p->tokens.data);
     widen(p->tokens.data, count, p->e->device->kernels->real_bytes);
     p->tokens.channel = NULL;
-    for (int64_t i = 0; i < f->count && p->rc == 0; i++) {
-        struct feature_rows rows = {.sample = f->first + i,
+    for (int64_t i = 0; i < f->span.count && p->rc == 0; i++) {
+        struct feature_rows rows = {.sample = f->span.first + i,
                                     .label = f->labels[i],
+                                    .size = f->span.size,
                                     .cols = c->cols,
                                     .data = p->tokens.data + f->starts[i] * each,
                                     .rows = (f->starts[i + 1] - f->starts[i]) * (each / c->cols)};
@@ -224,18 +227,34 @@ static void run(struct pass *p)
     finish_tokens(p);
 }
 
-/* On a GPU: a dry run, which finds the fastest products for this batch. */
-static void plan(struct pass *p)
+static size_t pixel_bytes(int64_t images, struct extent size)
+{
+    return (size_t)(images * extent_area(size) * 3);
+}
+
+static void plan_batch(struct pass *p, struct picture_span span)
 {
     struct device *d = p->e->device;
-    int64_t images = pictures_most(&p->feed_config), size = p->e->encoder.size;
-    if (!d->kernels->reserve || !images) return;
+    int64_t images = span.count * pictures_room(p->feed);
     d->planning = true;
-    const uint8_t *pixels = d->kernels->stage(d, 0, NULL, (size_t)(images * size * size * 3));
-    p->pictures = (struct pictures){.pixels = pixels, .count = images, .size = size, .samples = images};
+    const uint8_t *pixels = d->kernels->stage(d, 0, NULL, pixel_bytes(images, span.size));
+    p->pictures = (struct pictures){.pixels = pixels, .count = images, .size = span.size, .samples = images};
     p->flight = &p->flights[0];
     run(p);
     d->planning = false;
+}
+
+/* On a GPU: dry runs, which find the fastest products for this rank's batches: where the size of pictures changes. */
+static void plan(struct pass *p)
+{
+    int64_t batches = deal_batches(p->deal, p->e->world->rank);
+    struct picture_span last = {0};
+    if (!p->e->device->kernels->reserve) return;
+    if (!p->deal->group_count && batches > 1) batches = 1; /* the others are like it */
+    for (int64_t i = 0; i < batches; i++) {
+        struct picture_span span = deal_span(p->deal, p->e->world->rank, i);
+        if (!extent_same(span.size, last.size) || span.count > last.count) plan_batch(p, last = span);
+    }
 }
 
 static int launch(struct pass *p, int slot)
@@ -244,19 +263,18 @@ static int launch(struct pass *p, int slot)
     const struct kernels *k = d->kernels;
     const struct picture_batch *b = pictures_next(p->feed, p->error);
     struct flight *f = p->flight = &p->flights[slot];
-    int64_t size = p->e->encoder.size;
     if (!b) return -1;
-    f->first = b->first;
-    f->count = b->count;
+    int64_t count = b->span.count;
+    f->span = b->span;
     f->pictures = b->pictures;
-    memcpy(f->starts, b->starts, (size_t)(b->count + 1) * sizeof *b->starts);
-    memcpy(f->labels, b->labels, (size_t)b->count * sizeof *b->labels);
-    const uint8_t *pixels = k->stage(d, slot, b->pixels, (size_t)(b->pictures * size * size * 3));
+    memcpy(f->starts, b->starts, (size_t)(count + 1) * sizeof *b->starts);
+    memcpy(f->labels, b->labels, (size_t)count * sizeof *b->labels);
+    const uint8_t *pixels = k->stage(d, slot, b->pixels, pixel_bytes(b->pictures, b->span.size));
     k->staged(d, slot);
-    p->pictures = (struct pictures){.pixels = pixels, .count = b->pictures, .size = size, .samples = b->count};
+    p->pictures = (struct pictures){.pixels = pixels, .count = b->pictures, .size = b->span.size, .samples = count};
     size_t mark = arena_mark(&p->device_memory);
-    if (b->pictures > b->count)
-        p->pictures.starts = device_bring(d, &p->device_memory, f->starts, (size_t)(b->count + 1) * sizeof *f->starts);
+    if (b->pictures > count)
+        p->pictures.starts = device_bring(d, &p->device_memory, f->starts, (size_t)(count + 1) * sizeof *f->starts);
     run(p);
     arena_release(&p->device_memory, mark);
     k->stage_done(d, slot);
@@ -267,11 +285,11 @@ static int launch(struct pass *p, int slot)
 /* Rows of pictures -> of samples: what is one row a sample already, or the average of its pictures'. */
 static void settle(const struct flight *f, float *to, const float *rows, int64_t count, int64_t cols)
 {
-    if (count == f->count) {
+    if (count == f->span.count) {
         memcpy(to, rows, (size_t)(count * cols) * sizeof *to);
         return;
     }
-    for (int64_t i = 0; i < f->count; i++)
+    for (int64_t i = 0; i < f->span.count; i++)
         for (int64_t k = 0; k < cols; k++) {
             float sum = 0;
             for (int32_t r = f->starts[i]; r < f->starts[i + 1]; r++) sum += rows[r * cols + k];
@@ -296,18 +314,18 @@ static int receive(struct pass *p, int slot)
             widen(p->unpacked, f->rows[i] * c->cols, each);
             settle(f, c->mine, p->unpacked, f->rows[i], c->cols);
             at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-            for (int64_t s = 0; s < f->count; s++)
+            for (int64_t s = 0; s < f->span.count; s++)
                 if (!sound_row(c->mine + s * c->cols, c->cols))
-                    return unsound(p, f->first + s, c->mine + s * c->cols, c->cols);
+                    return unsound(p, f->span.first + s, c->mine + s * c->cols, c->cols);
         }
     return 0;
 }
 
-/* Batch `number` of all is that of rank `root`: to whom it concerns. */
-static void give(struct pass *p, int64_t number, int root, const struct flight *mine, int32_t *labels)
+/* A batch of rank `root`: to whom it concerns. */
+static void give(struct pass *p, struct picture_span span, int root, const struct flight *mine, int32_t *labels)
 {
     const struct world *w = p->e->world;
-    int64_t count = pictures_samples(&p->feed_config, number), first = number * p->feed_config.batch;
+    int64_t count = span.count;
     bool own = root == w->rank, shared = false;
     for (int i = 0; i < p->channel_count; i++) {
         struct channel *c = &p->channels[i];
@@ -322,8 +340,9 @@ static void give(struct pass *p, int64_t number, int root, const struct flight *
         for (int i = 0; i < p->channel_count; i++) {
             const struct channel *c = &p->channels[i];
             if (!c->mine || (!own && !c->everywhere)) continue;
-            struct feature_rows rows = {.sample = first + s,
+            struct feature_rows rows = {.sample = span.first + s,
                                         .label = labels[s],
+                                        .size = span.size,
                                         .rows = 1,
                                         .cols = c->cols,
                                         .data = (own ? c->mine : c->other) + s * c->cols};
@@ -331,17 +350,21 @@ static void give(struct pass *p, int64_t number, int root, const struct flight *
         }
 }
 
-/* (all) The batches of a round, of whom this rank's was launched unless rc says that it failed. */
-static int land(struct pass *p, int64_t round, int rc, int32_t *labels)
+/* (all) The batches of a round, of whom this rank's was launched unless rc says that it failed; *landed counts
+ * samples. */
+static int land(struct pass *p, int64_t round, int rc, int32_t *labels, int64_t *landed)
 {
     const struct world *w = p->e->world;
-    int64_t first = round * w->size, batches = pictures_batches(&p->feed_config);
     int slot = (int)(round % IN_FLIGHT);
     if (rc == 0) rc = p->rc;
     if (rc == 0 && p->e->stops) rc = stopping_alone(STOPPED, p->error);
-    if (rc == 0 && first + w->rank < batches) rc = receive(p, slot);
+    if (rc == 0 && round < deal_batches(p->deal, w->rank)) rc = receive(p, slot);
     if (world_agree(w, rc, p->error) < 0) return -1;
-    for (int r = 0; r < w->size && first + r < batches; r++) give(p, first + r, r, &p->flights[slot], labels);
+    for (int r = 0; r < w->size; r++) {
+        struct picture_span span = deal_span(p->deal, r, round);
+        if (span.count) give(p, span, r, &p->flights[slot], labels);
+        *landed += span.count;
+    }
     return 0;
 }
 
@@ -349,15 +372,16 @@ static int land(struct pass *p, int64_t round, int rc, int32_t *labels)
 static int rounds(struct pass *p)
 {
     const struct world *w = p->e->world;
-    int64_t batches = pictures_batches(&p->feed_config), count = (batches + w->size - 1) / w->size;
-    int64_t samples = p->feed_config.source.count, of_round = p->feed_config.batch * w->size;
-    int32_t *labels = mem_alloc((size_t)p->feed_config.batch, sizeof *labels);
+    int64_t mine = deal_batches(p->deal, w->rank), count = 0, samples = p->feed_config.source.count, landed = 0;
+    int32_t *labels = mem_alloc((size_t)p->deal->most, sizeof *labels);
+    for (int r = 0; r < w->size; r++)
+        if (deal_batches(p->deal, r) > count) count = deal_batches(p->deal, r);
     struct progress progress = progress_open(p->e->progress ? p->e->progress : "", samples, !p->e->progress);
     int launched = 0, rc = 0; /* ranks agree on what failed when they land */
     for (int64_t n = 0; n <= count && rc == 0; n++) {
-        if (n * w->size + w->rank < batches && launched == 0) launched = launch(p, (int)(n % IN_FLIGHT));
-        if (n > 0) rc = land(p, n - 1, launched, labels);
-        if (n > 0) progress_show(&progress, n * of_round < samples ? n * of_round : samples, "");
+        if (n < mine && launched == 0) launched = launch(p, (int)(n % IN_FLIGHT));
+        if (n > 0) rc = land(p, n - 1, launched, labels, &landed);
+        if (n > 0) progress_show(&progress, landed, "");
     }
     if (rc == 0) rc = world_agree(w, p->rc, p->error);
     if (rc == 0 && p->e->progress) progress_close(&progress, samples);
@@ -400,12 +424,13 @@ int features_pass(const struct embedder *e, const struct picture_source *source,
                                              .ranks = e->world->size,
                                              .keep = IN_FLIGHT};
     gather_wants(&p);
+    p.feed = pictures_open(&p.feed_config);
+    p.deal = pictures_deal(p.feed);
     make_room(&p);
     p.taps.wanted = p.wanted;
     p.taps.take = take_layer;
     p.taps.self = &p;
     plan(&p);
-    p.feed = pictures_open(&p.feed_config);
     int rc = rounds(&p);
     e->device->kernels->wait(e->device);
     pictures_close(p.feed);

@@ -8,6 +8,9 @@
  * depend on the sample alone, and what it makes of all be kept by sample number or summed as integers.  So figures
  * depend neither on ranks nor on the batch size.
  *
+ * A source with groups (serve/deal.h) gives all samples of a group to one rank: what is made of a sample may then
+ * depend on those of its group that came before.  `everywhere` the order ascends within groups only.
+ *
  * Nothing keeps dense features: FEATURE_TOKENS of a layer reach the host while the next layers are computed, at most
  * two layers of one batch at a time.
  *
@@ -29,7 +32,7 @@ struct embedder {
     struct encoder encoder;
     struct text *text;                 /* NULL: no texts */
     const struct tokenizer *tokenizer; /* likewise */
-    int64_t batch;                     /* samples or texts at a time */
+    int64_t batch;                     /* samples, of encoder.size (serve/deal.h), or texts at a time */
     struct media_options media;
     int threads;          /* decode threads */
     bool stops;           /* a signal ends the work at the next batch, with ERROR_STOPPED; else it is finished first */
@@ -45,6 +48,7 @@ struct want {
 struct feature_rows {
     int64_t sample;
     int32_t label;      /* -1: it has none */
+    struct extent size; /* of its pictures */
     int64_t rows, cols; /* rows: 1, or of FEATURE_TOKENS encoder_rows() of each of its pictures */
     const float *data;  /* until take returns */
 };
@@ -58,7 +62,7 @@ struct taker {
     void *self;
 };
 
-#define STOPPED "nothing was written, run it again" /* what a signal leaves of it */
+#define STOPPED "no result was written, run it again" /* what a signal leaves of it */
 
 /* (all) One pass over the source; every want must be a feature its layer has (encoder.columns). */
 int features_pass(const struct embedder *e, const struct picture_source *source, const struct taker *takers, int count,

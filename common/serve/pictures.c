@@ -5,68 +5,54 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "data/resize.h"
 #include "data/ring.h"
 
 enum { AHEAD = 3 };
 
 struct picture_feed {
     struct pictures_config config;
+    struct deal deal;
+    int64_t room;
     struct ring *ring;
     double waited;
 };
 
-static int64_t room(const struct pictures_config *c) /* pictures of a sample at most */
+static size_t picture_bytes(struct extent size)
 {
-    return c->source.data ? collection_pictures(c->source.data, &c->media) : 1;
+    return (size_t)extent_area(size) * 3;
 }
 
-int64_t pictures_batches(const struct pictures_config *c)
+static size_t batch_bytes(const struct picture_feed *f)
 {
-    return (c->source.count + c->batch - 1) / c->batch;
-}
-
-int64_t pictures_samples(const struct pictures_config *c, int64_t number)
-{
-    int64_t left = c->source.count - number * c->batch;
-    return left < 0 ? 0 : left < c->batch ? left : c->batch;
-}
-
-int64_t pictures_most(const struct pictures_config *c)
-{
-    return pictures_samples(c, 0) * room(c);
-}
-
-static size_t picture_bytes(const struct pictures_config *c)
-{
-    return (size_t)c->size * (size_t)c->size * 3;
+    return (size_t)(f->deal.most_pixels * f->room) * 3;
 }
 
 static void open_batch(void *self, void *made)
 {
-    const struct pictures_config *c = &((struct picture_feed *)self)->config;
+    const struct picture_feed *f = self;
     struct picture_batch *b = made;
-    size_t samples = (size_t)pictures_samples(c, 0);
-    b->pixels = c->device->kernels->host_map(c->device, (size_t)pictures_most(c) * picture_bytes(c));
+    size_t samples = (size_t)f->deal.most;
+    b->pixels = f->config.device->kernels->host_map(f->config.device, batch_bytes(f));
     b->starts = mem_zalloc(samples + 1, sizeof *b->starts);
     b->labels = mem_alloc(samples, sizeof *b->labels);
 }
 
 static void close_batch(void *self, void *made)
 {
-    const struct pictures_config *c = &((struct picture_feed *)self)->config;
+    const struct picture_feed *f = self;
     struct picture_batch *b = made;
-    c->device->kernels->host_unmap(c->device, b->pixels, (size_t)pictures_most(c) * picture_bytes(c));
+    f->config.device->kernels->host_unmap(f->config.device, b->pixels, batch_bytes(f));
     free(b->starts);
     free(b->labels);
 }
 
 static int64_t begin(void *self, void *made, int64_t number)
 {
-    const struct pictures_config *c = &((struct picture_feed *)self)->config;
+    const struct picture_feed *f = self;
     struct picture_batch *b = made;
-    int64_t of_all = number * c->ranks + c->rank;
-    b->first = of_all * c->batch;
-    return b->count = pictures_samples(c, of_all);
+    b->span = deal_span(&f->deal, f->config.rank, number);
+    return b->span.count;
 }
 
 /* Returns how many pictures were written. */
@@ -82,25 +68,43 @@ static int read_sample(const struct pictures_config *c, int64_t sample, int32_t 
     return pictures < 0 ? error_prefix(error, "sample %ld", (long)sample) : pictures;
 }
 
-static int read_picture(const struct pictures_config *c, const char *path, uint8_t *pixels, struct error *error)
+/* The whole picture, squashed as PIL does. */
+static int decode(const char *bytes, size_t len, int64_t max_pixels, const struct picture_span *span, uint8_t *pixels,
+                  struct error *error)
 {
+    struct image image;
+    int rc = 0;
+    if (image_decode((const uint8_t *)bytes, len, max_pixels, &image, error) < 0) return -1;
+    if (span->stored.width && (image.width != span->stored.width || image.height != span->stored.height))
+        rc = error_set(error, ERROR_FAILED, "%d x %d pixels in a sequence of %ld x %ld", image.width, image.height,
+                       (long)span->stored.width, (long)span->stored.height);
+    else
+        resize_image(&image, pixels, (int)span->size.width, (int)span->size.height);
+    image_free(&image);
+    return rc;
+}
+
+static int read_picture(const struct pictures_config *c, int64_t sample, const struct picture_span *span,
+                        uint8_t *pixels, struct error *error)
+{
+    const char *path = c->source.paths[sample];
     char *bytes;
     size_t len;
     if (fs_read(path, &bytes, &len, error) < 0) return -1;
-    int rc = augment_evaluation((const uint8_t *)bytes, len, c->media.limits.max_pixels, c->size, pixels, error);
+    int rc = decode(bytes, len, c->media.limits.max_pixels, span, pixels, error);
     free(bytes);
     return rc < 0 ? error_prefix(error, "%s", path) : 1;
 }
 
 static int make(void *self, void *made, int64_t row, struct error *error)
 {
-    const struct pictures_config *c = &((struct picture_feed *)self)->config;
+    const struct picture_feed *f = self;
     struct picture_batch *b = made;
-    int64_t sample = b->first + row;
-    uint8_t *pixels = b->pixels + (size_t)(row * room(c)) * picture_bytes(c);
+    int64_t sample = b->span.first + row;
+    uint8_t *pixels = b->pixels + (size_t)(row * f->room) * picture_bytes(b->span.size);
     b->labels[row] = -1;
-    int pictures = c->source.data ? read_sample(c, sample, &b->labels[row], pixels, error)
-                                  : read_picture(c, c->source.paths[sample], pixels, error);
+    int pictures = f->config.source.data ? read_sample(&f->config, sample, &b->labels[row], pixels, error)
+                                         : read_picture(&f->config, sample, &b->span, pixels, error);
     b->starts[row + 1] = pictures;
     return pictures < 0 ? -1 : 0;
 }
@@ -108,16 +112,17 @@ static int make(void *self, void *made, int64_t row, struct error *error)
 /* Close the gaps behind samples of few pictures, and turn counts into places. */
 static void finish(void *self, void *made)
 {
-    const struct pictures_config *c = &((struct picture_feed *)self)->config;
+    const struct picture_feed *f = self;
     struct picture_batch *b = made;
+    int64_t bytes = (int64_t)picture_bytes(b->span.size);
     b->starts[0] = 0;
-    for (int64_t row = 0; row < b->count; row++) {
-        int64_t count = b->starts[row + 1], at = b->starts[row], bytes = (int64_t)picture_bytes(c);
-        if (at != row * room(c))
-            memmove(b->pixels + at * bytes, b->pixels + row * room(c) * bytes, (size_t)(count * bytes));
+    for (int64_t row = 0; row < b->span.count; row++) {
+        int64_t count = b->starts[row + 1], at = b->starts[row];
+        if (at != row * f->room)
+            memmove(b->pixels + at * bytes, b->pixels + row * f->room * bytes, (size_t)(count * bytes));
         b->starts[row + 1] = (int32_t)(at + count);
     }
-    b->pictures = b->starts[b->count];
+    b->pictures = b->starts[b->span.count];
 }
 
 static const struct ring_maker maker = {sizeof(struct picture_batch), open_batch, begin, make, finish, close_batch};
@@ -125,11 +130,13 @@ static const struct ring_maker maker = {sizeof(struct picture_batch), open_batch
 struct picture_feed *pictures_open(const struct pictures_config *config)
 {
     struct picture_feed *f = mem_zalloc(1, sizeof *f);
-    int64_t batches = pictures_batches(config);
+    const struct picture_source *s = &config->source;
     f->config = *config;
+    f->room = s->data ? collection_pictures(s->data, &config->media) : 1;
+    deal_open(&f->deal, s->count, extent_square(config->size), config->batch, config->ranks, s->groups, s->group_count);
     struct ring_config c = {.maker = &maker,
                             .self = f,
-                            .end = (batches - config->rank + config->ranks - 1) / config->ranks,
+                            .end = deal_batches(&f->deal, config->rank),
                             .threads = config->threads,
                             .ahead = AHEAD,
                             .keep = config->keep};
@@ -141,7 +148,18 @@ void pictures_close(struct picture_feed *f)
 {
     if (!f) return;
     ring_close(f->ring);
+    deal_close(&f->deal);
     free(f);
+}
+
+const struct deal *pictures_deal(const struct picture_feed *f)
+{
+    return &f->deal;
+}
+
+int64_t pictures_room(const struct picture_feed *f)
+{
+    return f->room;
 }
 
 const struct picture_batch *pictures_next(struct picture_feed *f, struct error *error)

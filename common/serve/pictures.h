@@ -4,22 +4,25 @@
 
 #include "backend/device.h"
 #include "data/loader.h"
+#include "serve/deal.h"
 
 /* One of data and paths. */
 struct picture_source {
     const struct collection *data; /* its samples [0, count) */
     char *const *paths;            /* [count] picture files */
     int64_t count;
+    const struct picture_group *groups; /* [group_count] of paths, together all of them; NULL: each stands alone */
+    int64_t group_count;
 };
 
 struct picture_batch {
-    int64_t first, count;     /* samples [first, first + count) */
-    int64_t pictures;         /* of all of them: one each, several of a video */
+    struct picture_span span;
+    int64_t pictures;         /* of all samples: one each, several of a video */
     int32_t *starts, *labels; /* [count + 1] the first picture of each; [count] -1: none */
-    uint8_t *pixels;          /* [pictures, size, size, 3], in host memory of the device */
+    uint8_t *pixels;          /* [pictures, height, width, 3], in host memory of the device */
 };
 
-/* Batches of `batch` samples are dealt out to ranks in turn: this one gets the rank-th of every `ranks`. */
+/* batch, size: samples at a time, of `size` pixels a side where they stand alone (deal.h). */
 struct pictures_config {
     struct picture_source source;
     struct media_options media;
@@ -35,9 +38,8 @@ void pictures_close(struct picture_feed *feed); /* NULL is fine */
  * replaced. */
 const struct picture_batch *pictures_next(struct picture_feed *feed, struct error *error);
 
-int64_t pictures_batches(const struct pictures_config *config); /* of all ranks */
-int64_t pictures_most(const struct pictures_config *config);    /* pictures of the largest batch */
-/* Samples in batch number `number` of all. */
-int64_t pictures_samples(const struct pictures_config *config, int64_t number);
+/* How they are dealt out; lives as long as the feed. */
+const struct deal *pictures_deal(const struct picture_feed *feed);
+int64_t pictures_room(const struct picture_feed *feed); /* pictures a sample has at most */
 
 #endif

@@ -183,7 +183,8 @@ static void embed_once(void *context)
         const uint8_t *pixels = k->stage(t->d, i % 2, t->pixels, (size_t)(t->batch * size * size * 3));
         k->staged(t->d, i % 2);
         tape_reset(&t->tape);
-        towers_image(&t->tape, &t->towers, (struct pictures){.pixels = pixels, .count = t->batch, .size = size});
+        towers_image(&t->tape, &t->towers,
+                     (struct pictures){.pixels = pixels, .count = t->batch, .size = extent_square(size)});
         k->stage_done(t->d, i % 2);
     }
 }

@@ -17,7 +17,7 @@ check cuda_ops program op/ops ops_cuda_fp32 ops_cuda_bf16
 check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cuda core_parity_no_class_token_cuda core_inference_cuda core_parity_bf16 \
     core_parity_bf16_recomputed
 check cuda_decoder program golden/llama llama_parity_scaled_rope_tied llama_parity_in_parts_untied llama_meta_pth generation_same_in_any_batch
-check cuda_features program mpi/features takers_share_a_pass_cuda takers_share_a_pass_bf16
+check cuda_features program mpi/features takers_share_a_pass_cuda takers_share_a_pass_bf16 groups_stay_together_cuda
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
 # on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
 groups() { EMULATED_GPUS=3 ranks 3 "$BUILD/test/mpi/world" && program unit/dist tree_sum; }

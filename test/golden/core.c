@@ -95,9 +95,9 @@ static struct tensor *forward(struct golden *g, struct tensor **text)
         &g->device, 0, g->pixels, (size_t)(g->count * g->config.vision.image_size * g->config.vision.image_size * 3));
     g->device.kernels->staged(&g->device, 0);
     g->words = text_pack(&g->arena, &g->device, &g->there, g->ids, g->count, g->config.text.context_length);
-    struct tensor *image =
-        towers_image(&g->tape, &g->towers,
-                     (struct pictures){.pixels = pixels, .count = g->count, .size = g->config.vision.image_size});
+    struct tensor *image = towers_image(
+        &g->tape, &g->towers,
+        (struct pictures){.pixels = pixels, .count = g->count, .size = extent_square(g->config.vision.image_size)});
     *text = text_forward(&g->tape, &g->towers.text, &g->words);
     return image;
 }

@@ -1,5 +1,5 @@
 /* Passes of features on ranks: takers that share a pass get what each gets alone, whatever the ranks and the batch
- * size; and one that fails, or a file that cannot be read, ends the pass on all ranks.  FEATURES_DATA names a data set
+ * size; groups stay together; and one that fails, or a file that cannot be read, ends the pass on all ranks.  FEATURES_DATA names a data set
  * (of videos, say); without it there are picture files only. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +73,7 @@ struct kept {
         int32_t label;
     } * rows[WANTS];
     int64_t fail_at; /* sample at which take fails; -1: never */
+    bool groups;     /* the order is that within groups */
 };
 
 static void kept_open(struct kept *k, int64_t samples)
@@ -92,7 +93,7 @@ static void kept_close(struct kept *k)
 static int keep(void *self, int want, const struct feature_rows *r, struct error *error)
 {
     struct kept *k = self;
-    EXPECT(r->sample > k->last[want], "sample %ld after %ld", (long)r->sample, (long)k->last[want]);
+    EXPECT(k->groups || r->sample > k->last[want], "sample %ld after %ld", (long)r->sample, (long)k->last[want]);
     k->last[want] = r->sample;
     k->seen++;
     if (r->sample == k->fail_at) return error_set(error, ERROR_FAILED, "sample %ld is not wanted", (long)r->sample);
@@ -175,6 +176,106 @@ static void share_a_pass(const char *device, const char *precision, double bound
     tower_close(&t);
 }
 
+/* Sequences of several shapes: each is seen by one rank, in order, and its rows are those of a world of one. */
+static const struct picture_group groups[] = {
+    {1, {0}, {40, 16}}, {9, {0}, {16, 48}}, {6, {0}, {32, 32}}, {7, {0}, {16, 48}}};
+enum { GROUPS = sizeof groups / sizeof *groups };
+
+static void pass_groups(const char *device, const char *precision, int64_t batch, const struct world *w,
+                        struct kept kept[2])
+{
+    struct tower t;
+    struct error error = {0};
+    struct picture_source s = {.paths = paths, .count = PICTURES, .groups = groups, .group_count = GROUPS};
+    tower_open(&t, device, precision);
+    struct embedder e = embedder(&t, w, batch);
+    for (int i = 0; i < 2; i++) kept_open(&kept[i], s.count);
+    struct taker takers[] = {taker(&kept[0], false), taker(&kept[1], true)};
+    kept[1].groups = true;
+    EXPECT(features_pass(&e, &s, takers, 2, &error) == 0, "%s", error.text);
+    tower_close(&t);
+}
+
+static void share_groups(const char *device, const char *precision, double bound)
+{
+    struct kept apart[2], together[2];
+    pass_groups("cpu", "fp32", 5, &alone, apart);
+    for (int64_t batch = 1; batch < 40; batch += 12) {
+        pass_groups(device, precision, batch, &world, together);
+        int64_t mine = compare(&together[0], &apart[0], bound, "dense"), first = 0;
+        EXPECT(compare(&together[1], &apart[1], bound, "pooled") == PICTURES, "samples are missing");
+        EXPECT(world_sum(&world, mine) == PICTURES, "batch %ld: %ld samples here", (long)batch, (long)mine);
+        for (int g = 0; g < GROUPS; first += groups[g++].count)
+            for (int64_t i = 1; i < groups[g].count; i++)
+                EXPECT(!together[0].rows[0][first].data == !together[0].rows[0][first + i].data,
+                       "group %d is on several ranks", g);
+        for (int i = 0; i < 2; i++) kept_close(&together[i]);
+    }
+    for (int i = 0; i < 2; i++) kept_close(&apart[i]);
+}
+
+static void groups_stay_together(void)
+{
+    share_groups("cpu", "fp32", 0);
+}
+
+static void groups_stay_together_cuda(void)
+{
+    share_groups("cuda", "fp32", 1e-4);
+}
+
+static void groups_of_one_size(void)
+{
+    struct tower t;
+    struct error error = {0};
+    struct kept k;
+    struct picture_group wrong[] = {{PICTURES, {3, 5}, {16, 48}}};
+    struct picture_source s = {.paths = paths, .count = PICTURES, .groups = wrong, .group_count = 1};
+    tower_open(&t, "cpu", "fp32");
+    struct embedder e = embedder(&t, &world, 4);
+    kept_open(&k, PICTURES);
+    struct taker one = taker(&k, true);
+    EXPECT(features_pass(&e, &s, &one, 1, &error) < 0 && strstr(error.text, "0000.jpg") &&
+               strstr(error.text, "in a sequence of 5 x 3"),
+           "\"%s\"", error.text);
+    kept_close(&k);
+    tower_close(&t);
+}
+
+/* The heaviest group first, each to the rank with the least; every sample once, in order on each rank. */
+static void dealing(void)
+{
+    struct picture_group list[20];
+    struct deal d;
+    int64_t samples = 0;
+    for (int g = 0; g < 20; g++) {
+        list[g] = (struct picture_group){1 + g * 7 % 13, {0}, {16 + g % 3 * 16, 32}};
+        samples += list[g].count;
+    }
+    for (int ranks = 1; ranks < 30; ranks += 4) {
+        int64_t seen = 0, most = 0, all = 0;
+        deal_open(&d, samples, extent_square(32), 4, ranks, list, 20);
+        for (int r = 0; r < ranks; r++) {
+            int64_t last = -1, load = 0;
+            for (int64_t i = 0; i < deal_batches(&d, r); i++) {
+                struct picture_span s = deal_span(&d, r, i);
+                EXPECT(s.first > last && s.count >= 1 && s.count <= d.most, "rank %d: %ld after %ld", r, (long)s.first,
+                       (long)last);
+                EXPECT(s.count * extent_area(s.size) <= 4 * 32 * 32, "a batch of %ld", (long)s.count);
+                last = s.first + s.count - 1;
+                load += s.count * extent_area(s.size);
+                seen += s.count;
+            }
+            EXPECT(!deal_span(&d, r, deal_batches(&d, r)).count, "a batch behind the last");
+            most = load > most ? load : most;
+            all += load;
+        }
+        EXPECT(seen == samples, "%ld of %ld samples", (long)seen, (long)samples);
+        EXPECT(most <= all / ranks + 13 * 48 * 32, "%d ranks: %ld pixels of %ld", ranks, (long)most, (long)all);
+        deal_close(&d);
+    }
+}
+
 static void takers_share_a_pass(void)
 {
     share_a_pass("cpu", "fp32", 0);
@@ -246,9 +347,12 @@ static bool find_pictures(void)
 int main(int argc, char **argv)
 {
     static const struct test cpu[] = {
-        {"takers_share_a_pass", takers_share_a_pass}, {"failures_end_all_ranks", failures_end_all_ranks}, {0}};
+        {"takers_share_a_pass", takers_share_a_pass},       {"groups_stay_together", groups_stay_together},
+        {"groups_of_one_size", groups_of_one_size},         {"dealing", dealing},
+        {"failures_end_all_ranks", failures_end_all_ranks}, {0}};
     static const struct test gpu[] = {{"takers_share_a_pass_cuda", takers_share_a_pass_cuda},
                                       {"takers_share_a_pass_bf16", takers_share_a_pass_bf16},
+                                      {"groups_stay_together_cuda", groups_stay_together_cuda},
                                       {0}};
     world = world_join(&argc, &argv);
     int failed = 1;

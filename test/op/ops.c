@@ -224,20 +224,59 @@ static void reference_rotary(const double *const *in, double *out, const struct 
         }
 }
 
+/* Two pictures; heads: the patch, kv_heads: patches side by side */
+static uint8_t pixel_store[1024];
+static struct extent pixel_size(const struct op_case *c)
+{
+    return (struct extent){c->out[0] / 2 / c->kv_heads * c->heads, c->kv_heads * c->heads};
+}
+
+static struct tensor *run_patches(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)in;
+    for (size_t i = 0; i < sizeof pixel_store; i++) pixel_store[i] = (uint8_t)(i * 2654435761u >> 24);
+    return op_patches(t, bring(pixel_store, sizeof pixel_store), 2, pixel_size(c), c->heads);
+}
+
+static void reference_patches(const double *const *in, double *out, const struct op_case *c)
+{
+    struct extent size = pixel_size(c);
+    int64_t patch = c->heads, width = c->out[1], across = c->kv_heads, down = size.height / patch;
+    (void)in;
+    for (int64_t n = 0; n < 2; n++)
+        for (int64_t y = 0; y < size.height; y++)
+            for (int64_t x = 0; x < size.width; x++)
+                for (int64_t k = 0; k < 3; k++) {
+                    int64_t row = (n * down + y / patch) * across + x / patch;
+                    int64_t column = (k * patch + y % patch) * patch + x % patch;
+                    out[row * width + column] =
+                        pixel_store[((n * size.height + y) * size.width + x) * 3 + k] / 127.5 - 1;
+                }
+}
+
+/* heads: rows of the grid of patches, 0: it is square */
+static struct extent patch_grid(const struct op_case *c)
+{
+    int64_t count = c->shape[0][0] / 3, height = c->heads ? c->heads : (int64_t)sqrt((double)count);
+    return (struct extent){height, count / height};
+}
+
 static const uint8_t hidden_map[16] = {0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 0, 0};
 static struct tensor *run_tokens(struct tape *t, struct tensor **in, const struct op_case *c)
 {
-    int64_t from = (int64_t)sqrt((double)c->shape[2][0]);
-    return op_tokens(t, in[0], in[1], in[2], from, c->flags & HIDDEN ? bring(hidden_map, sizeof hidden_map) : NULL, 3);
+    struct extent from = extent_square((int64_t)sqrt((double)c->shape[2][0]));
+    return op_tokens(t, in[0], in[1], in[2], from, patch_grid(c),
+                     c->flags & HIDDEN ? bring(hidden_map, sizeof hidden_map) : NULL, 3);
 }
 
-/* Row t of a table whose grid of from x from, after `first` rows, is seen as one of to x to. */
-static double position(const double *table, int64_t t, int64_t i, int64_t first, int64_t from, int64_t to, int64_t w)
+/* Row t of a table whose grid of from x from, after `first` rows, is seen as one of `to`. */
+static double position(const double *table, int64_t t, int64_t i, int64_t first, int64_t from, struct extent to,
+                       int64_t w)
 {
     if (t < first) return table[t * w + i];
-    int64_t y = (t - first) / to, x = (t - first) % to;
-    double fy = fmax(0, ((double)y + .5) * (double)from / (double)to - .5),
-           fx = fmax(0, ((double)x + .5) * (double)from / (double)to - .5);
+    int64_t y = (t - first) / to.width, x = (t - first) % to.width;
+    double fy = fmax(0, ((double)y + .5) * (double)from / (double)to.height - .5),
+           fx = fmax(0, ((double)x + .5) * (double)from / (double)to.width - .5);
     int64_t y0 = (int64_t)fy, x0 = (int64_t)fx, y1 = y0 + 1 < from ? y0 + 1 : y0, x1 = x0 + 1 < from ? x0 + 1 : x0;
     double wy = fy - (double)y0, wx = fx - (double)x0;
     const double *g = table + first * w + i;
@@ -248,13 +287,13 @@ static double position(const double *table, int64_t t, int64_t i, int64_t first,
 static void reference_tokens(const double *const *in, double *out, const struct op_case *c)
 {
     int64_t width = c->shape[0][1], count = c->shape[0][0] / 3, first = in[1] != NULL, tokens = count + first;
-    int64_t from = (int64_t)sqrt((double)c->shape[2][0]), to = (int64_t)sqrt((double)count);
+    int64_t from = (int64_t)sqrt((double)c->shape[2][0]);
     for (int64_t n = 0; n < 3; n++)
         for (int64_t t = 0; t < tokens; t++)
             for (int64_t i = 0; i < width; i++) {
                 int64_t p = n * count + t - first;
                 double content = t < first ? in[1][i] : c->flags & HIDDEN && hidden_map[p] ? 0 : in[0][p * width + i];
-                out[(n * tokens + t) * width + i] = content + position(in[2], t, i, first, from, to, width);
+                out[(n * tokens + t) * width + i] = content + position(in[2], t, i, first, from, patch_grid(c), width);
             }
 }
 
@@ -635,6 +674,25 @@ static const struct op_case cases[] = {
      {27, 70},
      .depth = 27,
      .parameters = B | C},
+    {"tokens_grid_wide",
+     {{72, 6}, {1, 6}, {1 + 16, 6}},
+     run_tokens,
+     reference_tokens,
+     {75, 6},
+     .heads = 3,
+     .depth = 24,
+     .parameters = B | C},
+    {"tokens_grid_high",
+     {{30, 7}, {0}, {9, 7}},
+     run_tokens,
+     reference_tokens,
+     {30, 7},
+     .heads = 5,
+     .depth = 10,
+     .parameters = B | C},
+    {"patches", {{0}}, run_patches, reference_patches, {18, 27}, .heads = 3, .kv_heads = 3, .depth = 1},
+    {"patches_wide", {{0}}, run_patches, reference_patches, {20, 12}, .heads = 2, .kv_heads = 5, .depth = 1},
+    {"patches_high", {{0}}, run_patches, reference_patches, {12, 48}, .heads = 4, .kv_heads = 2, .depth = 1},
     {"embed", {{9, 12}, {3, 12}}, run_embed, reference_embed, {7, 12}, .depth = 3, .parameters = A | B},
     {"embed_words", {{9, 12}}, run_words, reference_words, {7, 12}, .depth = 3, .parameters = A},
     {"gather", {{9, 12}}, run_gather, reference_gather, {6, 12}, .depth = 3},

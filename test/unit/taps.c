@@ -52,7 +52,7 @@ static void tower_close(struct tower *t)
 
 static struct pictures pictures(const struct tower *t, int64_t images)
 {
-    return (struct pictures){.pixels = t->pixels, .count = images, .size = SIZE, .samples = images};
+    return (struct pictures){.pixels = t->pixels, .count = images, .size = extent_square(SIZE), .samples = images};
 }
 
 /* A taker that keeps a copy of each layer it gets, and the tensor. */
@@ -87,7 +87,8 @@ static void compare(struct tower *t, int64_t images, const bool *wanted, int64_t
     tape_reset(&t->tape);
     t->tape.recording = recording;
     t->tape.recompute = recompute;
-    struct tensor *top = vision_tapped(&t->tape, &t->towers.vision, t->pixels, images, SIZE, NULL, highest, &taps);
+    struct tensor *top =
+        vision_tapped(&t->tape, &t->towers.vision, t->pixels, images, extent_square(SIZE), NULL, highest, &taps);
     if (wanted[highest]) EXPECT(!memcmp(top->data, c.rows[highest], bytes), "the top of %ld", (long)highest);
     for (int64_t layer = 0; layer <= highest && recording; layer++)
         if (wanted[layer])
@@ -98,7 +99,8 @@ static void compare(struct tower *t, int64_t images, const bool *wanted, int64_t
         want++;
         tape_reset(&t->tape);
         t->tape.recording = false;
-        struct tensor *alone = vision_tokens(&t->tape, &t->towers.vision, t->pixels, images, SIZE, NULL, layer);
+        struct tensor *alone =
+            vision_tokens(&t->tape, &t->towers.vision, t->pixels, images, extent_square(SIZE), NULL, layer);
         EXPECT(c.rows[layer] && !memcmp(alone->data, c.rows[layer], bytes),
                "layer %ld of %ld images, recording %d, recompute %d", (long)layer, (long)images, recording, recompute);
     }
@@ -136,7 +138,7 @@ static size_t scratch_of(int64_t layers, bool tapped)
     bool *wanted = mem_alloc((size_t)layers + 1, sizeof *wanted);
     for (int64_t i = 0; i <= layers; i++) wanted[i] = tapped;
     struct taps taps = {.layers = layers, .wanted = wanted, .take = take_mean, .self = &t};
-    vision_tapped(&t.tape, &t.towers.vision, t.pixels, MOST, SIZE, NULL, layers, &taps);
+    vision_tapped(&t.tape, &t.towers.vision, t.pixels, MOST, extent_square(SIZE), NULL, layers, &taps);
     size_t peak = tape_peak(&t.tape);
     free(wanted);
     tower_close(&t);
@@ -166,7 +168,8 @@ static void seeded(struct tower *t, int which, bool recompute, float *gradients)
     tape_reset(&t->tape);
     t->tape.recording = true;
     t->tape.recompute = recompute;
-    struct tensor *top = vision_tapped(&t->tape, &t->towers.vision, t->pixels, MOST, SIZE, NULL, LAYERS, &taps);
+    struct tensor *top =
+        vision_tapped(&t->tape, &t->towers.vision, t->pixels, MOST, extent_square(SIZE), NULL, LAYERS, &taps);
     if (which & 1) tape_seed(&t->tape, top, seed);
     if (which & 2) tape_seed(&t->tape, c.tensors[2], seed);
     tape_backward(&t->tape, 0, t->tape.segment_count);
@@ -194,9 +197,14 @@ static void seeds_add_up(void)
     tower_close(&t);
 }
 
-/* A step of several passes, of few pictures and of many: the first pass' rows are still read when its turn to go back
- * comes. */
-static void backward_of(struct tower *t, const uint8_t *pixels, const int64_t *images, int passes, float *gradients)
+/* A step of several passes, of few pictures and of many, or of other shapes: the first pass' rows and angles are still
+ * read when its turn to go back comes. */
+struct pass {
+    int64_t images;
+    struct extent size;
+};
+
+static void backward_of(struct tower *t, const uint8_t *pixels, const struct pass *list, int passes, float *gradients)
 {
     struct tensor *top[2];
     float *seed = mem_alloc((size_t)(MANY * t->width), sizeof *seed);
@@ -206,8 +214,9 @@ static void backward_of(struct tower *t, const uint8_t *pixels, const int64_t *i
     tape_reset(&t->tape);
     t->tape.recording = true;
     for (int i = 0; i < passes; i++) {
-        struct tensor *tokens = vision_tokens(&t->tape, &t->towers.vision, pixels, images[i], SIZE, NULL, 1);
-        top[i] = vision_pooled(&t->tape, &t->towers.vision, tokens, images[i]);
+        struct tensor *tokens =
+            vision_tokens(&t->tape, &t->towers.vision, pixels, list[i].images, list[i].size, NULL, 1);
+        top[i] = vision_pooled(&t->tape, &t->towers.vision, tokens, list[i].images);
     }
     for (int i = 0; i < passes; i++) tape_seed(&t->tape, top[i], seed);
     tape_backward(&t->tape, 0, t->tape.segment_count);
@@ -215,23 +224,33 @@ static void backward_of(struct tower *t, const uint8_t *pixels, const int64_t *i
     free(seed);
 }
 
-static void passes_of_different_sizes(void)
+static void passes_together(const struct pass list[2])
 {
-    static const int64_t images[] = {1, MANY};
     struct tower t;
     tower_open(&t, 1, true);
     int64_t n = t.towers.parameters.total;
     float *few = mem_alloc((size_t)(3 * n), sizeof *few), *many = few + n, *both = many + n;
     uint8_t *pixels = mem_map((size_t)MANY * SIZE * SIZE * 3, 1);
     for (size_t i = 0; i < (size_t)MANY * SIZE * SIZE * 3; i++) pixels[i] = (uint8_t)(i * 2654435761u >> 24);
-    backward_of(&t, pixels, images, 2, both);
-    backward_of(&t, pixels, images, 1, few);
-    backward_of(&t, pixels, images + 1, 1, many);
+    backward_of(&t, pixels, list, 2, both);
+    backward_of(&t, pixels, list, 1, few);
+    backward_of(&t, pixels, list + 1, 1, many);
     for (int64_t i = 0; i < n; i++) few[i] += many[i];
     test_close("gradient", both, few, n, 1e-5);
     mem_unmap(pixels, (size_t)MANY * SIZE * SIZE * 3, 1);
     free(few);
     tower_close(&t);
+}
+
+static void passes_of_different_sizes(void)
+{
+    passes_together((struct pass[]){{1, {SIZE, SIZE}}, {MANY, {SIZE, SIZE}}});
+}
+
+static void passes_of_different_shapes(void)
+{
+    passes_together((struct pass[]){{3, {SIZE, SIZE}}, {2, {16, 40}}});
+    passes_together((struct pass[]){{2, {16, 40}}, {3, {40, 16}}});
 }
 
 /* --- encoders --- */
@@ -266,8 +285,8 @@ static void check_features(bool class_token)
     struct taps taps = {.layers = LAYERS, .wanted = all, .take = take_features, .self = &f};
     f.encoder.forward(f.encoder.self, &t.tape, &p, &taps);
     struct layer_shape shape = f.encoder.shape(f.encoder.self, LAYERS);
-    EXPECT(encoder_rows(&shape, SIZE) == t.tokens && shape.lead == class_token && shape.stride == 8, "%ld rows",
-           (long)encoder_rows(&shape, SIZE));
+    EXPECT(encoder_rows(&shape, extent_square(SIZE)) == t.tokens && shape.lead == class_token && shape.stride == 8,
+           "%ld rows", (long)encoder_rows(&shape, extent_square(SIZE)));
     for (int layer = 0; layer <= LAYERS; layer++) {
         float mean[3 * 1024] = {0}, *tokens = f.of[layer][FEATURE_TOKENS];
         for (int64_t i = 0; i < p.count; i++) {
@@ -305,6 +324,7 @@ int main(int argc, char **argv)
                                      {"memory_does_not_grow_with_layers", memory_does_not_grow},
                                      {"seeds_of_taps_add_up", seeds_add_up},
                                      {"passes_of_different_sizes", passes_of_different_sizes},
+                                     {"passes_of_different_shapes", passes_of_different_shapes},
                                      {"features_of_encoders", features_of_encoders},
                                      {0}});
 }

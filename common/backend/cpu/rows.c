@@ -1,15 +1,17 @@
 /* Kernels that move rows: patches, tokens, embeddings, gathers, and the resampling of a grid of rows. */
 
-static void patches(struct device *d, float *out, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch)
+static void patches(struct device *d, float *out, const uint8_t *pixels, int64_t images, struct extent size,
+                    int64_t patch)
 {
-    int64_t grid = size / patch, width = 3 * patch * patch;
+    struct extent grid = extent_grid(size, patch);
+    int64_t width = 3 * patch * patch;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t row = 0; row < images * grid; row++) {
-        int64_t n = row / grid, gy = row % grid;
-        for (int64_t gx = 0; gx < grid; gx++) {
-            float *to = out + (row * grid + gx) * width;
+    for (int64_t row = 0; row < images * grid.height; row++) {
+        int64_t n = row / grid.height, gy = row % grid.height;
+        for (int64_t gx = 0; gx < grid.width; gx++) {
+            float *to = out + (row * grid.width + gx) * width;
             for (int64_t y = 0; y < patch; y++) {
-                const uint8_t *from = pixels + ((n * size + gy * patch + y) * size + gx * patch) * 3;
+                const uint8_t *from = pixels + ((n * size.height + gy * patch + y) * size.width + gx * patch) * 3;
                 for (int64_t x = 0; x < patch; x++)
                     for (int c = 0; c < 3; c++)
                         to[(c * patch + y) * patch + x] = (float)from[3 * x + c] * (1 / 127.5f) - 1;
@@ -71,46 +73,46 @@ static void bilinear(int64_t i, int64_t to, int64_t from, int64_t *low, int64_t 
     *weight = at - (float)*low;
 }
 
-static void grid_resize(struct device *d, float *out, const float *x, int64_t first, int64_t to, int64_t from,
-                        int64_t width)
+static void grid_resize(struct device *d, float *out, const float *x, int64_t first, struct extent to,
+                        struct extent from, int64_t width)
 {
     memcpy(out, x, (size_t)(first * width) * sizeof *out);
     out += first * width;
     x += first * width;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t row = 0; row < to * to; row++) {
+    for (int64_t row = 0; row < extent_area(to); row++) {
         int64_t y0, y1, x0, x1;
         float wy, wx;
-        bilinear(row / to, to, from, &y0, &y1, &wy);
-        bilinear(row % to, to, from, &x0, &x1, &wx);
-        const float *a = x + (y0 * from + x0) * width, *b = x + (y0 * from + x1) * width;
-        const float *c = x + (y1 * from + x0) * width, *e = x + (y1 * from + x1) * width;
+        bilinear(row / to.width, to.height, from.height, &y0, &y1, &wy);
+        bilinear(row % to.width, to.width, from.width, &x0, &x1, &wx);
+        const float *a = x + (y0 * from.width + x0) * width, *b = x + (y0 * from.width + x1) * width;
+        const float *c = x + (y1 * from.width + x0) * width, *e = x + (y1 * from.width + x1) * width;
         for (int64_t i = 0; i < width; i++)
             out[row * width + i] = (1 - wy) * ((1 - wx) * a[i] + wx * b[i]) + wy * ((1 - wx) * c[i] + wx * e[i]);
     }
 }
 
-static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
-                                 int64_t width, bool accumulate)
+static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, struct extent to,
+                                 struct extent from, int64_t width, bool accumulate)
 {
     for (int64_t i = 0; i < first * width; i++) dx[i] = accumulate ? dx[i] + dy[i] : dy[i];
     dx += first * width;
     dy += first * width;
-    if (!accumulate) memset(dx, 0, (size_t)(from * from * width) * sizeof *dx);
+    if (!accumulate) memset(dx, 0, (size_t)(extent_area(from) * width) * sizeof *dx);
 #pragma omp parallel for num_threads(d->threads) schedule(static)
     for (int64_t strip = 0; strip < width; strip += 64) { /* a strip of columns a thread, rows in order */
         int64_t end = strip + 64 < width ? strip + 64 : width;
-        for (int64_t row = 0; row < to * to; row++) {
+        for (int64_t row = 0; row < extent_area(to); row++) {
             int64_t y0, y1, x0, x1;
             float wy, wx;
-            bilinear(row / to, to, from, &y0, &y1, &wy);
-            bilinear(row % to, to, from, &x0, &x1, &wx);
+            bilinear(row / to.width, to.height, from.height, &y0, &y1, &wy);
+            bilinear(row % to.width, to.width, from.width, &x0, &x1, &wx);
             for (int64_t i = strip; i < end; i++) {
                 float g = dy[row * width + i];
-                dx[(y0 * from + x0) * width + i] += (1 - wy) * (1 - wx) * g;
-                dx[(y0 * from + x1) * width + i] += (1 - wy) * wx * g;
-                dx[(y1 * from + x0) * width + i] += wy * (1 - wx) * g;
-                dx[(y1 * from + x1) * width + i] += wy * wx * g;
+                dx[(y0 * from.width + x0) * width + i] += (1 - wy) * (1 - wx) * g;
+                dx[(y0 * from.width + x1) * width + i] += (1 - wy) * wx * g;
+                dx[(y1 * from.width + x0) * width + i] += wy * (1 - wx) * g;
+                dx[(y1 * from.width + x1) * width + i] += wy * wx * g;
             }
         }
     }

@@ -393,23 +393,25 @@ static void sum_rows(struct device *d, float *out, const real *x, int64_t rows, 
 /* --- patches and tokens --- */
 
 /* A thread makes one element; neighbours read neighbouring pixels. */
-static __global__ void patches_kernel(real *out, const uint8_t *pixels, int64_t total, int size, int patch)
+static __global__ void patches_kernel(real *out, const uint8_t *pixels, int64_t total, int height, int width, int patch)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
     if (at >= total) return;
-    int grid = size / patch, width = 3 * patch * patch, in = (int)(at % width);
-    int64_t p = at / width;
+    int down = height / patch, across = width / patch, columns = 3 * patch * patch, in = (int)(at % columns);
+    int64_t p = at / columns;
     int c = in / (patch * patch), y = in / patch % patch, x = in % patch;
-    int gx = (int)(p % grid), gy = (int)(p / grid % grid);
-    int64_t n = p / grid / grid;
-    uint8_t value = pixels[((n * size + gy * patch + y) * size + gx * patch + x) * 3 + c];
+    int gx = (int)(p % across), gy = (int)(p / across % down);
+    int64_t n = p / across / down;
+    uint8_t value = pixels[((n * height + gy * patch + y) * width + gx * patch + x) * 3 + c];
     from_float(&out[at], (float)value * (1 / 127.5f) - 1);
 }
 
-static void patches(struct device *d, real *out, const uint8_t *pixels, int64_t images, int64_t size, int64_t patch)
+static void patches(struct device *d, real *out, const uint8_t *pixels, int64_t images, struct extent size,
+                    int64_t patch)
 {
-    int64_t total = images * (size / patch) * (size / patch) * 3 * patch * patch;
-    LAUNCH(d, patches_kernel, divide_up(total, THREADS), THREADS, 0, out, pixels, total, (int)size, (int)patch);
+    int64_t total = images * extent_area(extent_grid(size, patch)) * 3 * patch * patch;
+    LAUNCH(d, patches_kernel, divide_up(total, THREADS), THREADS, 0, out, pixels, total, (int)size.height,
+           (int)size.width, (int)patch);
 }
 
 static __global__ void tokens_forward_kernel(real *out, const real *in, const real *class_token, const real *positions,
@@ -477,11 +479,11 @@ static __device__ void bilinear(int64_t i, int64_t to, int64_t from, int64_t *lo
     *weight = at - (float)*low;
 }
 
-static __global__ void grid_resize_kernel(real *out, const real *x, int64_t first, int64_t to, int64_t from,
+static __global__ void grid_resize_kernel(real *out, const real *x, int64_t first, struct extent to, struct extent from,
                                           int64_t width)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (at >= (first + to * to) * width) return;
+    if (at >= (first + to.height * to.width) * width) return;
     int64_t row = at / width - first, i = at % width;
     if (row < 0) {
         out[at] = x[at];
@@ -489,52 +491,52 @@ static __global__ void grid_resize_kernel(real *out, const real *x, int64_t firs
     }
     int64_t y0, y1, x0, x1;
     float wy, wx;
-    bilinear(row / to, to, from, &y0, &y1, &wy);
-    bilinear(row % to, to, from, &x0, &x1, &wx);
-    const real *g = x + first * width + i;
-    float top = (1 - wx) * to_float(g[(y0 * from + x0) * width]) + wx * to_float(g[(y0 * from + x1) * width]);
-    float bottom = (1 - wx) * to_float(g[(y1 * from + x0) * width]) + wx * to_float(g[(y1 * from + x1) * width]);
+    bilinear(row / to.width, to.height, from.height, &y0, &y1, &wy);
+    bilinear(row % to.width, to.width, from.width, &x0, &x1, &wx);
+    const real *upper = x + (first + y0 * from.width) * width + i, *lower = x + (first + y1 * from.width) * width + i;
+    float top = (1 - wx) * to_float(upper[x0 * width]) + wx * to_float(upper[x1 * width]);
+    float bottom = (1 - wx) * to_float(lower[x0 * width]) + wx * to_float(lower[x1 * width]);
     from_float(&out[at], (1 - wy) * top + wy * bottom);
 }
 
-static void grid_resize(struct device *d, real *out, const real *x, int64_t first, int64_t to, int64_t from,
+static void grid_resize(struct device *d, real *out, const real *x, int64_t first, struct extent to, struct extent from,
                         int64_t width)
 {
-    LAUNCH(d, grid_resize_kernel, divide_up((first + to * to) * width, THREADS), THREADS, 0, out, x, first, to, from,
-           width);
+    LAUNCH(d, grid_resize_kernel, divide_up((first + extent_area(to)) * width, THREADS), THREADS, 0, out, x, first, to,
+           from, width);
 }
 
 /* A thread gathers one element of the small table from all of the large one. */
-static __global__ void grid_backward_kernel(float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
-                                            int64_t width, bool accumulate)
+static __global__ void grid_backward_kernel(float *dx, const float *dy, int64_t first, struct extent to,
+                                            struct extent from, int64_t width, bool accumulate)
 {
     int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    if (at >= (first + from * from) * width) return;
+    if (at >= (first + from.height * from.width) * width) return;
     int64_t row = at / width - first, i = at % width;
     float sum = 0;
     if (row < 0) sum = dy[at];
-    for (int64_t y = 0; y < to && row >= 0; y++) {
+    for (int64_t y = 0; y < to.height && row >= 0; y++) {
         int64_t y0, y1;
         float wy;
-        bilinear(y, to, from, &y0, &y1, &wy);
-        float in_y = (y0 == row / from ? 1 - wy : 0) + (y1 == row / from ? wy : 0);
+        bilinear(y, to.height, from.height, &y0, &y1, &wy);
+        float in_y = (y0 == row / from.width ? 1 - wy : 0) + (y1 == row / from.width ? wy : 0);
         if (in_y == 0) continue;
-        for (int64_t x = 0; x < to; x++) {
+        for (int64_t x = 0; x < to.width; x++) {
             int64_t x0, x1;
             float wx;
-            bilinear(x, to, from, &x0, &x1, &wx);
-            float in_x = (x0 == row % from ? 1 - wx : 0) + (x1 == row % from ? wx : 0);
-            if (in_x != 0) sum += in_y * in_x * dy[(first + y * to + x) * width + i];
+            bilinear(x, to.width, from.width, &x0, &x1, &wx);
+            float in_x = (x0 == row % from.width ? 1 - wx : 0) + (x1 == row % from.width ? wx : 0);
+            if (in_x != 0) sum += in_y * in_x * dy[(first + y * to.width + x) * width + i];
         }
     }
     dx[at] = accumulate ? dx[at] + sum : sum;
 }
 
-static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, int64_t to, int64_t from,
-                                 int64_t width, bool accumulate)
+static void grid_resize_backward(struct device *d, float *dx, const float *dy, int64_t first, struct extent to,
+                                 struct extent from, int64_t width, bool accumulate)
 {
-    LAUNCH(d, grid_backward_kernel, divide_up((first + from * from) * width, THREADS), THREADS, 0, dx, dy, first, to,
-           from, width, accumulate);
+    LAUNCH(d, grid_backward_kernel, divide_up((first + extent_area(from)) * width, THREADS), THREADS, 0, dx, dy, first,
+           to, from, width, accumulate);
 }
 
 /* --- embeddings and gathers --- */
