@@ -1,8 +1,6 @@
 /* Formats told apart, orientation, and the PNG and WebP codecs; JPEG is in jpeg.c. */
 #include "data/image.h"
 
-#include <png.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -11,6 +9,7 @@
 
 #include "base/memory.h"
 #include "data/jpeg.h"
+#include "data/png_source.h"
 
 enum { MAX_SIDE = 1 << 20 };
 
@@ -151,47 +150,18 @@ static void over_white(const uint8_t *rgba, size_t pixels, uint8_t *rgb)
         }
 }
 
-struct png_source {
-    const uint8_t *bytes;
-    size_t len, at;
-    char text[128];
-};
-
-static void png_pull(png_structp png, png_bytep out, png_size_t count)
-{
-    struct png_source *s = png_get_io_ptr(png);
-    if (count > s->len - s->at) png_error(png, "cut short");
-    memcpy(out, s->bytes + s->at, count);
-    s->at += count;
-}
-
-static void png_failed(png_structp png, png_const_charp text)
-{
-    struct png_source *s = png_get_error_ptr(png);
-    snprintf(s->text, sizeof s->text, "%s", text);
-    longjmp(png_jmpbuf(png), 1);
-}
-
-static void png_ignore(png_structp png, png_const_charp text)
-{
-    (void)png;
-    (void)text;
-}
-
 static int decode_png(const uint8_t *b, size_t len, struct image *image, struct error *error)
 {
     struct png_source source = {.bytes = b, .len = len};
-    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, png_failed, png_ignore);
+    png_structp png = png_source_open(&source);
     png_infop info = png_create_info_struct(png);
     uint8_t *volatile rgba = NULL;
     png_bytep *volatile rows = NULL;
     if (setjmp(png_jmpbuf(png))) {
-        png_destroy_read_struct(&png, &info, NULL);
         free(rgba);
         free((void *)rows);
-        return error_set(error, ERROR_FAILED, "PNG: %s", source.text);
+        return png_source_failed(&source, png, info, error);
     }
-    png_set_read_fn(png, &source, png_pull);
     png_read_info(png, info);
     png_set_expand(png); /* palette, low bit depths, tRNS */
     png_set_scale_16(png);

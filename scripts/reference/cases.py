@@ -4,7 +4,7 @@
 Makes test/cases/PARSER/CASE/input.  What is expected stands in `expected` beside it: write it with `test/unit/cases --update` and read it
 before committing.
 """
-import io, json, os, struct, sys, tarfile
+import io, json, os, struct, sys, tarfile, zlib
 import numpy as np
 from PIL import Image
 
@@ -70,6 +70,41 @@ case("image", "html", "<!DOCTYPE html><html>404</html>")
 case("image", "gif", picture("P", form="GIF"))
 case("image", "empty", b"")
 case("image", "noise", bytes(range(256)))
+# masks: pixels are numbers
+def numbers(mode, values, **options):
+    image = Image.fromarray(values)
+    if mode == "P":
+        image.putpalette([c for i in range(256) for c in (i, 255 - i, 7 * i % 256)])
+    out = io.BytesIO()
+    image.save(out, "PNG", **options)
+    return out.getvalue()
+
+def raw_png(width, height, bits, colour, rows, interlaced=0, extra=b""):
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, interlaced)) + extra
+            + (chunk(b"PLTE", bytes(3 * (1 << bits))) if colour == 3 else b"") + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+
+y, x = np.mgrid[0:16, 0:23]
+for bits in (1, 2, 4, 8):
+    case("mask", f"palette-{bits}", numbers("P", ((x + 2 * y) % (1 << bits)).astype("uint8"), bits=bits))
+case("mask", "grey-8", numbers("L", ((11 * x + 3 * y) % 256).astype("uint8")))
+case("mask", "grey-16", numbers("I;16", (2600 * x + y).astype("uint16")))
+# Adam7 of 3 x 2: passes (0,0); (2,0); (1,0); row 1; each row begins with its filter, 0
+case("mask", "interlaced", raw_png(3, 2, 8, 3, bytes([0, 10, 0, 12, 0, 11, 0, 20, 21, 22]), interlaced=1))
+case("mask", "palette-short", raw_png(2, 1, 2, 3, bytes([0, 0b01110000])))
+case("mask", "transparent-index", numbers("P", ((x + y) % 5).astype("uint8"), transparency=2))
+case("mask", "rgb", picture())
+case("mask", "rgba", picture("RGBA"))
+case("mask", "grey-alpha", picture("LA"))
+case("mask", "grey-1", picture("1"))
+case("mask", "turned", numbers("L", (x + y).astype("uint8"), exif=exif(6)))
+cut = numbers("L", ((11 * x + 3 * y) % 256).astype("uint8"))
+case("mask", "cut", cut[:len(cut) - 40])
+case("mask", "no-end", cut[:len(cut) - 12])
+case("mask", "damaged", cut[:60] + bytes([cut[60] ^ 1]) + cut[61:])
+case("mask", "bomb", cut[:16] + struct.pack(">II", 60000, 60000) + cut[24:])
+case("mask", "jpeg", picture("L", form="JPEG"))
+case("mask", "empty", b"")
 # tars
 case("tar", "webdataset", tar([("000.jpg", jpeg), ("000.txt", b"one\ntwo\n"), ("000.json", b'{"url": "u"}'), ("001.png", picture()), ("001.cls", b"7")]))
 case("tar", "json-caption", tar([("a.jpg", jpeg), ("a.json", b'{"caption": "from json", "label": 3}')]))

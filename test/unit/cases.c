@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "checkpoint/pytorch.h"
 #include "data/image.h"
+#include "data/mask.h"
 #include "data/record.h"
 #include "data/shard.h"
 #include "dataloader/manifest.h"
@@ -33,6 +34,21 @@ static void show_image(const uint8_t *bytes, size_t len, struct str *out)
         str_printf(out, "(%d, %d): %d %d %d\n", at[i][0], at[i][1], p[0], p[1], p[2]);
     }
     image_free(&image);
+}
+
+static void show_mask(const uint8_t *bytes, size_t len, struct str *out)
+{
+    struct error error = {0};
+    struct mask mask;
+    if (mask_decode(bytes, len, 1 << 20, &mask, &error) < 0) {
+        str_printf(out, "error: %s\n", error.text);
+        return;
+    }
+    str_printf(out, "%d x %d, %s of %d bits\n", mask.width, mask.height, mask.palette ? "palette" : "grey", mask.bits);
+    for (int y = 0; y < mask.height; y++)
+        for (int x = 0; x < mask.width; x++)
+            str_printf(out, x + 1 < mask.width ? "%d " : "%d\n", mask.pixels[y * mask.width + x]);
+    mask_free(&mask);
 }
 
 static void show_sample(const struct sample *s, int rc, const struct error *error, struct str *out)
@@ -229,11 +245,16 @@ static void cases_cut_short(void)
     cut_cases("shard", show_shard);
     cut_cases("csv", show_csv);
     cut_cases("jsonl", show_jsonl);
+    cut_cases("mask", show_mask);
 }
 
 static void cases_image(void)
 {
     run_cases("image", show_image);
+}
+static void cases_mask(void)
+{
+    run_cases("mask", show_mask);
 }
 static void cases_tar(void)
 {
@@ -273,6 +294,7 @@ int main(int argc, char **argv)
     update = argc > 1 && !strcmp(argv[1], "--update");
     return test_main(update ? 1 : argc, argv,
                      (struct test[]){{"cases_image", cases_image},
+                                     {"cases_mask", cases_mask},
                                      {"cases_tar", cases_tar},
                                      {"cases_shard", cases_shard},
                                      {"cases_csv", cases_csv},
