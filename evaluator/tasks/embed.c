@@ -1,13 +1,10 @@
-/* pe-evaluator embed: pictures of a folder or lines of a text file -> float32 [n, dim] in NumPy's .npy format.
- *
- *   | 93 "NUMPY" 1 0 | u16 header length | {'descr': '<f4', 'fortran_order': False, 'shape': (n, dim), } padded,
- *   newline | data | */
+/* pe-evaluator embed: pictures of a folder or lines of a text file -> float32 [n, dim] in NumPy's .npy format. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
-#include "base/str.h"
 #include "data/image.h"
+#include "data/npy.h"
 #include "evaluator/task.h"
 #include "serve/table.h"
 #include "serve/texts.h"
@@ -27,23 +24,6 @@ static const struct option options[] = {
     {OPTION_STRING, "texts", AT(texts), NULL, 0, 0, NULL, "file with one text a line"},
     {0}};
 /* clang-format on */
-
-static int write_npy(const char *path, const float *data, int64_t rows, int64_t cols, struct error *error)
-{
-    struct str file = {0}, header = {0};
-    str_printf(&header, "{'descr': '<f4', 'fortran_order': False, 'shape': (%ld, %ld), }", (long)rows, (long)cols);
-    while ((10 + header.len + 1) % 64) str_putc(&header, ' ');
-    str_putc(&header, '\n');
-    str_append(&file, "\x93NUMPY\x01\x00", 8);
-    str_putc(&file, (char)(header.len & 255));
-    str_putc(&file, (char)(header.len >> 8));
-    str_append(&file, header.data, header.len);
-    str_append(&file, data, (size_t)(rows * cols) * sizeof *data);
-    int rc = fs_write(path, file.data, file.len, error);
-    str_free(&file);
-    str_free(&header);
-    return rc;
-}
 
 static int list_pictures(const char *folder, char ***paths, int64_t *count, struct error *error)
 {
@@ -78,7 +58,7 @@ static int open_embed(void *self, struct session *s, struct error *error)
 
 static int write_rows(const struct session *s, const float *rows, int64_t count, int64_t dim, struct error *error)
 {
-    return world_agree(s->world, s->world->rank ? 0 : write_npy(s->output, rows, count, dim, error), error);
+    return world_agree(s->world, s->world->rank ? 0 : npy_write(s->output, rows, count, dim, error), error);
 }
 
 static int report(void *self, struct session *s, struct error *error)

@@ -10,6 +10,7 @@
 #include "checkpoint/pytorch.h"
 #include "data/image.h"
 #include "data/mask.h"
+#include "data/npy.h"
 #include "data/record.h"
 #include "data/shard.h"
 #include "dataloader/manifest.h"
@@ -49,6 +50,28 @@ static void show_mask(const uint8_t *bytes, size_t len, struct str *out)
         for (int x = 0; x < mask.width; x++)
             str_printf(out, x + 1 < mask.width ? "%d " : "%d\n", mask.pixels[y * mask.width + x]);
     mask_free(&mask);
+}
+
+static void show_npy(const uint8_t *bytes, size_t len, struct str *out)
+{
+    struct error error = {0};
+    struct npy npy = {0};
+    if (npy_parse(&npy, "case", bytes, len, &error) < 0) {
+        str_printf(out, "error: %s\n", error.text);
+        return;
+    }
+    str_printf(out, "%s%d [", npy.real ? "real" : "integer", 8 * npy.bytes);
+    for (int d = 0; d < npy.dims; d++) str_printf(out, d ? ", %ld" : "%ld", (long)npy.shape[d]);
+    str_puts(out, "]:");
+    for (int64_t i = 0, whole; i < npy.count && i < 64; i++) {
+        double real;
+        npy_reals(&npy, i, 1, &real);
+        str_printf(out, " %.17g", real);
+        if (npy.real) continue;
+        npy_integers(&npy, i, 1, &whole);
+        if ((double)whole != real) str_printf(out, " (%ld)", (long)whole);
+    }
+    str_putc(out, '\n');
 }
 
 static void show_sample(const struct sample *s, int rc, const struct error *error, struct str *out)
@@ -246,6 +269,7 @@ static void cases_cut_short(void)
     cut_cases("csv", show_csv);
     cut_cases("jsonl", show_jsonl);
     cut_cases("mask", show_mask);
+    cut_cases("npy", show_npy);
 }
 
 static void cases_image(void)
@@ -255,6 +279,10 @@ static void cases_image(void)
 static void cases_mask(void)
 {
     run_cases("mask", show_mask);
+}
+static void cases_npy(void)
+{
+    run_cases("npy", show_npy);
 }
 static void cases_tar(void)
 {
@@ -295,6 +323,7 @@ int main(int argc, char **argv)
     return test_main(update ? 1 : argc, argv,
                      (struct test[]){{"cases_image", cases_image},
                                      {"cases_mask", cases_mask},
+                                     {"cases_npy", cases_npy},
                                      {"cases_tar", cases_tar},
                                      {"cases_shard", cases_shard},
                                      {"cases_csv", cases_csv},
