@@ -82,6 +82,17 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void score_ranks(int32_t *rank, int64_t count, double recall[RECALL_LEVELS], double *median)
+{
+    for (int k = 0; k < RECALL_LEVELS; k++) {
+        int64_t hits = 0;
+        for (int64_t i = 0; i < count; i++) hits += rank[i] < recall_at[k];
+        recall[k] = (double)hits / (double)count;
+    }
+    qsort(rank, (size_t)count, sizeof *rank, by_value);
+    *median = rank[count / 2] + 1;
+}
+
 /* Ranks found by all ranks -> recalls, median. */
 static void summarise(const struct world *world, int32_t *rank, int64_t count, double recall[RECALL_LEVELS],
                       double *median)
@@ -90,13 +101,7 @@ static void summarise(const struct world *world, int32_t *rank, int64_t count, d
         world_broadcast(world, rank + b * BLOCK,
                         (size_t)(count - b * BLOCK < BLOCK ? count - b * BLOCK : BLOCK) * sizeof *rank,
                         (int)(b % world->size));
-    for (int k = 0; k < RECALL_LEVELS; k++) {
-        int64_t hits = 0;
-        for (int64_t i = 0; i < count; i++) hits += rank[i] < recall_at[k];
-        recall[k] = (double)hits / (double)count;
-    }
-    qsort(rank, (size_t)count, sizeof *rank, by_value);
-    *median = rank[count / 2] + 1;
+    score_ranks(rank, count, recall, median);
 }
 
 struct retrieval_scores score_retrieval(struct device *device, const struct world *world, const float *images,

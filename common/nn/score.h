@@ -19,6 +19,9 @@ struct retrieval_scores {
     double image_median_rank, text_median_rank; /* from 1 */
 };
 
+/* Ranks from 0 of the right items -> the share below each recall_at, and the median from 1; sorts them. */
+void score_ranks(int32_t *rank, int64_t count, double recall[RECALL_LEVELS], double *median);
+
 /* (all) texts [text_count, dim] belong to image owner[i] of images [image_count, dim]; all rows unit length, the same
  * on all ranks. */
 struct retrieval_scores score_retrieval(struct device *device, const struct world *world, const float *images,

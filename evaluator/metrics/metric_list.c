@@ -1,6 +1,15 @@
 /* The metrics of pe-evaluator score. */
 #include "evaluator/metrics/metric.h"
 
+extern const struct metric metric_davis, metric_miou, metric_depth, metric_classification, metric_retrieval;
+
+/* clang-format off */
 const struct metric *const metric_list[] = {
+    &metric_davis,
+    &metric_miou,
+    &metric_depth,
+    &metric_classification,
+    &metric_retrieval,
     NULL,
 };
+/* clang-format on */

@@ -1,7 +1,7 @@
 /* pe-evaluator retrieval: serve/retrieval.h over data sets with captions. */
-#include <stdio.h>
 #include <string.h>
 
+#include "evaluator/metrics/retrieval.h"
 #include "evaluator/task.h"
 #include "serve/retrieval.h"
 
@@ -31,27 +31,13 @@ static int open_retrieval(void *self, struct session *s, struct error *error)
     return 0;
 }
 
-static void add_recalls(json_t *metrics, const char *of, const double recall[RECALL_LEVELS])
-{
-    for (int k = 0; k < RECALL_LEVELS; k++) {
-        char key[64];
-        snprintf(key, sizeof key, "%s_retrieval_recall@%d", of, recall_at[k]);
-        json_object_set_new(metrics, key, json_real(recall[k]));
-    }
-}
-
 static int report(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
     struct retrieval_scores m;
     if (retrieval_score(&x->retrieval, &s->embedder, &s->host, &m, error) < 0) return -1;
     json_t *metrics = json_object();
-    add_recalls(metrics, "image", m.image);
-    add_recalls(metrics, "text", m.text);
-    json_object_set_new(metrics, "image_retrieval_median_rank", json_real(m.image_median_rank));
-    json_object_set_new(metrics, "text_retrieval_median_rank", json_real(m.text_median_rank));
-    json_object_set_new(metrics, "images", json_integer(x->retrieval.table.count));
-    json_object_set_new(metrics, "texts", json_integer(x->retrieval.text_count));
+    retrieval_figures(metrics, &m, x->retrieval.table.count, x->retrieval.text_count);
     return session_report(s, x->data.items[0], "zeroshot_retrieval", metrics, error);
 }
 
