@@ -38,35 +38,36 @@ static const struct option options[] = {
 struct reading {
     const char *truth, *predicted; /* folders */
     char *const *names;            /* of all frames */
-    int width, height;
+    int width, height;             /* of its first mask; 0 before that is read */
     struct davis_sequence *sequence;
 };
 
-static int read_mask(const char *folder, const char *name, struct mask *mask, struct error *error)
+static int check_mask(const struct reading *r, const char *path, const struct mask *mask, int64_t objects,
+                      struct error *error)
 {
-    char *path = fs_join(folder, name);
-    int rc = mask_read(path, PAIRS_MOST_PIXELS, mask, error);
-    if (rc == 0 && mask->bits == 16) {
-        mask_free(mask);
-        rc = error_set(error, ERROR_FAILED, "%s: 16-bit grey is no mask: save objects as palette index", path);
-    }
-    free(path);
-    return rc;
-}
-
-static int check_mask(const struct reading *r, const char *folder, const char *name, const struct mask *mask,
-                      bool predicted, struct error *error)
-{
-    if (mask->width != r->width || mask->height != r->height)
-        return error_set(error, ERROR_FAILED, "%s/%s: %d x %d, the first mask of the truth is %d x %d", folder, name,
-                         mask->width, mask->height, r->width, r->height);
+    if (mask->bits == 16)
+        return error_set(error, ERROR_FAILED, "%s: 16-bit grey is no mask: save objects as palette index", path);
+    if (r->width && (mask->width != r->width || mask->height != r->height))
+        return error_set(error, ERROR_FAILED, "%s: %d x %d, the first mask of the truth is %d x %d", path, mask->width,
+                         mask->height, r->width, r->height);
     int highest = 0;
     for (int64_t i = 0; i < (int64_t)mask->width * mask->height; i++)
         if (mask->pixels[i] > highest) highest = mask->pixels[i];
-    if (predicted && highest > r->sequence->objects)
-        return error_set(error, ERROR_FAILED, "%s/%s: object %d, the truth has %ld (DAVIS's evaluation refuses this)",
-                         folder, name, highest, (long)r->sequence->objects);
+    if (highest > objects)
+        return error_set(error, ERROR_FAILED, "%s: object %d, the truth has %ld (DAVIS's evaluation refuses this)",
+                         path, highest, (long)objects);
     return 0;
+}
+
+/* objects: the highest number it may hold. */
+static int read_mask(const struct reading *r, const char *folder, const char *name, int64_t objects, struct mask *mask,
+                     struct error *error)
+{
+    char *path = fs_join(folder, name);
+    int rc = mask_read(path, PAIRS_MOST_PIXELS, mask, error);
+    if (rc == 0) rc = check_mask(r, path, mask, objects, error);
+    free(path);
+    return rc;
 }
 
 static int read_frame(void *context, int64_t frame, struct error *error)
@@ -74,10 +75,8 @@ static int read_frame(void *context, int64_t frame, struct error *error)
     const struct reading *r = context;
     const char *name = r->names[frame + 1];
     struct mask truth = {0}, predicted = {0};
-    int rc = read_mask(r->truth, name, &truth, error);
-    if (rc == 0) rc = check_mask(r, r->truth, name, &truth, false, error);
-    if (rc == 0) rc = read_mask(r->predicted, name, &predicted, error);
-    if (rc == 0) rc = check_mask(r, r->predicted, name, &predicted, true, error);
+    int rc = read_mask(r, r->truth, name, UINT8_MAX, &truth, error);
+    if (rc == 0) rc = read_mask(r, r->predicted, name, r->sequence->objects, &predicted, error);
     if (rc == 0) davis_sequence_add(r->sequence, frame, truth.pixels, predicted.pixels, r->height, r->width);
     mask_free(&truth);
     mask_free(&predicted);
@@ -100,17 +99,18 @@ static int64_t keep_masks(struct fs_list *list)
 static int read_sequence(struct reading *r, const char *name, const struct fs_list *list, int64_t frames,
                          struct error *error)
 {
-    struct mask first;
     if (frames < 3)
         return error_set(error, ERROR_FAILED,
                          "%s: %ld masks: the first and the last are not scored, and no other is there", r->truth,
                          (long)frames);
-    if (read_mask(r->truth, list->names[0], &first, error) < 0) return -1;
-    int objects = davis_objects(first.pixels, (int64_t)first.width * first.height);
+    struct mask first = {0};
+    int rc = read_mask(r, r->truth, list->names[0], UINT8_MAX, &first, error),
+        objects = davis_objects(first.pixels, (int64_t)first.width * first.height);
     r->names = list->names;
     r->width = first.width;
     r->height = first.height;
     mask_free(&first);
+    if (rc < 0) return -1;
     if (!objects) return error_set(error, ERROR_FAILED, "%s/%s: no object in it", r->truth, list->names[0]);
     davis_sequence_open(r->sequence, name, objects, frames - 2);
     return pairs_each(frames - 2, read_frame, r, error);
@@ -150,10 +150,8 @@ static int open_sequences(struct self *x, const char *truth, const char *predict
     char **names = NULL, *standard = fs_join(truth, "ImageSets/2017/val.txt"),
          *folder = fs_join(truth, "Annotations/480p");
     int64_t count = 0;
-    const char *list = x->list               ? x->list
-                       : fs_exists(standard) ? standard
-                                             : NULL,
-               *below = fs_is_folder(folder) ? folder : truth;
+    const char *list = x->list, *below = fs_is_folder(folder) ? folder : truth;
+    if (!list && fs_exists(standard)) list = standard;
     int rc = list ? texts_read(list, true, &names, &count, error) : list_folders(below, &names, &count, error);
     x->sequences = mem_zalloc((size_t)count + 1, sizeof *x->sequences);
     for (; rc == 0 && x->count < count; x->count++) {

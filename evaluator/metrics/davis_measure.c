@@ -7,7 +7,7 @@
 #include "base/memory.h"
 #include "evaluator/metrics/davis.h"
 
-/* Bit x % 64 of word x / 64 of row y is pixel (y, x); bits beyond the width are 0. */
+/* Bit x % 64 of word x / 64 of row y is pixel (y, x); bits beyond the width are 0 (but in what is dilated). */
 struct bitmap {
     int height, width;
     int64_t words; /* of a row */
