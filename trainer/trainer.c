@@ -86,22 +86,6 @@ static int open_data(struct trainer *t, struct error *error)
     return 0;
 }
 
-static int open_augmentation(struct trainer *t, struct error *error)
-{
-    const struct trainer_settings *c = &t->settings;
-    bool plain = !strcmp(c->augment, "none");
-    t->augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min,
-                                            .scale_max = plain ? 1 : c->scale_max,
-                                            .ratio_min = c->ratio_min,
-                                            .ratio_max = c->ratio_max,
-                                            .brightness = plain ? 0 : c->brightness,
-                                            .saturation = plain ? 0 : c->saturation,
-                                            .flip = plain ? 0 : c->flip};
-    if (t->augmentation.scale_min > t->augmentation.scale_max || c->ratio_min > c->ratio_max)
-        return error_set(error, ERROR_USAGE, "--aug-scale-min and --aug-ratio-min must not exceed their maxima");
-    return 0;
-}
-
 /* Rank 0: what the options do not say of the run. */
 static int identify(struct trainer *t, struct error *error)
 {
@@ -120,8 +104,8 @@ static int open(struct training *run, void *self, struct error *error)
     struct trainer *t = self;
     t->run = run;
     t->media = media_options_of(&t->settings.data.media);
-    if (open_model(t, error) < 0 || open_data(t, error) < 0 || open_augmentation(t, error) < 0 ||
-        open_teacher(t, error) < 0)
+    if (open_model(t, error) < 0 || open_data(t, error) < 0 ||
+        augmentation_of(&t->augmentation, &t->settings.augment, error) < 0 || open_teacher(t, error) < 0)
         return -1;
     if (machine_open_host(&t->host, run->world, &run->settings->machine, error) < 0) return -1;
     t->tokenizer = tokenizer_open();

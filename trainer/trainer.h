@@ -18,8 +18,7 @@ struct trainer_settings {
     int64_t image_size;
     bool lock_image, lock_text, grad_cache;
     /* augmentation and mask regularisation */
-    char *augment;
-    double scale_min, scale_max, ratio_min, ratio_max, brightness, saturation, flip;
+    struct augment_settings augment;
     double mask_weight, mask_fraction, mask_ratio;
     /* distillation */
     char *teacher, *teacher_weights;

@@ -87,6 +87,7 @@ struct update {
     int64_t count;
     const int32_t *owner;
     const float *decay;      /* of each parameter; 0: no decay, and no trust ratio */
+    const float *rates;      /* of each parameter: factor of `rate` */
     const float *factor;     /* [1] */
     double *p_sums, *g_sums; /* LAMB: block sums of squares of p and of the direction, [count / SQUARE_BLOCK] */
     const double *weight_squares, *update_squares; /* LAMB: the same summed by parameter */
@@ -270,6 +271,14 @@ struct kernels {
     void (*softmax_gradient)(struct device *d, real *g, const float *logits, const float *lse, const int32_t *targets,
                              const float *weight, int64_t rows, int64_t cols);
 
+    /* y [rows, cols] += row [cols]. */
+    void (*add_row)(struct device *d, float *y, const float *row, int64_t rows, int64_t cols);
+    /* y = (x - mean) * scale, column by column: mean, scale [cols]. */
+    void (*standardize)(struct device *d, real *y, const real *x, const float *mean, const float *scale, int64_t rows,
+                        int64_t cols);
+    /* sums [2, cols]: of x over the rows, and of its squares. */
+    void (*column_sums)(struct device *d, double *sums, const real *x, int64_t rows, int64_t cols);
+
     void (*add)(struct device *d, float *y, const float *x, int64_t count);    /* y += x */
     void (*add_real)(struct device *d, real *y, const real *x, int64_t count); /* the same for activations */
     void (*fill)(struct device *d, float *y, float value, int64_t count);
@@ -322,12 +331,15 @@ struct kernels {
      * when not finite, else 1. */
     void (*clip_factor)(struct device *d, double *norm, float *factor, const double *squares, int64_t parameters,
                         double limit);
-    /* Moments of Adam with bias correction;  direction = m^ / (sqrt(v^) + eps) + decay * p.
+    /* In all of them `rate` stands for rate * rates[owner].
+     * Moments of Adam with bias correction;  direction = m^ / (sqrt(v^) + eps) + decay * p.
      * adam: p -= rate * direction.  lamb_direction: leaves it in g, and both block sums.  lamb_apply: p -= rate * ratio
      * * g with ratio = |p| / |direction| of the parameter, 1 where its decay or a norm is 0. */
     void (*adam)(struct device *d, const struct update *u);
     void (*lamb_direction)(struct device *d, const struct update *u);
     void (*lamb_apply)(struct device *d, const struct update *u);
+    /* Momentum:  m = beta1 m + g + decay p,  p -= rate m. */
+    void (*sgd)(struct device *d, const struct update *u);
     /* x = min(max(x, low), high), one value; not when *unless is 0. */
     void (*clamp)(struct device *d, float *x, float low, float high, const float *unless);
 };

@@ -9,6 +9,35 @@
 #include "data/resize.h"
 #include "data/wide.h"
 
+#define AT(field) offsetof(struct augment_settings, field)
+/* clang-format off */
+const struct option augment_options[] = {
+    {OPTION_CHOICE, "aug", AT(kind), "pe", 0, 0, "pe|none", "random crop, jitter and flip, or the plain squash", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-scale-min", AT(scale_min), "0.08", 0.001, 1, NULL, "smallest area of a crop", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-scale-max", AT(scale_max), "1", 0.001, 1, NULL, "largest area of a crop", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-ratio-min", AT(ratio_min), "0.75", 0.01, 100, NULL, "smallest width / height of a crop", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-ratio-max", AT(ratio_max), "1.3333333333333333", 0.01, 100, NULL, "largest width / height of a crop", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-brightness", AT(brightness), "0.32", 0, 1, NULL, "brightness jitter", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-saturation", AT(saturation), "0.32", 0, 1, NULL, "saturation jitter", OPTION_IDENTITY},
+    {OPTION_REAL, "aug-flip", AT(flip), "0.5", 0, 1, NULL, "probability of a horizontal flip", OPTION_IDENTITY},
+    {0}};
+/* clang-format on */
+
+int augmentation_of(struct augmentation *augmentation, const struct augment_settings *c, struct error *error)
+{
+    bool plain = !strcmp(c->kind, "none");
+    *augmentation = (struct augmentation){.scale_min = plain ? 1 : c->scale_min,
+                                          .scale_max = plain ? 1 : c->scale_max,
+                                          .ratio_min = c->ratio_min,
+                                          .ratio_max = c->ratio_max,
+                                          .brightness = plain ? 0 : c->brightness,
+                                          .saturation = plain ? 0 : c->saturation,
+                                          .flip = plain ? 0 : c->flip};
+    if (augmentation->scale_min > augmentation->scale_max || c->ratio_min > c->ratio_max)
+        return error_set(error, ERROR_USAGE, "--aug-scale-min and --aug-ratio-min must not exceed their maxima");
+    return 0;
+}
+
 int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out,
                        struct error *error)
 {

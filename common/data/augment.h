@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/error.h"
+#include "config/options.h"
 #include "data/image.h"
 
 struct augmentation {
@@ -20,6 +20,14 @@ struct augmentation {
     double brightness, saturation; /* factors from [1 - x, 1 + x] */
     double flip;                   /* probability */
 };
+
+/* The same as options of a program say it. */
+struct augment_settings {
+    char *kind;
+    double scale_min, scale_max, ratio_min, ratio_max, brightness, saturation, flip;
+};
+extern const struct option augment_options[];
+int augmentation_of(struct augmentation *augmentation, const struct augment_settings *config, struct error *error);
 
 /* bytes (JPEG, PNG, WebP) -> out [size, size, 3]. */
 int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out,

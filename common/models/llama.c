@@ -298,14 +298,14 @@ struct tensor *llama_loss(struct tape *t, struct llama *l, struct tensor *hidden
 {
     tape_open_segment(t);
     struct tensor *x = op_rms(t, op_gather(t, hidden, rows, n), l->norm, (float)l->config.norm_eps);
-    return tape_close_segment(t, hidden, op_loss(t, x, l->head, targets));
+    return tape_close_segment(t, hidden, op_loss(t, x, l->head, NULL, targets));
 }
 
 struct tensor *llama_logits(struct tape *t, struct llama *l, struct tensor *hidden, const int32_t *rows, int64_t n)
 {
     tape_open_segment(t);
     struct tensor *x = op_rms(t, op_gather(t, hidden, rows, n), l->norm, (float)l->config.norm_eps);
-    return tape_close_segment(t, hidden, op_logits(t, x, l->head));
+    return tape_close_segment(t, hidden, op_logits(t, x, l->head, NULL));
 }
 
 double llama_macs(const struct llama_config *c, double n, double squares)

@@ -1,5 +1,5 @@
-/* What language models are made of besides linear layers, norms and attention: the gated activation, the loss, the
- * logits of the next token. */
+/* What language models are made of besides linear layers, norms and attention, and what classifiers end with: the gated
+ * activation, the loss, the logits of the next token or of the classes. */
 #include "base/check.h"
 #include "ops/ops.h"
 
@@ -45,9 +45,10 @@ static void *rows_from(const struct tape *t, void *x, int64_t row, int64_t cols)
 
 static void logits_of(struct tape *t, const struct call *c, float *logits, int64_t first, int64_t rows)
 {
-    const struct tensor *x = c->in[0], *w = c->in[1];
+    const struct tensor *x = c->in[0], *w = c->in[1], *bias = c->in[2];
     t->device->kernels->matmul(t->device, logits, true, w->rows, rows_from(t, x->data, first, x->cols), x->cols, false,
                                w->data, w->cols, false, rows, w->rows, x->cols, false);
+    if (bias) t->device->kernels->add_row(t->device, logits, bias->master, rows, w->rows);
 }
 
 static void loss_forward(struct tape *t, struct call *c)
@@ -72,7 +73,7 @@ static void loss_backward(struct tape *t, struct call *c)
     const struct kernels *k = t->device->kernels;
     struct tensor *x = c->in[0], *w = c->in[1];
     int64_t rows = x->rows, strip = strip_rows(c);
-    struct gradient dx = tape_gradient(t, x), dw = tape_gradient(t, w);
+    struct gradient dx = tape_gradient(t, x), dw = tape_gradient(t, w), db = tape_gradient(t, c->in[2]);
     size_t mark = arena_mark(&t->grads);
     float *logits = tape_borrow(t, strip * w->rows, sizeof *logits);
     void *slope = k->real_bytes == sizeof *logits ? logits : tape_borrow(t, strip * w->rows, k->real_bytes);
@@ -87,6 +88,7 @@ static void loss_backward(struct tape *t, struct call *c)
         if (dw.data)
             k->matmul(t->device, dw.data, true, w->cols, slope, w->rows, true, rows_from(t, x->data, r, x->cols),
                       x->cols, true, w->rows, w->cols, n, dw.accumulate || r > 0);
+        if (db.data) k->sum_rows(t->device, db.data, slope, n, w->rows, db.accumulate || r > 0);
     }
     arena_release(&t->grads, mark);
 }
@@ -94,12 +96,19 @@ static void loss_backward(struct tape *t, struct call *c)
 static const struct op_def op_loss_def = {
     .name = "loss", .saves = true, .wide = true, .forward = loss_forward, .backward = loss_backward};
 
-struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, const int32_t *targets)
+static void check_shapes(const char *op, const struct tensor *x, const struct tensor *weight, const struct tensor *bias)
 {
-    CHECK(x->cols == weight->cols, "loss: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols,
-          (long)weight->rows, (long)weight->cols);
+    CHECK(x->cols == weight->cols && (!bias || tensor_count(bias) == weight->rows),
+          "%s: x [%ld, %ld], weight [%ld, %ld], bias of %ld", op, (long)x->rows, (long)x->cols, (long)weight->rows,
+          (long)weight->cols, bias ? (long)tensor_count(bias) : 0);
+}
+
+struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, struct tensor *bias,
+                       const int32_t *targets)
+{
+    check_shapes("loss", x, weight, bias);
     struct loss a = {.targets = targets};
-    struct tensor *in[OP_INPUTS] = {x, weight};
+    struct tensor *in[OP_INPUTS] = {x, weight, bias};
     return tape_apply(t, &op_loss_def, in, x->rows, 1, &a, sizeof a);
 }
 
@@ -115,10 +124,10 @@ static void logits_forward(struct tape *t, struct call *c)
 
 static const struct op_def op_logits_def = {.name = "logits", .wide = true, .forward = logits_forward};
 
-struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight)
+struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight, struct tensor *bias)
 {
-    CHECK(x->cols == weight->cols, "logits: x [%ld, %ld], weight [%ld, %ld]", (long)x->rows, (long)x->cols,
-          (long)weight->rows, (long)weight->cols);
-    struct tensor *in[OP_INPUTS] = {x, weight};
+    check_shapes("logits", x, weight, bias);
+    CHECK(!bias || !weight->packed, "logits: a bias and packed weights");
+    struct tensor *in[OP_INPUTS] = {x, weight, bias};
     return tape_apply(t, &op_logits_def, in, x->rows, weight->rows, "", 0);
 }

@@ -1,4 +1,5 @@
-/* Layer norm as an op of its own (ln_pre, ln_post, ln_final), RMS norm, L2 normalisation, and the cosine of rows. */
+/* Layer norm as an op of its own (ln_pre, ln_post, ln_final), RMS norm, L2 normalisation, columns made standard, and the
+ * cosine of rows. */
 #include "base/check.h"
 #include "ops/ops.h"
 
@@ -96,6 +97,23 @@ struct tensor *op_normalize(struct tape *t, struct tensor *x)
     struct tensor *in[OP_INPUTS] = {x};
     struct saved saved = {0};
     return tape_apply(t, &op_normalize_def, in, x->rows, x->cols, &saved, sizeof saved);
+}
+
+static void standardize_forward(struct tape *t, struct call *c)
+{
+    struct tensor *x = c->in[0];
+    t->device->kernels->standardize(t->device, c->out->data, x->data, c->in[1]->master, c->in[2]->master, x->rows,
+                                    x->cols);
+}
+
+static const struct op_def op_standardize_def = {.name = "standardize", .forward = standardize_forward};
+
+struct tensor *op_standardize(struct tape *t, struct tensor *x, struct tensor *mean, struct tensor *scale)
+{
+    CHECK(tensor_count(mean) == x->cols && tensor_count(scale) == x->cols, "standardize: %ld and %ld for %ld columns",
+          (long)tensor_count(mean), (long)tensor_count(scale), (long)x->cols);
+    struct tensor *in[OP_INPUTS] = {x, mean, scale};
+    return tape_apply(t, &op_standardize_def, in, x->rows, x->cols, "", 0);
 }
 
 static void cosine_forward(struct tape *t, struct call *c)

@@ -30,12 +30,17 @@ struct tensor *op_rms(struct tape *t, struct tensor *x, struct tensor *scale, fl
 /* SwiGLU: x [n, 2 w] = a | b -> silu(a) b [n, w]. */
 struct tensor *op_gate(struct tape *t, struct tensor *x);
 
-/* Cross entropy [n, 1], float: -ln softmax(x weight^T)[targets] of each row, x [n, width], weight [vocabulary, width].
- * */
-struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, const int32_t *targets);
+/* Cross entropy [n, 1], float: -ln softmax(x weight^T + bias)[targets] of each row, x [n, width], weight [vocabulary,
+ * width], bias [1, vocabulary] or NULL. */
+struct tensor *op_loss(struct tape *t, struct tensor *x, struct tensor *weight, struct tensor *bias,
+                       const int32_t *targets);
 
-/* x weight^T [n, vocabulary], float; inference only. */
-struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight);
+/* x weight^T + bias [n, vocabulary], float; inference only. */
+struct tensor *op_logits(struct tape *t, struct tensor *x, struct tensor *weight, struct tensor *bias);
+
+/* (x - mean) * scale, column by column; mean, scale [1, cols].  No gradient flows: for features that stay as they are.
+ * */
+struct tensor *op_standardize(struct tape *t, struct tensor *x, struct tensor *mean, struct tensor *scale);
 
 /* Attention over packed sequences (backend/kernels.h).  Self-attention: qkv [n, 3 width] and kv NULL, q_start =
  * k_start. Cross-attention: q [nq, width], kv [nk, 2 width].  Result [n or nq, width]. */

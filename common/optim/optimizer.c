@@ -22,7 +22,7 @@ static void describe(struct optimizer *o)
     const struct parameters *p = o->parameters;
     int64_t blocks = p->total / SQUARE_BLOCK;
     int32_t *first = mem_alloc((size_t)p->count + 1, sizeof *first), *owner = mem_alloc((size_t)blocks, sizeof *owner);
-    float *decays = mem_alloc((size_t)p->count, sizeof *decays);
+    float *decays = mem_alloc((size_t)p->count, sizeof *decays), *rates = mem_alloc((size_t)p->count, sizeof *rates);
     for (int64_t b = 0; b < blocks; b++) owner[b] = -1;
     for (int64_t i = 0; i < p->count; i++) {
         const struct parameter *it = p->list[i];
@@ -30,15 +30,18 @@ static void describe(struct optimizer *o)
         first[i] = (int32_t)(it->offset / SQUARE_BLOCK);
         first[i + 1] = (int32_t)((end + SQUARE_BLOCK - 1) / SQUARE_BLOCK);
         decays[i] = it->decay ? (float)o->decay : 0;
+        rates[i] = it->rate;
         for (int32_t b = first[i]; b < first[i + 1] && it->tensor.needs_grad; b++) owner[b] = (int32_t)i;
     }
     struct device *d = p->device;
     o->first_block = bring(d, first, ((size_t)p->count + 1) * sizeof *first);
     o->owner = bring(d, owner, (size_t)blocks * sizeof *owner);
     o->decays = bring(d, decays, (size_t)p->count * sizeof *decays);
+    o->rates = bring(d, rates, (size_t)p->count * sizeof *rates);
     free(first);
     free(owner);
     free(decays);
+    free(rates);
 }
 
 /* Buffers by size: what open takes close gives back. */
@@ -85,6 +88,7 @@ void optimizer_close(struct optimizer *o)
     p->device->kernels->unmap(p->device, o->first_block, ((size_t)p->count + 1) * sizeof *o->first_block);
     p->device->kernels->unmap(p->device, o->owner, (size_t)(p->total / SQUARE_BLOCK) * sizeof *o->owner);
     p->device->kernels->unmap(p->device, o->decays, (size_t)p->count * sizeof *o->decays);
+    p->device->kernels->unmap(p->device, o->rates, (size_t)p->count * sizeof *o->rates);
 }
 
 /* Block sums of this rank's part, there already -> sums by parameter over all blocks, on all ranks. */
@@ -109,6 +113,7 @@ static struct update update_of(struct optimizer *o, float *gradients, double rat
                            .count = o->end - first,
                            .owner = o->owner + block,
                            .decay = o->decays,
+                           .rates = o->rates,
                            .factor = o->factor,
                            .p_sums = o->blocks + block,
                            .g_sums = o->other_blocks + block,
@@ -140,7 +145,9 @@ void optimizer_step(struct optimizer *o, const struct tree *sums, bool reduced, 
         sum_parameters(o, o->sums, o->blocks);
         sum_parameters(o, o->other_sums, o->other_blocks);
         k->lamb_apply(d, &u);
-    } else
+    } else if (o->kind == OPTIMIZER_SGD)
+        k->sgd(d, &u);
+    else
         k->adam(d, &u);
     if (!o->sharded || o->comm->world->size == 1) return;
     comm_gather(o->comm, p->master, blocks, SQUARE_BLOCK * sizeof *p->master);

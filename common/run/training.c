@@ -97,7 +97,8 @@ static int open_run(struct training *t, struct resumption *found, struct error *
 
 static struct optimizer optimizer_of(const struct training_settings *c)
 {
-    return (struct optimizer){.kind = strcmp(c->opt, "lamb") ? OPTIMIZER_ADAMW : OPTIMIZER_LAMB,
+    bool lamb = !strcmp(c->opt, "lamb"), sgd = !strcmp(c->opt, "sgd");
+    return (struct optimizer){.kind = lamb ? OPTIMIZER_LAMB : sgd ? OPTIMIZER_SGD : OPTIMIZER_ADAMW,
                               .beta1 = c->beta1,
                               .beta2 = c->beta2,
                               .eps = c->eps,

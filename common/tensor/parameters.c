@@ -21,6 +21,7 @@ struct tensor *parameters_add(struct parameters *p, const char *name, int ndim, 
         if (i > 0 || ndim == 1) cols *= shape[i];
     }
     added->decay = ndim > 1;
+    added->rate = 1;
     added->offset = p->total;
     added->tensor =
         (struct tensor){.rows = rows, .cols = cols, .needs_grad = true, .parameter = true, .segment = -1, .slot = -1};

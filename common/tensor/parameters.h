@@ -26,6 +26,7 @@ struct parameter {
     int64_t view_offset[2];
     int view_count;
     bool decay; /* weight decay and LAMB's trust ratio apply: not for vectors and scalars */
+    float rate; /* factor of the learning rate, 1 */
 };
 
 struct parameters {

@@ -14,6 +14,7 @@ program() { # NAME CASE...: the test program runs, and has run these cases
     return $rc
 }
 check cuda_ops program op/ops ops_cuda_fp32 ops_cuda_bf16
+check cuda_updates program op/update update_adamw_cuda update_lamb_cuda update_sgd_cuda
 check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cuda core_parity_no_class_token_cuda core_inference_cuda core_parity_bf16 \
     core_parity_bf16_recomputed
 check cuda_decoder program golden/llama llama_parity_scaled_rope_tied llama_parity_in_parts_untied llama_meta_pth generation_same_in_any_batch

@@ -348,7 +348,7 @@ static const int32_t target_store[12] = {3, 0, 30, 8, 1, 7, 2, 11, 29, 3, 5, 6};
 static struct tensor *run_loss(struct tape *t, struct tensor **in, const struct op_case *c)
 {
     (void)c;
-    return op_loss(t, in[0], in[1], bring(target_store, sizeof target_store));
+    return op_loss(t, in[0], in[1], in[2], bring(target_store, sizeof target_store));
 }
 
 static void reference_loss(const double *const *in, double *out, const struct op_case *c)
@@ -357,13 +357,27 @@ static void reference_loss(const double *const *in, double *out, const struct op
     for (int64_t r = 0; r < c->out[0]; r++) {
         double total = 0, own = 0;
         for (int64_t v = 0; v < words; v++) {
-            double logit = 0;
+            double logit = in[2] ? in[2][v] : 0;
             for (int64_t i = 0; i < w; i++) logit += in[0][r * w + i] * in[1][v * w + i];
             total += exp(logit);
             if (v == target_store[r]) own = logit;
         }
         out[r] = log(total) - own;
     }
+}
+
+/* Features, their mean and their scale are constants: no gradient is asked for. */
+static struct tensor *run_standardize(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    for (int i = 0; i < 3; i++) in[i]->needs_grad = false;
+    return op_standardize(t, in[0], in[1], in[2]);
+}
+
+static void reference_standardize(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t i = 0; i < c->out[0] * c->out[1]; i++)
+        out[i] = (in[0][i] - in[1][i % c->out[1]]) * in[2][i % c->out[1]];
 }
 
 static const int32_t put_index[4] = {5, 0, 2, 7};
@@ -622,6 +636,14 @@ static const struct op_case cases[] = {
     {"rms_wide", {{3, 2048}, {1, 2048}}, run_rms, reference_rms, {3, 2048}, .depth = 2048, .parameters = B},
     {"gate", {{9, 2 * 37}}, run_gate, reference_gate, {9, 37}, .depth = 4},
     {"loss", {{12, 24}, {31, 24}}, run_loss, reference_loss, {12, 1}, .depth = 31, .parameters = B},
+    {"loss_bias", {{12, 24}, {31, 24}, {1, 31}}, run_loss, reference_loss, {12, 1}, .depth = 31, .parameters = B | C},
+    {"standardize",
+     {{9, 37}, {1, 37}, {1, 37}},
+     run_standardize,
+     reference_standardize,
+     {9, 37},
+     .depth = 3,
+     .parameters = B | C},
     {"put", {{9, 12}, {4, 12}}, run_put, reference_put, {9, 12}, .depth = 3},
     {"mean", {{13, 10}}, run_mean, reference_mean, {4, 10}, .depth = 8},
     {"pool", {{72, 10}}, run_pool, reference_pool, {18, 10}, .heads = 2, .depth = 4},
@@ -835,6 +857,28 @@ static void run_case(const struct op_case *c, struct device *device, bool recomp
     tape_free(&tape);
 }
 
+/* Sums of columns and of their squares. */
+static void column_sums(struct device *d)
+{
+    enum { N = 37, COLS = 70 };
+    float x[N * COLS], got[2 * COLS], want[2 * COLS];
+    double sums[2 * COLS], wide[2 * COLS] = {0};
+    struct rng rng = rng_open(2, RNG_TEST, 0, 0);
+    for (int i = 0; i < N * COLS; i++) x[i] = (float)rng_normal(&rng);
+    void *there = test_to_device(d, x, N * COLS, false), *out = d->kernels->map(d, sizeof sums);
+    test_from_device(d, x, there, N * COLS, false);
+    d->kernels->column_sums(d, out, there, N, COLS);
+    d->kernels->download(d, sums, out, sizeof sums);
+    for (int i = 0; i < N * COLS; i++) {
+        wide[i % COLS] += (double)x[i];
+        wide[COLS + i % COLS] += (double)x[i] * (double)x[i];
+    }
+    for (int i = 0; i < 2 * COLS; i++) got[i] = (float)sums[i], want[i] = (float)wide[i];
+    test_close("column_sums", got, want, 2 * COLS, 1e-7);
+    d->kernels->unmap(d, there, sizeof x / sizeof *x * d->kernels->real_bytes);
+    d->kernels->unmap(d, out, sizeof sums);
+}
+
 static void run_device(const char *name, const char *precision, const char *level)
 {
     struct device device;
@@ -848,6 +892,7 @@ static void run_device(const char *name, const char *precision, const char *leve
         run_case(&cases[i], &device, false);
         run_case(&cases[i], &device, true);
     }
+    column_sums(&device);
     device_close(&device);
 }
 

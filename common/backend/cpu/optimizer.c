@@ -56,7 +56,7 @@ static void adam(struct device *d, const struct update *u)
         float step[SQUARE_BLOCK], *p = u->p + b * SQUARE_BLOCK;
         if (u->owner[b] < 0) continue;
         direction_block(step, *u, b * SQUARE_BLOCK, u->decay[u->owner[b]]);
-        float rate = u->rate;
+        float rate = u->rate * u->rates[u->owner[b]];
         for (int i = 0; i < SQUARE_BLOCK; i++) p[i] -= rate * step[i];
     }
 }
@@ -81,9 +81,26 @@ static void lamb_apply(struct device *d, const struct update *u)
         if (owner < 0) continue;
         double weight = sqrt(u->weight_squares[owner]), size = sqrt(u->update_squares[owner]);
         double ratio = u->decay[owner] > 0 && weight > 0 && size > 0 ? weight / size : 1;
-        float rate = (float)((double)u->rate * ratio), *p = u->p + b * SQUARE_BLOCK;
+        float rate = (float)((double)u->rate * u->rates[owner] * ratio), *p = u->p + b * SQUARE_BLOCK;
         const float *g = u->g + b * SQUARE_BLOCK;
         for (int i = 0; i < SQUARE_BLOCK; i++) p[i] -= rate * g[i];
+    }
+}
+
+static void sgd(struct device *d, const struct update *u)
+{
+    if (*u->factor == 0) return;
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t b = 0; b < u->count / SQUARE_BLOCK; b++) {
+        int32_t owner = u->owner[b];
+        if (owner < 0) continue;
+        float *p = u->p + b * SQUARE_BLOCK, *m = u->m + b * SQUARE_BLOCK;
+        const float *g = u->g + b * SQUARE_BLOCK;
+        float factor = *u->factor, momentum = u->beta1, decay = u->decay[owner], rate = u->rate * u->rates[owner];
+        for (int i = 0; i < SQUARE_BLOCK; i++) {
+            m[i] = momentum * m[i] + (g[i] * factor + decay * p[i]);
+            p[i] -= rate * m[i];
+        }
     }
 }
 

@@ -303,6 +303,37 @@ static void repeat_row(struct device *d, float *out, const float *x, int64_t row
     for (int64_t r = 0; r < rows; r++) memcpy(out + r * width, x, (size_t)width * sizeof *out);
 }
 
+static void add_row(struct device *d, float *y, const float *row, int64_t rows, int64_t cols)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < cols; i++) y[r * cols + i] += row[i];
+}
+
+static void standardize(struct device *d, float *y, const float *x, const float *mean, const float *scale, int64_t rows,
+                        int64_t cols)
+{
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < cols; i++) y[r * cols + i] = (x[r * cols + i] - mean[i]) * scale[i];
+}
+
+static void column_sums(struct device *d, double *sums, const float *x, int64_t rows, int64_t cols)
+{
+    enum { STRIP = 64 };
+#pragma omp parallel for num_threads(d->threads) schedule(static)
+    for (int64_t strip = 0; strip < cols; strip += STRIP) {
+        int64_t end = strip + STRIP < cols ? strip + STRIP : cols;
+        for (int64_t i = strip; i < end; i++) sums[i] = sums[cols + i] = 0;
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t i = strip; i < end; i++) {
+                double value = (double)x[r * cols + i];
+                sums[i] += value;
+                sums[cols + i] += value * value;
+            }
+    }
+}
+
 static void add(struct device *d, float *y, const float *x, int64_t count)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)

@@ -85,6 +85,9 @@ const struct kernels CPU_TABLE = {
     .normalize_backward = normalize_backward,
     .cosine_forward = cosine_forward,
     .cosine_backward = cosine_backward,
+    .add_row = add_row,
+    .standardize = standardize,
+    .column_sums = column_sums,
     .add = add,
     .add_real = add,
     .fill = fill,
@@ -103,5 +106,6 @@ const struct kernels CPU_TABLE = {
     .adam = adam,
     .lamb_direction = lamb_direction,
     .lamb_apply = lamb_apply,
+    .sgd = sgd,
     .clamp = clamp,
 };

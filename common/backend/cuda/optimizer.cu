@@ -68,7 +68,7 @@ template <bool LAMB> static __global__ void __launch_bounds__(THREADS) direction
     float factor = *u.factor;
     int32_t owner = u.owner[blockIdx.x];
     if (factor == 0 || (!LAMB && owner < 0)) return;
-    float decay = owner < 0 ? 0 : u.decay[owner];
+    float decay = owner < 0 ? 0 : u.decay[owner], rate = owner < 0 ? 0 : u.rate * u.rates[owner];
     double p_sum = 0, g_sum = 0;
     for (int k = 0; k < UPDATE_QUADS; k++) {
         int64_t at = (int64_t)blockIdx.x * SQUARE_BLOCK + (k * THREADS + threadIdx.x) * 4;
@@ -88,7 +88,7 @@ template <bool LAMB> static __global__ void __launch_bounds__(THREADS) direction
             g_sum += (double)g.x * g.x + (double)g.y * g.y + (double)g.z * g.z + (double)g.w * g.w;
             continue;
         }
-        p.x -= u.rate * g.x, p.y -= u.rate * g.y, p.z -= u.rate * g.z, p.w -= u.rate * g.w;
+        p.x -= rate * g.x, p.y -= rate * g.y, p.z -= rate * g.z, p.w -= rate * g.w;
         *(float4 *)(u.p + at) = p;
         if (u.compute)
             from_float(u.compute + at, p.x), from_float(u.compute + at + 1, p.y), from_float(u.compute + at + 2, p.z),
@@ -116,7 +116,7 @@ static __global__ void lamb_apply_kernel(struct update u)
     if (*u.factor == 0 || owner < 0) return;
     double weight = sqrt(u.weight_squares[owner]), size = sqrt(u.update_squares[owner]);
     double ratio = u.decay[owner] > 0 && weight > 0 && size > 0 ? weight / size : 1;
-    float rate = (float)((double)u.rate * ratio);
+    float rate = (float)((double)u.rate * u.rates[owner] * ratio);
     for (int k = 0; k < UPDATE_QUADS; k++) {
         int64_t at = (int64_t)blockIdx.x * SQUARE_BLOCK + (k * THREADS + threadIdx.x) * 4;
         float4 p = *(float4 *)(u.p + at), g = *(float4 *)(u.g + at);
@@ -133,6 +133,26 @@ static __global__ void lamb_apply_kernel(struct update u)
 static void lamb_apply(struct device *d, const struct update *u)
 {
     LAUNCH(d, lamb_apply_kernel, u->count / SQUARE_BLOCK, THREADS, 0, *u);
+}
+
+static __global__ void sgd_kernel(struct update u)
+{
+    float factor = *u.factor;
+    int32_t owner = u.owner[blockIdx.x];
+    if (factor == 0 || owner < 0) return;
+    float decay = u.decay[owner], rate = u.rate * u.rates[owner];
+    for (int k = 0; k < SQUARE_BLOCK / THREADS; k++) {
+        int64_t at = (int64_t)blockIdx.x * SQUARE_BLOCK + k * THREADS + threadIdx.x;
+        float m = u.beta1 * u.m[at] + (u.g[at] * factor + decay * u.p[at]), p = u.p[at] - rate * m;
+        u.m[at] = m;
+        u.p[at] = p;
+        if (u.compute) from_float(u.compute + at, p);
+    }
+}
+
+static void sgd(struct device *d, const struct update *u)
+{
+    LAUNCH(d, sgd_kernel, u->count / SQUARE_BLOCK, THREADS, 0, *u);
 }
 
 static __global__ void clamp_kernel(float *x, float low, float high, const float *unless)

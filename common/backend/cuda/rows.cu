@@ -390,6 +390,50 @@ static void sum_rows(struct device *d, float *out, const real *x, int64_t rows, 
     sum_partials(d, out, partial, chunks, width, width, accumulate);
 }
 
+/* A thread adds up a column. */
+static __global__ void column_sums_kernel(double *sums, const real *x, int64_t rows, int64_t cols)
+{
+    int64_t c = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (c >= cols) return;
+    double sum = 0, squares = 0;
+    for (int64_t r = 0; r < rows; r++) {
+        double value = (double)to_float(x[r * cols + c]);
+        sum += value;
+        squares += value * value;
+    }
+    sums[c] = sum;
+    sums[cols + c] = squares;
+}
+
+static void column_sums(struct device *d, double *sums, const real *x, int64_t rows, int64_t cols)
+{
+    LAUNCH(d, column_sums_kernel, divide_up(cols, THREADS), THREADS, 0, sums, x, rows, cols);
+}
+
+static __global__ void standardize_kernel(real *y, const real *x, const float *mean, const float *scale, int64_t total,
+                                          int64_t cols)
+{
+    int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (at < total) from_float(&y[at], (to_float(x[at]) - mean[at % cols]) * scale[at % cols]);
+}
+
+static void standardize(struct device *d, real *y, const real *x, const float *mean, const float *scale, int64_t rows,
+                        int64_t cols)
+{
+    LAUNCH(d, standardize_kernel, divide_up(rows * cols, THREADS), THREADS, 0, y, x, mean, scale, rows * cols, cols);
+}
+
+static __global__ void add_row_kernel(float *y, const float *row, int64_t total, int64_t cols)
+{
+    int64_t at = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    if (at < total) y[at] += row[at % cols];
+}
+
+static void add_row(struct device *d, float *y, const float *row, int64_t rows, int64_t cols)
+{
+    LAUNCH(d, add_row_kernel, divide_up(rows * cols, THREADS), THREADS, 0, y, row, rows * cols, cols);
+}
+
 /* --- patches and tokens --- */
 
 /* A thread makes one element; neighbours read neighbouring pixels. */

@@ -60,6 +60,9 @@ void CUDA_TABLE(struct kernels *k)
     k->normalize_backward = normalize_backward;
     k->cosine_forward = cosine_forward;
     k->cosine_backward = cosine_backward;
+    k->add_row = add_row;
+    k->standardize = standardize;
+    k->column_sums = column_sums;
     k->add = add;
     k->add_real = add_real;
     k->fill = fill;
@@ -78,5 +81,6 @@ void CUDA_TABLE(struct kernels *k)
     k->adam = adam;
     k->lamb_direction = lamb_direction;
     k->lamb_apply = lamb_apply;
+    k->sgd = sgd;
     k->clamp = clamp;
 }
