@@ -10,7 +10,7 @@
 #include "config/options.h"
 #include "data/image.h"
 #include "data/record.h"
-#include "dataloader/source.h"
+#include "data/source.h"
 #include "dist/world.h"
 
 struct pack_settings {

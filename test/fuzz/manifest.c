@@ -1,5 +1,5 @@
 /* Fuzz target: CSV, TSV and JSON lines. */
-#include "dataloader/manifest.h"
+#include "data/manifest.h"
 
 #include <stdint.h>
 

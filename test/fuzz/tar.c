@@ -1,7 +1,7 @@
 /* Fuzz target: webdataset tars, every item read. */
 #include <stdlib.h>
 
-#include "dataloader/source.h"
+#include "data/source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

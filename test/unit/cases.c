@@ -13,8 +13,8 @@
 #include "data/npy.h"
 #include "data/record.h"
 #include "data/shard.h"
-#include "dataloader/manifest.h"
-#include "dataloader/source.h"
+#include "data/manifest.h"
+#include "data/source.h"
 #include "models/config.h"
 #include "test/harness.h"
 

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "data/image.h"
 #include "data/video.h"
-#include "dataloader/source.h"
+#include "data/source.h"
 
 struct folder {
     char **names; /* paths of pictures and videos below the folder, in byte order */
@@ -107,7 +107,7 @@ static void folder_close(struct source *s)
     free(f);
 }
 
-int folder_open(struct source *source, const char *path, struct sources *all, struct error *error)
+int files_open(struct source *source, const char *path, struct sources *all, struct error *error)
 {
     struct source s = {.path = mem_strdup(path), .read = folder_read, .close = folder_close};
     struct folder *f = s.state = mem_zalloc(1, sizeof *f);

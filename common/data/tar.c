@@ -9,7 +9,7 @@
 #include "base/memory.h"
 #include "data/image.h"
 #include "data/video.h"
-#include "dataloader/source.h"
+#include "data/source.h"
 
 struct part {
     const uint8_t *bytes;

@@ -1,5 +1,5 @@
 /* Choosing the kind of each input, and what all kinds share. */
-#include "dataloader/source.h"
+#include "data/source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -78,7 +78,7 @@ static int open_one(struct sources *all, const char *path, struct error *error)
     if (!fs_exists(path))
         rc = error_set(error, ERROR_FAILED, "%s: no such file or folder", path);
     else if (fs_is_folder(path))
-        rc = folder_open(s, path, all, error);
+        rc = files_open(s, path, all, error);
     else if (str_ends_with(path, ".tar"))
         rc = tar_open(s, path, error);
     else if (str_ends_with(path, ".csv") || str_ends_with(path, ".tsv") || str_ends_with(path, ".jsonl"))

@@ -6,8 +6,8 @@
 #include "base/memory.h"
 #include "base/utf8.h"
 #include "data/video.h"
-#include "dataloader/manifest.h"
-#include "dataloader/source.h"
+#include "data/manifest.h"
+#include "data/source.h"
 
 struct manifest {
     char *folder;

@@ -13,8 +13,8 @@
  * A video needs no caption: it may be there to get one.
  *
  * Opening a source lists its items; an item that cannot be used is still listed and says why when it is read. */
-#ifndef DATALOADER_SOURCE_H
-#define DATALOADER_SOURCE_H
+#ifndef DATA_SOURCE_H
+#define DATA_SOURCE_H
 
 #include <jansson.h>
 
@@ -67,7 +67,7 @@ int sources_read(const struct sources *sources, int64_t index, struct sample *sa
 int tar_open(struct source *source, const char *path, struct error *error);
 int tar_parse(struct source *source, const char *path, const uint8_t *bytes, size_t len,
               struct error *error); /* for tests */
-int folder_open(struct source *source, const char *path, struct sources *all, struct error *error);
+int files_open(struct source *source, const char *path, struct sources *all, struct error *error);
 int manifest_open(struct source *source, const char *path, struct sources *all, struct error *error);
 
 /* Label of a class name, adding it; only while opening. */

@@ -1,6 +1,6 @@
 /* The parsers behind manifest sources, apart for tests and fuzzing. */
-#ifndef DATALOADER_MANIFEST_H
-#define DATALOADER_MANIFEST_H
+#ifndef DATA_MANIFEST_H
+#define DATA_MANIFEST_H
 
 #include <jansson.h>
 #include <stddef.h>
