@@ -48,7 +48,7 @@ static int frame_of(const struct fed *f, int part, int parts)
 
 static void describe_item(const struct caption_settings *c, const struct fed *f, json_t *row)
 {
-    char *key = key_of(&f->record);
+    char *key = record_key(&f->record);
     json_t *times = json_array();
     json_object_set_new(row, "key", json_string(key));
     json_object_set_new(row, "kind", json_string(f->video ? "video" : "image"));

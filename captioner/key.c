@@ -1,18 +1,7 @@
-/* Keys of samples and of rows. */
+/* Keys of rows. */
 #include "captioner/key.h"
 
 #include <string.h>
-
-#include "base/memory.h"
-
-char *key_of(const struct record *r)
-{
-    json_t *metadata = json_loadb(r->metadata, r->metadata_len, 0, NULL);
-    const char *key = json_string_value(json_object_get(metadata, "key"));
-    char *copy = mem_strdup(key ? key : "");
-    json_decref(metadata);
-    return copy;
-}
 
 int key_check(const json_t *row, const char *key, int64_t item, struct error *error)
 {

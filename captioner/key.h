@@ -6,8 +6,6 @@
 #include "base/json.h"
 #include "data/record.h"
 
-/* "" when it has none; the caller frees. */
-char *key_of(const struct record *record);
 /* The row of an item, whose sample has this key; a row without key is taken as it is. */
 int key_check(const json_t *row, const char *key, int64_t item, struct error *error);
 

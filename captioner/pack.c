@@ -143,7 +143,7 @@ static int pack_record(const struct caption_pack *p, const struct dataset *d, co
 {
     struct record with = *r;
     struct str captions = {0}, bytes = {0};
-    char *key = key_of(r);
+    char *key = record_key(r);
     int best = 0, rc = check_rows(&p->texts, key, item, error);
     with.caption_count = choose(&p->texts, r, item, p->all, &captions, &best);
     if (rc == 0 && with.caption_count) {
@@ -202,8 +202,10 @@ static int conclude(const struct caption_pack *p, int64_t shards, json_t *made_f
     struct writer_index index;
     const struct dataset *d = p->data.sets;
     if (writer_gather(p->config->output, shards, &index, error) < 0) return -1;
-    int64_t classes = p->data.count > 1 ? 0 : d->class_count; /* labels of several data sets are not one list's */
-    int rc = writer_commit(p->config->output, &index, d->classes, classes, made_from, error);
+    struct writer_names names = {0};
+    if (p->data.count == 1) /* labels of several data sets are not one list's */
+        names = (struct writer_names){d->classes, d->templates, d->class_count, d->template_count};
+    int rc = writer_commit(p->config->output, &index, &names, made_from, error);
     if (rc == 0) {
         printf("%-12s %s\n", "data set", p->config->output);
         printf("%-12s %ld, %ld of them videos\n", "samples", (long)index.samples, (long)index.videos);
@@ -217,6 +219,15 @@ static int conclude(const struct caption_pack *p, int64_t shards, json_t *made_f
     return rc;
 }
 
+static int check_packed(const struct collection *data, struct error *error)
+{
+    for (int64_t i = 0; i < data->count; i++)
+        if (data->sets[i].files)
+            return error_set(error, ERROR_FAILED, "%s: files as they lie there; pack them first (pe-dataloader pack)",
+                             data->sets[i].folder);
+    return 0;
+}
+
 static int pack_run(const struct world *world, const void *config, struct error *error)
 {
     const struct pack_settings *c = config;
@@ -224,6 +235,7 @@ static int pack_run(const struct world *world, const void *config, struct error 
     json_t *made_from = NULL;
     int64_t shards = 0;
     int rc = collection_open(&p.data, c->data.items, c->data.count, error);
+    if (rc == 0) rc = check_packed(&p.data, error);
     if (rc == 0) rc = read_texts(c->captions, p.data.samples, &p.texts, error);
     if (rc == 0) rc = recipe(c, &p.data, &made_from, error);
     if (rc == 0 && !world->rank) rc = writer_claim(c->output, made_from, c->data.items, c->data.count, error);

@@ -101,12 +101,16 @@ static int ask(void *context, struct job_item *item, struct error *error)
     struct record r;
     if (!row) return error_set(error, ERROR_FAILED, "has no caption");
     if (collection_read(&s->data, item->number, &r, error) < 0) return -1;
-    char *key = key_of(&r);
+    char *key = record_key(&r);
     int rc = key_check(row, key, item->number, error);
     json_object_set_new(item->row, "key", json_string(key));
     free(key);
-    if (rc < 0) return -1;
     json_t *metadata = json_loadb(r.metadata, r.metadata_len, 0, NULL);
+    record_release(&r);
+    if (rc < 0) {
+        json_decref(metadata);
+        return -1;
+    }
     char *prompt = fill(s->template, metadata, row);
     json_object_set_new(item->row, "prompt", lm_text_identity(s->template));
     job_ask(item, &(struct turn){TURN_USER, prompt}, 1, 0);

@@ -229,6 +229,18 @@ static int export_shard(const struct dataset *d, int64_t shard, const char *fold
     return rc;
 }
 
+/* A line each; no file where there are none. */
+static int export_texts(const char *folder, const char *name, char *const *texts, int64_t count, struct error *error)
+{
+    struct str out = {0};
+    for (int64_t i = 0; i < count; i++) str_printf(&out, "%s\n", texts[i]);
+    char *path = fs_join(folder, name);
+    int rc = count ? fs_write(path, out.data, out.len, error) : 0;
+    free(path);
+    str_free(&out);
+    return rc;
+}
+
 int export_run(const struct world *world, const struct inspect_settings *c, struct error *error)
 {
     struct dataset d = {0};
@@ -237,17 +249,12 @@ int export_run(const struct world *world, const struct inspect_settings *c, stru
     struct stopping stopping = stopping_begin(world);
     for (int64_t s = world->rank; rc == 0 && s < d.shard_count && !stopping_now(&stopping); s += world->size)
         rc = export_shard(&d, s, c->output, &stopping, error);
-    struct str names = {0};
-    for (int64_t i = 0; i < d.class_count; i++) str_printf(&names, "%s\n", d.classes[i]);
-    if (rc == 0 && names.len && !world->rank) {
-        char *path = fs_join(c->output, "classnames.txt");
-        rc = fs_write(path, names.data, names.len, error);
-        free(path);
-    }
+    if (rc == 0 && !world->rank) rc = export_texts(c->output, "classnames.txt", d.classes, d.class_count, error);
+    if (rc == 0 && !world->rank)
+        rc = export_texts(c->output, "zeroshot_classification_templates.txt", d.templates, d.template_count, error);
     rc = stopping_end(&stopping, rc, "not all tars are there", error);
     if (rc == 0 && !world->rank)
         printf("%s: %ld samples in %ld tars\n", c->output, (long)d.samples, (long)d.shard_count);
-    str_free(&names);
     dataset_close(&d);
     return rc;
 }

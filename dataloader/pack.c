@@ -101,10 +101,9 @@ static int make_record(const struct pack_settings *c, struct sample *s, struct s
     struct record record = {0};
     struct str media = {0};
     if (!s->metadata) s->metadata = json_object();
-    json_object_set_new(s->metadata, "key", json_string(s->key));
     int rc = s->video ? video_record(c, s, &record, &media, error) : picture_record(c, s, &record, &media, error);
     if (rc == 0) {
-        char *metadata = json_dumps(s->metadata, JSON_COMPACT | JSON_SORT_KEYS);
+        char *metadata = sample_metadata_text(s);
         record.bytes = (uint8_t *)media.data;
         record.len = media.len;
         record.label = s->label;
@@ -212,7 +211,8 @@ static int conclude(const struct pack_settings *c, const struct sources *sources
         return error_set(error, ERROR_FAILED,
                          "%s: %ld of %ld items are bad, more than --max-bad-fraction %g; quarantine.jsonl says why",
                          c->output, (long)index->left_out, (long)sources->items, c->max_bad_fraction);
-    return writer_commit(c->output, index, sources->classes, sources->class_count, made_from, error);
+    struct writer_names names = {sources->classes, sources->templates, sources->class_count, sources->template_count};
+    return writer_commit(c->output, index, &names, made_from, error);
 }
 
 static void table(const struct pack_settings *c, const struct sources *sources, int64_t shards,

@@ -77,7 +77,9 @@ static int open_data(struct trainer *t, struct error *error)
         return -1;
     if (trusted) collection_trust(&t->data);
     if (collection_read(&t->data, 0, &first, error) < 0) return -1;
-    if (!first.caption_count)
+    uint32_t captions = first.caption_count;
+    record_release(&first);
+    if (!captions)
         return error_set(error, ERROR_FAILED, "--train-data %s: its samples have no captions, training needs them",
                          sets->items[0]);
     if (!c->val_data.count) return 0;

@@ -5,15 +5,29 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "base/fs.h"
 #include "base/memory.h"
 #include "base/rng.h"
+
+/* A data set that was packed, or of whose pack something is there; or files. */
+static int open_set(struct dataset *set, const char *path, struct error *error)
+{
+    static const char *const packed[] = {"dataset.json", "pack.json"};
+    bool shards = !fs_exists(path);
+    for (int i = 0; i < 2 && !shards; i++) {
+        char *inner = fs_join(path, packed[i]);
+        shards = fs_exists(inner);
+        free(inner);
+    }
+    return shards ? dataset_open(set, path, error) : dataset_open_files(set, path, error);
+}
 
 int collection_open(struct collection *collection, char *const *folders, int64_t count, struct error *error)
 {
     struct collection c = {.sets = mem_zalloc((size_t)count + 1, sizeof *c.sets)};
     c.shares = mem_zalloc((size_t)count + 1, sizeof *c.shares);
     for (int64_t i = 0; i < count; i++) {
-        if (dataset_open(&c.sets[i], folders[i], error) < 0) {
+        if (open_set(&c.sets[i], folders[i], error) < 0) {
             collection_close(&c);
             return -1;
         }

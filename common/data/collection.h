@@ -1,4 +1,4 @@
-/* Several data sets as one: sample numbers run through them in order. */
+/* Several data sets as one, packed or files (dataset.h): sample numbers run through them in order. */
 #ifndef DATA_COLLECTION_H
 #define DATA_COLLECTION_H
 

@@ -11,6 +11,7 @@
 #include "base/check.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "data/texts.h"
 
 /* The shard as a whole cannot be used: why, and what mends it. */
 static int broken(const struct dataset *d, const struct shard *s, const char *why, struct error *error)
@@ -100,12 +101,25 @@ static int64_t count_of(const json_t *object, const char *key)
     return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
 }
 
+static int parse_texts(const json_t *root, const char *key, const char *path, char ***list, int64_t *count,
+                       struct error *error)
+{
+    const json_t *texts = json_object_get(root, key);
+    *list = mem_zalloc(json_array_size(texts) + 1, sizeof **list);
+    for (size_t i = 0; i < json_array_size(texts); i++) {
+        const char *text = json_string_value(json_array_get(texts, i));
+        if (!text) return error_set(error, ERROR_FAILED, "%s: \"%s\" %zu is no text", path, key, i);
+        (*list)[(*count)++] = mem_strdup(text);
+    }
+    return 0;
+}
+
 static int parse(struct dataset *d, const char *path, const json_t *root, struct error *error)
 {
     const char *format = json_string_value(json_object_get(root, "format"));
     if (!format || strcmp(format, "percept-dataset") || json_integer_value(json_object_get(root, "version")) != 1)
         return error_set(error, ERROR_FAILED, "%s: not a percept data set of version 1", path);
-    const json_t *shards = json_object_get(root, "shards"), *classes = json_object_get(root, "classes");
+    const json_t *shards = json_object_get(root, "shards");
     d->shards = mem_zalloc(json_array_size(shards) + 1, sizeof *d->shards);
     for (size_t i = 0; i < json_array_size(shards); i++) {
         const json_t *o = json_array_get(shards, i);
@@ -131,14 +145,9 @@ static int parse(struct dataset *d, const char *path, const json_t *root, struct
     d->videos = json_object_get(root, "videos") ? count_of(root, "videos") : 0;
     if (d->videos < 0 || d->videos > d->samples)
         return error_set(error, ERROR_FAILED, "%s: \"videos\" is no number of samples", path);
-    d->class_count = (int64_t)json_array_size(classes);
-    d->classes = mem_zalloc((size_t)d->class_count + 1, sizeof *d->classes);
-    for (int64_t i = 0; i < d->class_count; i++) {
-        const char *name = json_string_value(json_array_get(classes, (size_t)i));
-        if (!name) return error_set(error, ERROR_FAILED, "%s: class %ld has no name", path, (long)i);
-        d->classes[i] = mem_strdup(name);
-    }
-    return 0;
+    return parse_texts(root, "classes", path, &d->classes, &d->class_count, error) < 0
+               ? -1
+               : parse_texts(root, "templates", path, &d->templates, &d->template_count, error);
 }
 
 int dataset_list(struct dataset *dataset, const char *folder, struct error *error)
@@ -173,6 +182,24 @@ int dataset_open(struct dataset *dataset, const char *folder, struct error *erro
     return 0;
 }
 
+int dataset_open_files(struct dataset *dataset, const char *path, struct error *error)
+{
+    char *inputs[] = {(char *)(uintptr_t)path};
+    struct sources files;
+    if (sources_open(&files, inputs, 1, error) < 0) return -1;
+    struct dataset d = {.folder = mem_strdup(path),
+                        .samples = files.items,
+                        .videos = files.videos,
+                        .classes = texts_copy(files.classes, files.class_count),
+                        .class_count = files.class_count,
+                        .templates = texts_copy(files.templates, files.template_count),
+                        .template_count = files.template_count,
+                        .files = mem_alloc(1, sizeof files)};
+    *d.files = files;
+    *dataset = d;
+    return 0;
+}
+
 static void close_shard(struct shard *s)
 {
     struct shard_reader *reader = atomic_load(&s->reader);
@@ -186,8 +213,10 @@ static void close_shard(struct shard *s)
 void dataset_close(struct dataset *d)
 {
     for (int64_t i = 0; i < d->shard_count; i++) close_shard(&d->shards[i]);
-    for (int64_t i = 0; i < d->class_count; i++) free(d->classes[i]);
-    free(d->classes);
+    if (d->files) sources_close(d->files);
+    free(d->files);
+    texts_free(d->classes, d->class_count);
+    texts_free(d->templates, d->template_count);
     free(d->shards);
     free(d->folder);
     *d = (struct dataset){0};
@@ -217,8 +246,20 @@ static int read_record(const struct dataset *d, const struct shard *s, const str
     return rc < 0 ? error_prefix(error, "%s/%s: key %" PRId64, d->folder, s->file, key) : 0;
 }
 
+static int read_file(const struct dataset *d, int64_t index, struct record *record, struct error *error)
+{
+    const struct source *from;
+    struct sample sample;
+    int rc = sources_read(d->files, index, &sample, &from, error);
+    if (rc == 0) rc = sample_record(&sample, record, error);
+    if (rc < 0) error_prefix(error, "%s: %s", from->path, sample.key);
+    sample_free(&sample);
+    return rc;
+}
+
 int dataset_read(const struct dataset *d, int64_t index, struct record *record, struct error *error)
 {
+    if (d->files) return read_file(d, index, record, error);
     struct shard *s = shard_of(d, index);
     const struct shard_reader *reader = reader_of(d, s, error);
     return reader ? read_record(d, s, reader, index - s->first, record, error) : -1;
@@ -226,7 +267,7 @@ int dataset_read(const struct dataset *d, int64_t index, struct record *record, 
 
 int dataset_reach(const struct dataset *d, int64_t index, struct error *error)
 {
-    return reader_of(d, shard_of(d, index), error) ? 0 : -1;
+    return d->files || reader_of(d, shard_of(d, index), error) ? 0 : -1;
 }
 
 uint64_t dataset_identity(const struct dataset *d)
@@ -235,6 +276,10 @@ uint64_t dataset_identity(const struct dataset *d)
     for (int64_t i = 0; i < d->shard_count; i++) {
         uint64_t shard[] = {(uint64_t)d->shards[i].samples, d->shards[i].checksum};
         identity = XXH3_64bits_withSeed(shard, sizeof shard, identity);
+    }
+    for (int64_t i = 0; d->files && i < d->files->source_count; i++) {
+        uint64_t source = d->files->list[i].identity(&d->files->list[i]);
+        identity = XXH3_64bits_withSeed(&source, sizeof source, identity);
     }
     return identity;
 }

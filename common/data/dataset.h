@@ -1,8 +1,9 @@
-/* A data set: a folder of shards and dataset.json.
+/* A data set: a folder of shards and dataset.json; or files as people hand them on (data/source.h), read as they lie
+ * there.
  *
  *   dataset.json       { "format": "percept-dataset", "version": 1, "samples": N, "videos": of them | absent,
- *                        "classes": [names] | absent, "shards": [ {"file", "samples", "bytes", "xxh3"} ... ],
- *                        "provenance": {...} }
+ *                        "classes": [names] | absent, "templates": [for the names] | absent,
+ *                        "shards": [ {"file", "samples", "bytes", "xxh3"} ... ], "provenance": {...} }
  *   shard-00000.lmdb   shard.h
  *
  * Opening compares the shards' sizes with dataset.json and opens none.  A shard is mapped when a record of it is first
@@ -17,6 +18,7 @@
 
 #include "data/record.h"
 #include "data/shard.h"
+#include "data/source.h"
 
 struct shard {
     char *file;
@@ -33,23 +35,28 @@ struct dataset {
     int64_t shard_count, samples, videos;
     char **classes; /* names by label, or NULL */
     int64_t class_count;
-    bool trusted; /* set before reading: shards' checksums are not compared; those of the records always are */
+    char **templates; /* "a photo of a {c}.", or NULL */
+    int64_t template_count;
+    struct sources *files; /* of a data set that is files, without shards; else NULL */
+    bool trusted;          /* set before reading: shards' checksums are not compared; those of the records always are */
 };
 
 /* Fails when a shard is missing or has another size.  With dataset_list that is left to be found out. */
 int dataset_open(struct dataset *dataset, const char *folder, struct error *error);
 int dataset_list(struct dataset *dataset, const char *folder, struct error *error);
+/* Of anything that data/source.h reads. */
+int dataset_open_files(struct dataset *dataset, const char *path, struct error *error);
 void dataset_close(struct dataset *dataset);
 
-/* The record at index [0, samples): it points into the map and lives until dataset_close.  Any thread.  Errors name
- * shard and key. */
+/* The record at index [0, samples), until record_release (where it points into a map, until dataset_close).  Any
+ * thread.  Errors name shard or source, and key. */
 int dataset_read(const struct dataset *dataset, int64_t index, struct record *record, struct error *error);
 /* Open the shard of that record, as dataset_read does.  Fails when the shard is damaged as a whole: no record of it is
  * to be had, and going on with others would hide that.  Any thread. */
 int dataset_reach(const struct dataset *dataset, int64_t index, struct error *error);
 
-/* What tells it from other data sets: XXH3 of its shards' counts and checksums as dataset.json has them; where it lies
- * does not matter. */
+/* What tells it from other data sets: XXH3 of its shards' counts and checksums as dataset.json has them, of files their
+ * names and sizes; where it lies does not matter. */
 uint64_t dataset_identity(const struct dataset *dataset);
 
 /* Compare a shard's size and checksum, then check its records.  Each thing that is damaged is passed to `report`: the

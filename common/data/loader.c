@@ -38,25 +38,33 @@ static int caption(const struct loader_config *c, const struct record *r, struct
     return 0;
 }
 
-static int make_row(const struct loader_config *c, struct batch *b, int64_t row, int64_t sample, struct error *error)
+static int fill_row(const struct loader_config *c, struct batch *b, int64_t row, int64_t sample, const struct record *r,
+                    struct error *error)
 {
-    struct record r;
-    if (collection_read(c->data, sample, &r, error) < 0) return -1;
-    if (media_is_video(&r) && !c->data->videos)
+    if (media_is_video(r) && !c->data->videos)
         return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
     uint8_t *pixels = b->pixels + row * collection_pictures(c->data, &c->media) * b->size * b->size * 3;
     int pictures =
-        media_pixels(&r, &c->media, b->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
+        media_pixels(r, &c->media, b->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
     if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     b->starts[row + 1] = pictures;
     if (c->other.size) {
         pixels = b->other_pixels + row * collection_pictures(c->data, &c->media) * c->other.size * c->other.size * 3;
-        pictures = media_pixels(&r, &c->media, c->other.size, c->augmentation, c->seed, b->epochs[row],
-                                (uint64_t)sample, pixels, error);
+        pictures = media_pixels(r, &c->media, c->other.size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample,
+                                pixels, error);
         if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     }
     b->samples[row] = sample;
-    return caption(c, &r, b, row, sample, error);
+    return caption(c, r, b, row, sample, error);
+}
+
+static int make_row(const struct loader_config *c, struct batch *b, int64_t row, int64_t sample, struct error *error)
+{
+    struct record r;
+    if (collection_read(c->data, sample, &r, error) < 0) return -1;
+    int rc = fill_row(c, b, row, sample, &r, error);
+    record_release(&r);
+    return rc;
 }
 
 /* The sample, or one of its replacements.  A shard that is damaged as a whole has none. */

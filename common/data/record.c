@@ -1,10 +1,13 @@
 /* Encoding and checked decoding of records. */
 #include "data/record.h"
 
+#include <jansson.h>
+#include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "base/check.h"
+#include "base/memory.h"
 
 enum { MAGIC = 0x63655250, VERSION = 1 };
 
@@ -16,6 +19,21 @@ static void put_u32(uint8_t *at, uint32_t value)
 static uint32_t get_u32(const uint8_t *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+}
+
+void record_release(struct record *r)
+{
+    free(r->memory);
+    *r = (struct record){0};
+}
+
+char *record_key(const struct record *r)
+{
+    json_t *metadata = json_loadb(r->metadata, r->metadata_len, 0, NULL);
+    const char *key = json_string_value(json_object_get(metadata, "key"));
+    char *copy = mem_strdup(key ? key : "");
+    json_decref(metadata);
+    return copy;
 }
 
 void record_add_caption(struct str *captions, const char *text, size_t len)

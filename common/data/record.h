@@ -27,12 +27,13 @@
 #include "base/str.h"
 
 enum { RECORD_HEADER = 48 };
-enum record_media {
-    RECORD_JPEG = 1,
-    RECORD_WEBP = 3,
-    RECORD_FRAMES = 4,
-    RECORD_VIDEO = 5
-}; /* the first two as enum image_format */
+enum record_media { /* the first three as enum image_format */
+                    RECORD_JPEG = 1,
+                    RECORD_PNG = 2, /* never in a shard: of a file read as it lies there */
+                    RECORD_WEBP = 3,
+                    RECORD_FRAMES = 4,
+                    RECORD_VIDEO = 5
+};
 
 struct record {
     enum record_media media;
@@ -43,7 +44,12 @@ struct record {
     uint32_t caption_count, captions_len;
     const char *metadata;
     size_t metadata_len;
+    void *memory; /* what record_release frees; NULL: the fields point into a shard */
 };
+void record_release(struct record *record); /* a zeroed record is fine */
+
+/* "key" of the metadata, "" without one; the caller frees. */
+char *record_key(const struct record *record);
 
 /* Append one caption to a packed list. */
 void record_add_caption(struct str *captions, const char *text, size_t len);

@@ -5,6 +5,7 @@
  * A GNU long name (type L) or a pax header (type x, "path=") names the member after it. */
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "base/memory.h"
 #include "data/image.h"
@@ -173,6 +174,18 @@ static int tar_read(const struct source *source, int64_t index, struct sample *s
     return 0;
 }
 
+static uint64_t tar_identity(const struct source *source)
+{
+    const struct tar *t = source->state;
+    uint64_t identity = 0;
+    for (int64_t i = 0; i < source->count; i++) {
+        const struct entry *e = &t->entries[i];
+        uint64_t item[] = {identity, e->media.len, e->text.len, e->json.len, e->cls.len};
+        identity = XXH3_64bits_withSeed(e->key, strlen(e->key), XXH3_64bits(item, sizeof item));
+    }
+    return identity;
+}
+
 static void tar_close(struct source *source)
 {
     struct tar *t = source->state;
@@ -187,7 +200,7 @@ static void tar_close(struct source *source)
 
 int tar_parse(struct source *source, const char *path, const uint8_t *b, size_t len, struct error *error)
 {
-    struct source s = {.path = mem_strdup(path), .read = tar_read, .close = tar_close};
+    struct source s = {.path = mem_strdup(path), .read = tar_read, .identity = tar_identity, .close = tar_close};
     struct tar *t = s.state = mem_zalloc(1, sizeof *t);
     char *pending = NULL, name[512];
     size_t at = 0;
@@ -224,6 +237,7 @@ int tar_parse(struct source *source, const char *path, const uint8_t *b, size_t 
         at += 512 + ((size_t)size + 511) / 512 * 512;
     }
     free(pending);
+    for (int64_t i = 0; i < s.count; i++) s.videos += t->entries[i].video;
     *source = s;
     return 0;
 }

@@ -192,24 +192,31 @@ int writer_gather(const char *folder, int64_t shards, struct writer_index *index
     return rc;
 }
 
-int writer_commit(const char *folder, const struct writer_index *index, char *const *classes, int64_t class_count,
+static void put_texts(json_t *root, const char *key, char *const *texts, int64_t count)
+{
+    json_t *list = json_array();
+    for (int64_t i = 0; i < count; i++) json_array_append_new(list, json_string(texts[i]));
+    if (count) json_object_set(root, key, list);
+    json_decref(list);
+}
+
+int writer_commit(const char *folder, const struct writer_index *index, const struct writer_names *names,
                   json_t *recipe, struct error *error)
 {
     if (!index->samples)
         return error_set(error, ERROR_FAILED, "%s: no usable sample; quarantine.jsonl says why", folder);
-    json_t *root = json_object(), *names = json_array();
-    for (int64_t i = 0; i < class_count; i++) json_array_append_new(names, json_string(classes[i]));
+    json_t *root = json_object();
     json_object_set_new(root, "format", json_string("percept-dataset"));
     json_object_set_new(root, "version", json_integer(1));
     json_object_set_new(root, "samples", json_integer(index->samples));
-    if (class_count) json_object_set(root, "classes", names);
+    put_texts(root, "classes", names->classes, names->class_count);
+    put_texts(root, "templates", names->templates, names->template_count);
     json_object_set(root, "shards", index->shards);
     json_object_set(root, "provenance", recipe);
     if (index->videos) json_object_set_new(root, "videos", json_integer(index->videos));
     char *path = fs_join(folder, "dataset.json");
     int rc = json_write(path, root, error);
     free(path);
-    json_decref(names);
     json_decref(root);
     return rc;
 }

@@ -48,8 +48,13 @@ struct writer_index {
 };
 /* One rank, when all shards are finished: reads their notes and writes quarantine.jsonl. */
 int writer_gather(const char *folder, int64_t shards, struct writer_index *index, struct error *error);
+/* Names of its labels, and templates for them (dataset.h). */
+struct writer_names {
+    char *const *classes, *const *templates;
+    int64_t class_count, template_count;
+};
 /* Then dataset.json, which makes it a data set; fails without a sample. */
-int writer_commit(const char *folder, const struct writer_index *index, char *const *classes, int64_t class_count,
+int writer_commit(const char *folder, const struct writer_index *index, const struct writer_names *names,
                   json_t *recipe, struct error *error);
 int64_t writer_counted(const struct writer_index *index, const char *name);
 void writer_index_free(struct writer_index *index);

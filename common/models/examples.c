@@ -189,22 +189,30 @@ static int settle(const struct examples_config *c, struct example *e, struct err
                : error_set(error, ERROR_FAILED, "nothing is left to learn within the context of %ld", (long)c->context);
 }
 
-static int from_record(const struct examples *x, int64_t number, uint64_t epoch, struct example *e, struct error *error)
+static int record_turns(const struct examples *x, const struct record *r, int64_t number, uint64_t epoch,
+                        struct example *e, struct error *error)
 {
     const struct examples_config *c = &x->config;
-    struct record r;
-    if (collection_read(&x->data, number, &r, error) < 0) return -1;
-    if (!r.caption_count) return error_set(error, ERROR_FAILED, "has no caption");
-    if (record_media(c, &r, e, error) < 0) return -1;
+    if (!r->caption_count) return error_set(error, ERROR_FAILED, "has no caption");
+    if (record_media(c, r, e, error) < 0) return -1;
     struct rng rng = rng_open(c->seed, RNG_CAPTION, epoch, (uint64_t)number);
     size_t len;
-    const char *caption = record_caption(&r, (uint32_t)rng_below(&rng, r.caption_count), &len);
+    const char *caption = record_caption(r, (uint32_t)rng_below(&rng, r->caption_count), &len);
     char *answer = mem_zalloc(len + 1, 1);
     memcpy(answer, caption, len);
-    const char *question = media_is_video(&r) ? c->video_prompt : c->image_prompt;
+    const char *question = media_is_video(r) ? c->video_prompt : c->image_prompt;
     write_turns(c, e, (struct turn[]){{TURN_USER, question}, {TURN_ASSISTANT, answer}}, 2);
     free(answer);
     return 0;
+}
+
+static int from_record(const struct examples *x, int64_t number, uint64_t epoch, struct example *e, struct error *error)
+{
+    struct record r;
+    if (collection_read(&x->data, number, &r, error) < 0) return -1;
+    int rc = record_turns(x, &r, number, epoch, e, error);
+    record_release(&r);
+    return rc;
 }
 
 static int from_row(const struct examples *x, int64_t number, struct example *e, struct error *error)

@@ -47,6 +47,7 @@ static struct fed *take_first(struct list *l)
 
 static struct fed *start_over(struct fed *f)
 {
+    record_release(&f->record);
     free(f->pixels);
     free(f->seconds);
     *f = (struct fed){.item = f->item, .tried = f->tried};
@@ -93,6 +94,7 @@ struct feed *feed_open(const struct feed_config *config)
 void feed_free(struct fed *f)
 {
     if (!f) return;
+    record_release(&f->record);
     free(f->pixels);
     free(f->seconds);
     free(f);

@@ -56,16 +56,28 @@ static int64_t begin(void *self, void *made, int64_t number)
 }
 
 /* Returns how many pictures were written. */
+static int decode(const struct pictures_config *c, int64_t sample, const struct record *r, uint8_t *pixels,
+                  struct error *error)
+{
+    if (media_is_video(r) && !c->source.data->videos)
+        return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
+    int pictures = media_pixels(r, &c->media, c->size, NULL, 0, 0, (uint64_t)sample, pixels, error);
+    if (pictures >= 0) return pictures;
+    char *key = record_key(r);
+    error_prefix(error, "sample %ld (%s)", (long)sample, key);
+    free(key);
+    return -1;
+}
+
 static int read_sample(const struct pictures_config *c, int64_t sample, int32_t *label, uint8_t *pixels,
                        struct error *error)
 {
     struct record r;
     if (collection_read(c->source.data, sample, &r, error) < 0) return -1;
-    if (media_is_video(&r) && !c->source.data->videos)
-        return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
+    int pictures = decode(c, sample, &r, pixels, error);
     *label = r.label;
-    int pictures = media_pixels(&r, &c->media, c->size, NULL, 0, 0, (uint64_t)sample, pixels, error);
-    return pictures < 0 ? error_prefix(error, "sample %ld", (long)sample) : pictures;
+    record_release(&r);
+    return pictures;
 }
 
 /* The whole picture, squashed as PIL does. */

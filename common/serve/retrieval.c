@@ -23,12 +23,14 @@ static int read_captions(struct retrieval *r, const struct collection *data, int
     for (int64_t i = 0; i < samples; i++) {
         struct record record;
         if (collection_read(data, i, &record, error) < 0) return -1;
-        if (!record.caption_count) return error_set(error, ERROR_FAILED, "sample %ld has no caption", (long)i);
         for (uint32_t k = 0; k < record.caption_count && (!captions || k < captions); k++) {
             size_t len;
             const char *text = record_caption(&record, k, &len);
             add_text(r, &room, i, text, len);
         }
+        bool any = record.caption_count > 0;
+        record_release(&record);
+        if (!any) return error_set(error, ERROR_FAILED, "sample %ld has no caption", (long)i);
     }
     return samples ? 0 : error_set(error, ERROR_FAILED, "%s: the data set holds no sample", data->sets[0].folder);
 }

@@ -103,7 +103,8 @@ static void shards_in_any_order(void)
     EXPECT(fs_read(list, &lines, &len, &error) == 0, "%s", error.text);
     EXPECT(strstr(lines, left), "%s", lines);
     json_t *made_from = recipe(1);
-    EXPECT(writer_commit(folder, &index, classes, 2, made_from, &error) == 0, "%s", error.text);
+    struct writer_names names = {.classes = classes, .class_count = 2};
+    EXPECT(writer_commit(folder, &index, &names, made_from, &error) == 0, "%s", error.text);
     EXPECT(test_shell(&output, "ls %s/*.tmp", folder) != 0, "%s", output);
     expect_set(folder);
     json_decref(made_from);
@@ -125,7 +126,7 @@ static void incomplete(void)
     writer_abandon(&w);
     EXPECT(!writer_has(folder, 1), "given up");
     EXPECT(writer_gather(folder, 1, &index, &error) == 0, "%s", error.text);
-    EXPECT(writer_commit(folder, &index, NULL, 0, NULL, &error) < 0, "a data set of nothing");
+    EXPECT(writer_commit(folder, &index, &(struct writer_names){0}, NULL, &error) < 0, "a data set of nothing");
     EXPECT(strstr(error.text, "no usable sample"), "%s", error.text);
     EXPECT(!fs_exists(index_path), "no data set");
     writer_index_free(&index);
