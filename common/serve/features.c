@@ -152,6 +152,19 @@ static int unsound(const struct pass *p, int64_t sample, const float *row, int64
     return sound_error(row, cols, what, p->error);
 }
 
+/* What its takers are told of sample i of a batch. */
+static struct feature_rows sample_rows(const struct picture_span *span, int64_t i, int32_t label,
+                                       const struct channel *c, const float *data, int64_t rows)
+{
+    bool missing = label == LABEL_MISSING;
+    return (struct feature_rows){.sample = span->first + i,
+                                 .label = missing ? -1 : label,
+                                 .size = span->size,
+                                 .rows = missing ? 0 : rows,
+                                 .cols = c->cols,
+                                 .data = missing ? NULL : data};
+}
+
 /* --- tokens: a layer's rows are handed out while the next layer is computed --- */
 
 static void finish_tokens(struct pass *p)
@@ -164,13 +177,9 @@ static void finish_tokens(struct pass *p)
     widen(p->tokens.data, count, p->e->device->kernels->real_bytes);
     p->tokens.channel = NULL;
     for (int64_t i = 0; i < f->span.count && p->rc == 0; i++) {
-        struct feature_rows rows = {.sample = f->span.first + i,
-                                    .label = f->labels[i],
-                                    .size = f->span.size,
-                                    .cols = c->cols,
-                                    .data = p->tokens.data + f->starts[i] * each,
-                                    .rows = (f->starts[i + 1] - f->starts[i]) * (each / c->cols)};
-        if (!sound_row(rows.data, rows.rows * rows.cols))
+        struct feature_rows rows = sample_rows(&f->span, i, f->labels[i], c, p->tokens.data + f->starts[i] * each,
+                                               (f->starts[i + 1] - f->starts[i]) * (each / c->cols));
+        if (rows.rows && !sound_row(rows.data, rows.rows * rows.cols))
             p->rc = unsound(p, rows.sample, rows.data, rows.rows * rows.cols);
         else
             hand_out(p, c, &rows, true);
@@ -315,7 +324,7 @@ static int receive(struct pass *p, int slot)
             settle(f, c->mine, p->unpacked, f->rows[i], c->cols);
             at += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
             for (int64_t s = 0; s < f->span.count; s++)
-                if (!sound_row(c->mine + s * c->cols, c->cols))
+                if (f->labels[s] != LABEL_MISSING && !sound_row(c->mine + s * c->cols, c->cols))
                     return unsound(p, f->span.first + s, c->mine + s * c->cols, c->cols);
         }
     return 0;
@@ -340,12 +349,7 @@ static void give(struct pass *p, struct picture_span span, int root, const struc
         for (int i = 0; i < p->channel_count; i++) {
             const struct channel *c = &p->channels[i];
             if (!c->mine || (!own && !c->everywhere)) continue;
-            struct feature_rows rows = {.sample = span.first + s,
-                                        .label = labels[s],
-                                        .size = span.size,
-                                        .rows = 1,
-                                        .cols = c->cols,
-                                        .data = (own ? c->mine : c->other) + s * c->cols};
+            struct feature_rows rows = sample_rows(&span, s, labels[s], c, (own ? c->mine : c->other) + s * c->cols, 1);
             hand_out(p, c, &rows, own);
         }
 }
@@ -422,7 +426,9 @@ int features_pass(const struct embedder *e, const struct picture_source *source,
                                              .threads = e->threads,
                                              .rank = e->world->rank,
                                              .ranks = e->world->size,
-                                             .keep = IN_FLIGHT};
+                                             .keep = IN_FLIGHT,
+                                             .skips = true};
+    for (int i = 0; i < count; i++) p.feed_config.skips &= takers[i].skips;
     gather_wants(&p);
     p.feed = pictures_open(&p.feed_config);
     p.deal = pictures_deal(p.feed);

@@ -49,14 +49,17 @@ struct feature_rows {
     int64_t sample;
     int32_t label;      /* -1: it has none */
     struct extent size; /* of its pictures */
-    int64_t rows, cols; /* rows: 1, or of FEATURE_TOKENS encoder_rows() of each of its pictures */
-    const float *data;  /* until take returns */
+    int64_t rows, cols; /* rows: 1, or of FEATURE_TOKENS encoder_rows() of each of its pictures; 0: the sample could not
+                           be read (taker.skips) */
+    const float *data;  /* until take returns; NULL without rows */
 };
 
 struct taker {
     const struct want *wants;
     int count;
     bool everywhere; /* not with FEATURE_TOKENS */
+    bool skips;      /* it goes on without samples that cannot be read; where one of the takers does not, they end the
+                        pass */
     /* want: its number in `wants`.  Returns -1 with `error` to end the pass, on all ranks. */
     int (*take)(void *self, int want, const struct feature_rows *rows, struct error *error);
     void *self;

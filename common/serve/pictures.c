@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "data/resize.h"
 #include "data/ring.h"
+#include "log/log.h"
 
 enum { AHEAD = 3 };
 
@@ -56,8 +57,8 @@ static int64_t begin(void *self, void *made, int64_t number)
 }
 
 /* Returns how many pictures were written. */
-static int decode(const struct pictures_config *c, int64_t sample, const struct record *r, uint8_t *pixels,
-                  struct error *error)
+static int decode_sample(const struct pictures_config *c, int64_t sample, const struct record *r, uint8_t *pixels,
+                         struct error *error)
 {
     if (media_is_video(r) && !c->source.data->videos)
         return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
@@ -74,15 +75,15 @@ static int read_sample(const struct pictures_config *c, int64_t sample, int32_t 
 {
     struct record r;
     if (collection_read(c->source.data, sample, &r, error) < 0) return -1;
-    int pictures = decode(c, sample, &r, pixels, error);
+    int pictures = decode_sample(c, sample, &r, pixels, error);
     *label = r.label;
     record_release(&r);
     return pictures;
 }
 
 /* The whole picture, squashed as PIL does. */
-static int decode(const char *bytes, size_t len, int64_t max_pixels, const struct picture_span *span, uint8_t *pixels,
-                  struct error *error)
+static int decode_picture(const char *bytes, size_t len, int64_t max_pixels, const struct picture_span *span,
+                          uint8_t *pixels, struct error *error)
 {
     struct image image;
     int rc = 0;
@@ -103,9 +104,15 @@ static int read_picture(const struct pictures_config *c, int64_t sample, const s
     char *bytes;
     size_t len;
     if (fs_read(path, &bytes, &len, error) < 0) return -1;
-    int rc = decode(bytes, len, c->media.limits.max_pixels, span, pixels, error);
+    int rc = decode_picture(bytes, len, c->media.limits.max_pixels, span, pixels, error);
     free(bytes);
     return rc < 0 ? error_prefix(error, "%s", path) : 1;
+}
+
+/* A sample that cannot be read, where that is no error. */
+static bool may_miss(const struct pictures_config *c, int64_t sample)
+{
+    return c->skips && (!c->source.data || collection_reach(c->source.data, sample, NULL) == 0);
 }
 
 static int make(void *self, void *made, int64_t row, struct error *error)
@@ -114,11 +121,19 @@ static int make(void *self, void *made, int64_t row, struct error *error)
     struct picture_batch *b = made;
     int64_t sample = b->span.first + row;
     uint8_t *pixels = b->pixels + (size_t)(row * f->room) * picture_bytes(b->span.size);
+    struct error why = {0};
     b->labels[row] = -1;
-    int pictures = f->config.source.data ? read_sample(&f->config, sample, &b->labels[row], pixels, error)
-                                         : read_picture(&f->config, sample, &b->span, pixels, error);
+    int pictures = f->config.source.data ? read_sample(&f->config, sample, &b->labels[row], pixels, &why)
+                                         : read_picture(&f->config, sample, &b->span, pixels, &why);
+    if (pictures < 0 && !may_miss(&f->config, sample)) return error_set(error, why.code, "%s", why.text);
+    if (pictures < 0) {
+        log_warn("left out: %s", why.text);
+        b->labels[row] = LABEL_MISSING;
+        memset(pixels, 0, picture_bytes(b->span.size));
+        pictures = 1;
+    }
     b->starts[row + 1] = pictures;
-    return pictures < 0 ? -1 : 0;
+    return 0;
 }
 
 /* Close the gaps behind samples of few pictures, and turn counts into places. */

@@ -15,10 +15,12 @@ struct picture_source {
     int64_t group_count;
 };
 
+enum { LABEL_MISSING = -2 }; /* of a sample that could not be read: a black picture stands in its place */
+
 struct picture_batch {
     struct picture_span span;
     int64_t pictures;         /* of all samples: one each, several of a video */
-    int32_t *starts, *labels; /* [count + 1] the first picture of each; [count] -1: none */
+    int32_t *starts, *labels; /* [count + 1] the first picture of each; [count] -1: none, LABEL_MISSING */
     uint8_t *pixels;          /* [pictures, height, width, 3], in host memory of the device */
 };
 
@@ -29,13 +31,14 @@ struct pictures_config {
     struct device *device;
     int64_t batch;
     int size, threads, rank, ranks, keep; /* keep: batches that stay valid */
+    bool skips; /* samples that cannot be read are LABEL_MISSING, each with a warning; else the first one is an error */
 };
 
 struct picture_feed;
 struct picture_feed *pictures_open(const struct pictures_config *config);
 void pictures_close(struct picture_feed *feed); /* NULL is fine */
-/* The next batch of this rank, NULL after the last; NULL with `error` when one of its samples cannot be read: none is
- * replaced. */
+/* The next batch of this rank, NULL after the last; NULL with `error` when one of its samples cannot be read, or with
+ * `skips` when its shard is damaged as a whole: none is replaced by another. */
 const struct picture_batch *pictures_next(struct picture_feed *feed, struct error *error);
 
 /* How they are dealt out; lives as long as the feed. */

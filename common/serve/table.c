@@ -23,12 +23,20 @@ static int keep(void *self, int want, const struct feature_rows *rows, struct er
 {
     struct feature_table *t = self;
     (void)want, (void)error;
-    memcpy(t->rows + rows->sample * t->cols, rows->data, (size_t)t->cols * sizeof *t->rows);
-    t->labels[rows->sample] = rows->label;
+    if (rows->rows) memcpy(t->rows + rows->sample * t->cols, rows->data, (size_t)t->cols * sizeof *t->rows);
+    t->labels[rows->sample] = rows->rows ? rows->label : LABEL_MISSING;
     return 0;
 }
 
 struct taker feature_table_taker(struct feature_table *t)
 {
-    return (struct taker){.wants = &t->want, .count = 1, .everywhere = true, .take = keep, .self = t};
+    return (struct taker){
+        .wants = &t->want, .count = 1, .everywhere = true, .skips = t->skips, .take = keep, .self = t};
+}
+
+int64_t feature_table_missing(const struct feature_table *t)
+{
+    int64_t missing = 0;
+    for (int64_t i = 0; i < t->count; i++) missing += t->labels[i] == LABEL_MISSING;
+    return missing;
 }

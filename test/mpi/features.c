@@ -100,7 +100,7 @@ static int keep(void *self, int want, const struct feature_rows *r, struct error
     k->rows[want][r->sample].count = r->rows * r->cols;
     k->rows[want][r->sample].label = r->label;
     k->rows[want][r->sample].data = mem_alloc((size_t)(r->rows * r->cols), sizeof(float));
-    memcpy(k->rows[want][r->sample].data, r->data, (size_t)(r->rows * r->cols) * sizeof(float));
+    if (r->rows) memcpy(k->rows[want][r->sample].data, r->data, (size_t)(r->rows * r->cols) * sizeof(float));
     return 0;
 }
 
@@ -327,6 +327,46 @@ static void failures_end_all_ranks(void)
     tower_close(&t);
 }
 
+/* The first and the last file cannot be read: takers that go on without them get the rest as it was, bit for bit; one
+ * taker beside them that does not ends the pass. */
+static void missing_are_left_out(void)
+{
+    static const int missing[] = {0, PICTURES - 1};
+    struct picture_source files = {.paths = paths, .count = PICTURES};
+    struct tower t;
+    struct error error = {0};
+    struct kept whole[2], apart[2];
+    char *kept_paths[2];
+    tower_open(&t, "cpu", "fp32");
+    struct embedder e = embedder(&t, &world, 4);
+    struct taker takers[4];
+    for (int i = 0; i < 2; i++) {
+        kept_open(&whole[i], PICTURES);
+        kept_open(&apart[i], PICTURES);
+        takers[i] = taker(&whole[i], i == 1);
+        takers[2 + i] = taker(&apart[i], i == 1);
+        takers[2 + i].skips = true;
+    }
+    EXPECT(features_pass(&e, &files, takers, 2, &error) == 0, "%s", error.text);
+    for (int i = 0; i < 2; i++) kept_paths[i] = paths[missing[i]], paths[missing[i]] = "nothing.jpg";
+    EXPECT(features_pass(&e, &files, takers + 2, 2, &error) == 0, "%s", error.text);
+    for (int m = 0; m < 2; m++)
+        for (int i = 0; i < 2; i++)
+            for (int w = 0; w < WANTS; w++) {
+                EXPECT(apart[i].last[w] == whole[i].last[w], "told of %ld", (long)apart[i].last[w]);
+                EXPECT(!apart[i].rows[w][missing[m]].count, "rows of nothing");
+                free(apart[i].rows[w][missing[m]].data);
+                apart[i].rows[w][missing[m]].data = NULL;
+            }
+    for (int i = 0; i < 2; i++) compare(&apart[i], &whole[i], 0, "the rest");
+    for (int i = 0; i < 2; i++) apart[i].last[0] = apart[i].last[1] = apart[i].last[2] = apart[i].last[3] = -1;
+    takers[2].skips = false;
+    EXPECT(features_pass(&e, &files, takers + 2, 2, &error) < 0 && strstr(error.text, "nothing.jpg"), "\"%s\"",
+           error.text);
+    for (int i = 0; i < 2; i++) paths[missing[i]] = kept_paths[i], kept_close(&whole[i]), kept_close(&apart[i]);
+    tower_close(&t);
+}
+
 static bool find_pictures(void)
 {
     const char *build = getenv("BUILD");
@@ -346,10 +386,13 @@ static bool find_pictures(void)
 
 int main(int argc, char **argv)
 {
-    static const struct test cpu[] = {
-        {"takers_share_a_pass", takers_share_a_pass},       {"groups_stay_together", groups_stay_together},
-        {"groups_of_one_size", groups_of_one_size},         {"dealing", dealing},
-        {"failures_end_all_ranks", failures_end_all_ranks}, {0}};
+    static const struct test cpu[] = {{"takers_share_a_pass", takers_share_a_pass},
+                                      {"groups_stay_together", groups_stay_together},
+                                      {"groups_of_one_size", groups_of_one_size},
+                                      {"dealing", dealing},
+                                      {"failures_end_all_ranks", failures_end_all_ranks},
+                                      {"missing_are_left_out", missing_are_left_out},
+                                      {0}};
     static const struct test gpu[] = {{"takers_share_a_pass_cuda", takers_share_a_pass_cuda},
                                       {"takers_share_a_pass_bf16", takers_share_a_pass_bf16},
                                       {"groups_stay_together_cuda", groups_stay_together_cuda},
