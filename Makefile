@@ -63,6 +63,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 	@echo '  CC    $<'
 	@$(CC) $(CFLAGS) $(CPPFLAGS) -c $< -o $@
 $(BUILD)/common/models/config.o: $(wildcard common/models/configs/*.json)
+$(BUILD)/common/serve/prompts.o: $(wildcard common/serve/prompts/*.json)
 $(BUILD)/captioner/summarize.o: captioner/summary.txt
 
 define LEVEL

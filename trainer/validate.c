@@ -49,14 +49,16 @@ int trainer_validate(struct trainer *t, struct error *error)
                          .threads = (int)t->settings.data.workers};
     struct picture_source source = {.data = &t->validation, .count = count};
     struct retrieval retrieval;
-    struct retrieval_scores scores;
-    int rc = retrieval_open(&retrieval, &e.encoder, &t->validation, count, 1, FEATURE_FRAMES, error);
+    struct retrieval_figures figures;
+    struct retrieval_config config = {
+        .data = &t->validation, .samples = count, .captions = 1, .feature = FEATURE_FRAMES};
+    int rc = retrieval_open(&retrieval, &e.encoder, &config, error);
     if (rc < 0) error_prefix(error, "--val-data");
     rc = world_agree(run->world, rc, error);
     struct taker taker = retrieval_taker(&retrieval);
     if (rc == 0) rc = features_pass(&e, &source, &taker, 1, error);
-    if (rc == 0) rc = retrieval_score(&retrieval, &e, &t->host, &scores, error);
-    if (rc == 0) report(t, &scores, count, clock_seconds() - start);
+    if (rc == 0) rc = retrieval_score(&retrieval, &e, &t->host, &figures, error);
+    if (rc == 0) report(t, &figures.of, count, clock_seconds() - start);
     retrieval_close(&retrieval);
     return rc;
 }

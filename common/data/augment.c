@@ -38,14 +38,30 @@ int augmentation_of(struct augmentation *augmentation, const struct augment_sett
     return 0;
 }
 
-int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out,
+/* In place. */
+static int cut_border(struct image *image, int border, struct error *error)
+{
+    int width = image->width - 2 * border, height = image->height - 2 * border;
+    if (width < 1 || height < 1)
+        return error_set(error, ERROR_FAILED, "%d x %d pixels leave nothing within a border of %d", image->width,
+                         image->height, border);
+    for (int y = 0; y < height; y++)
+        memmove(image->pixels + (size_t)y * (size_t)width * 3,
+                image->pixels + 3 * ((size_t)(y + border) * (size_t)image->width + (size_t)border), (size_t)width * 3);
+    image->width = width;
+    image->height = height;
+    return 0;
+}
+
+int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int border, int size, uint8_t *out,
                        struct error *error)
 {
     struct image image;
     if (image_decode(bytes, len, max_pixels, &image, error) < 0) return -1;
-    resize_image(&image, out, size, size);
+    int rc = border ? cut_border(&image, border, error) : 0;
+    if (rc == 0) resize_image(&image, out, size, size);
     image_free(&image);
-    return 0;
+    return rc;
 }
 
 struct box {

@@ -29,8 +29,8 @@ struct augment_settings {
 extern const struct option augment_options[];
 int augmentation_of(struct augmentation *augmentation, const struct augment_settings *config, struct error *error);
 
-/* bytes (JPEG, PNG, WebP) -> out [size, size, 3]. */
-int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, uint8_t *out,
+/* bytes (JPEG, PNG, WebP) -> out [size, size, 3], without `border` pixels on each side. */
+int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int border, int size, uint8_t *out,
                        struct error *error);
 int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size,
                      const struct augmentation *augmentation, uint64_t seed, uint64_t epoch, uint64_t sample,

@@ -183,8 +183,7 @@ static void find_order(struct classes *c)
     for (int64_t k = 0; k < c->count; k++) c->order[numbers ? number_of(c->folders[k], c->count) : k] = k;
 }
 
-/* What a prompt calls the class of this folder; the caller frees. */
-static char *class_name(const char *folder)
+char *source_class_name(const char *folder)
 {
     struct str out = {0};
     str_puts(&out, "");
@@ -204,7 +203,7 @@ static int label_by_name(const struct source *s, const struct classes *c, struct
     int rc = 0;
     for (int64_t k = 0; k < c->count && rc == 0; k++) {
         int64_t folder = c->order[k];
-        char *name = class_name(c->folders[folder]);
+        char *name = source_class_name(c->folders[folder]);
         labels[folder] = (int)sources_class(all, name);
         for (int64_t j = 0; j < k && rc == 0; j++)
             if (labels[c->order[j]] == labels[folder])

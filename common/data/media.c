@@ -52,7 +52,7 @@ static struct record_frame stored(const struct record *r, const struct media_opt
 static int one(const uint8_t *bytes, size_t len, const struct media_options *o, int size, const struct augmentation *a,
                uint64_t seed, uint64_t epoch, uint64_t sample, uint8_t *pixels, struct error *error)
 {
-    if (!a) return augment_evaluation(bytes, len, o->limits.max_pixels, size, pixels, error);
+    if (!a) return augment_evaluation(bytes, len, o->limits.max_pixels, o->border, size, pixels, error);
     return augment_training(bytes, len, o->limits.max_pixels, size, a, seed, epoch, sample, pixels, error);
 }
 

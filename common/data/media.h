@@ -11,6 +11,7 @@ struct media_options {
     int frames;                 /* of a video */
     enum video_rule rule;       /* how they are spread over it, or over the frames that were stored */
     struct video_limits limits; /* max_pixels also holds for pictures */
+    int border;                 /* pixels cut off each side of a picture, when it is evaluated; not of videos */
 };
 
 /* How pictures and videos are read, as options of a program say it. */

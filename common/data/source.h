@@ -89,6 +89,9 @@ int tar_parse(struct source *source, const char *path, const uint8_t *bytes, siz
 int files_open(struct source *source, const char *path, struct sources *all, struct error *error);
 int manifest_open(struct source *source, const char *path, struct sources *all, struct error *error);
 
+/* What an ImageFolder's folder calls its class; the caller frees. */
+char *source_class_name(const char *folder);
+
 /* Only while opening.  The label of a class name, adding it. */
 int64_t sources_class(struct sources *sources, const char *name);
 /* The folder's classnames.txt and templates, where they are; other ones than those of an earlier source are an error. */

@@ -16,6 +16,7 @@ struct scores {
     struct device *device;
     const float *queries, *items;
     int64_t query_count, item_count, dim;
+    const double *sums; /* [item_count] of the exponentials of an item's scores over the queries; NULL: plain scores */
 };
 
 /* NaN is never larger: a score that is none would rank first. */
@@ -24,6 +25,13 @@ static void check_row(const float *scores, int64_t count, int64_t query)
     for (int64_t i = 0; i < count; i++)
         CHECK(isfinite(scores[i]), "the score of query %ld and item %ld is %g", (long)query, (long)i,
               (double)scores[i]);
+}
+
+/* The second softmax of each score. */
+static void weigh(const struct scores *s, float *scores)
+{
+    for (int64_t i = 0; i < s->item_count; i++)
+        scores[i] = (float)((double)scores[i] * exp((double)scores[i]) / s->sums[i]);
 }
 
 /* For each query of this rank's blocks: call `judge` with its scores. */
@@ -37,6 +45,7 @@ static void each(const struct scores *s, const struct world *world, void (*judge
                                    false, s->items, s->dim, false, rows, s->item_count, s->dim, false);
         for (int64_t r = 0; r < rows; r++) {
             check_row(block + r * s->item_count, s->item_count, b * BLOCK + r);
+            if (s->sums) weigh(s, block + r * s->item_count);
             judge(context, b * BLOCK + r, block + r * s->item_count);
         }
     }
@@ -93,44 +102,87 @@ void score_ranks(int32_t *rank, int64_t count, double recall[RECALL_LEVELS], dou
     *median = rank[count / 2] + 1;
 }
 
+/* What each rank has found for the queries of its blocks reaches all: [queries] things of `size` bytes. */
+static void share(const struct world *world, void *found, int64_t queries, size_t size)
+{
+    for (int64_t b = 0; b * BLOCK < queries && world->size > 1; b++)
+        world_broadcast(world, (char *)found + (size_t)(b * BLOCK) * size,
+                        (size_t)(queries - b * BLOCK < BLOCK ? queries - b * BLOCK : BLOCK) * size,
+                        (int)(b % world->size));
+}
+
+struct sum_pass {
+    int64_t items;
+    double *sums; /* [queries] */
+};
+
+static void judge_sum(void *context, int64_t query, const float *scores)
+{
+    struct sum_pass *p = context;
+    double sum = 0;
+    for (int64_t i = 0; i < p->items; i++) sum += exp((double)scores[i]);
+    p->sums[query] = sum;
+}
+
+/* For each query the sum of the exponentials of its scores; the caller frees. */
+static double *sum_queries(const struct scores *s, const struct world *world)
+{
+    struct sum_pass pass = {s->item_count, mem_alloc((size_t)s->query_count, sizeof *pass.sums)};
+    each(s, world, judge_sum, &pass);
+    share(world, pass.sums, s->query_count, sizeof *pass.sums);
+    return pass.sums;
+}
+
 /* Ranks found by all ranks -> recalls, median. */
 static void summarise(const struct world *world, int32_t *rank, int64_t count, double recall[RECALL_LEVELS],
                       double *median)
 {
-    for (int64_t b = 0; b * BLOCK < count && world->size > 1; b++)
-        world_broadcast(world, rank + b * BLOCK,
-                        (size_t)(count - b * BLOCK < BLOCK ? count - b * BLOCK : BLOCK) * sizeof *rank,
-                        (int)(b % world->size));
+    share(world, rank, count, sizeof *rank);
     score_ranks(rank, count, recall, median);
 }
 
-struct retrieval_scores score_retrieval(struct device *device, const struct world *world, const float *images,
-                                        int64_t image_count, const float *texts, const int32_t *owner,
-                                        int64_t text_count, int64_t dim)
+/* Texts by the image they belong to: order [texts_of[i], texts_of[i + 1]) are those of image i. */
+static void sort_by_owner(const int32_t *owner, int64_t text_count, int64_t image_count, int64_t *texts_of,
+                          int32_t *order)
 {
-    struct retrieval_scores out = {0};
-    int64_t *texts_of = mem_zalloc((size_t)image_count + 2, sizeof *texts_of),
-            most = image_count > text_count ? image_count : text_count;
-    int32_t *order = mem_alloc((size_t)text_count, sizeof *order), *rank = mem_zalloc((size_t)most, sizeof *rank);
     for (int64_t i = 0; i < text_count; i++) texts_of[owner[i] + 1]++;
     for (int64_t i = 0; i < image_count; i++) texts_of[i + 1] += texts_of[i];
     int64_t *at = mem_alloc((size_t)image_count + 1, sizeof *at);
     memcpy(at, texts_of, (size_t)(image_count + 1) * sizeof *at);
     for (int64_t i = 0; i < text_count; i++) order[at[owner[i]]++] = (int32_t)i;
+    free(at);
+}
 
+struct retrieval_scores score_retrieval(struct device *device, const struct world *world, const float *images,
+                                        int64_t image_count, const float *texts, const int32_t *owner,
+                                        int64_t text_count, int64_t dim, bool dual_softmax)
+{
+    struct retrieval_scores out = {0};
+    int64_t *texts_of = mem_zalloc((size_t)image_count + 2, sizeof *texts_of),
+            most = image_count > text_count ? image_count : text_count;
+    int32_t *order = mem_alloc((size_t)text_count, sizeof *order), *rank = mem_zalloc((size_t)most, sizeof *rank);
+    double *of_images = NULL, *of_texts = NULL;
+    sort_by_owner(owner, text_count, image_count, texts_of, order);
+    struct scores by_text = {device, texts, images, text_count, image_count, dim},
+                  by_image = {device, images, texts, image_count, text_count, dim};
+    if (dual_softmax) {
+        of_images = sum_queries(&by_image, world);
+        of_texts = sum_queries(&by_text, world);
+        by_text.sums = of_images;
+        by_image.sums = of_texts;
+    }
     struct retrieval_pass pass = {
         .owner = owner, .texts_of = texts_of, .order = order, .items = image_count, .rank = rank};
-    struct scores by_text = {device, texts, images, text_count, image_count, dim};
     each(&by_text, world, judge_text, &pass);
     summarise(world, rank, text_count, out.image, &out.image_median_rank);
     pass.items = text_count;
-    struct scores by_image = {device, images, texts, image_count, text_count, dim};
     each(&by_image, world, judge_image, &pass);
     summarise(world, rank, image_count, out.text, &out.text_median_rank);
     free(texts_of);
     free(order);
     free(rank);
-    free(at);
+    free(of_images);
+    free(of_texts);
     return out;
 }
 
@@ -151,6 +203,17 @@ static void judge_class(void *context, int64_t image, const float *scores)
     p->hit5[label] += rank < 5;
 }
 
+/* counts [count] of all ranks, added up. */
+static void add_counts(const struct world *world, int64_t *counts, int64_t count)
+{
+    if (world->size == 1) return;
+    int64_t *all = mem_alloc((size_t)(world->size * count), sizeof *all);
+    world_gather_all(world, counts, (size_t)count * sizeof *counts, all);
+    memset(counts, 0, (size_t)count * sizeof *counts);
+    for (int64_t i = 0; i < world->size * count; i++) counts[i % count] += all[i];
+    free(all);
+}
+
 struct classification_scores score_classification(struct device *device, const struct world *world, const float *images,
                                                   const int32_t *labels, int64_t image_count, const float *classes,
                                                   int64_t class_count, int64_t dim)
@@ -160,23 +223,22 @@ struct classification_scores score_classification(struct device *device, const s
     struct class_pass pass = {labels, class_count, counts, counts + class_count, counts + 2 * class_count};
     struct scores s = {device, images, classes, image_count, class_count, dim};
     each(&s, world, judge_class, &pass);
+    add_counts(world, counts, 3 * class_count);
     int64_t hit1 = 0, hit5 = 0, present = 0;
     double recall = 0;
     for (int64_t c = 0; c < class_count; c++) {
-        int64_t seen = world_sum(world, pass.seen[c]), one = world_sum(world, pass.hit1[c]),
-                five = world_sum(world, pass.hit5[c]);
-        if (!seen) continue;
-        out.samples += seen;
-        hit1 += one;
-        hit5 += five;
+        if (!pass.seen[c]) continue;
+        out.samples += pass.seen[c];
+        hit1 += pass.hit1[c];
+        hit5 += pass.hit5[c];
         present++;
-        recall += (double)one / (double)seen;
+        recall += (double)pass.hit1[c] / (double)pass.seen[c];
     }
     free(counts);
-    out.unlabelled = image_count - out.samples;
     if (!out.samples) return out;
     out.acc1 = (double)hit1 / (double)out.samples;
     out.acc5 = (double)hit5 / (double)out.samples;
     out.mean_per_class_recall = recall / (double)present;
+    if (out.samples > 1) out.deviation = sqrt(out.acc1 * (1 - out.acc1) / (double)(out.samples - 1));
     return out;
 }

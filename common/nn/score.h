@@ -14,24 +14,27 @@ enum { RECALL_LEVELS = 3 };
 extern const int recall_at[RECALL_LEVELS]; /* 1, 5, 10 */
 
 struct retrieval_scores {
-    double image[RECALL_LEVELS]; /* text -> image recall@K */
-    double text[RECALL_LEVELS];  /* image -> text recall@K: any of the image's texts counts */
+    double image[RECALL_LEVELS];                /* text -> image recall@K */
+    double text[RECALL_LEVELS];                 /* image -> text recall@K: any of the image's texts counts */
     double image_median_rank, text_median_rank; /* from 1 */
 };
 
 /* Ranks from 0 of the right items -> the share below each recall_at, and the median from 1; sorts them. */
 void score_ranks(int32_t *rank, int64_t count, double recall[RECALL_LEVELS], double *median);
 
-/* (all) texts [text_count, dim] belong to image owner[i] of images [image_count, dim]; all rows unit length, the same
- * on all ranks. */
+/* (all) texts [text_count, dim] belong to image owner[i] of images [image_count, dim]; all rows at most of unit length,
+ * the same on all ranks.
+ * dual_softmax: what an image (a text) is scored with goes down as others want it too, s becomes
+ *   text -> image  s[t, i] exp(s[t, i]) / sum of exp(s[u, i]) over texts u;  image -> text likewise over images
+ * (PE's evaluation of videos; it sees all queries at once). */
 struct retrieval_scores score_retrieval(struct device *device, const struct world *world, const float *images,
                                         int64_t image_count, const float *texts, const int32_t *owner,
-                                        int64_t text_count, int64_t dim);
+                                        int64_t text_count, int64_t dim, bool dual_softmax);
 
 struct classification_scores {
-    double acc1, acc5, mean_per_class_recall;
-    int64_t samples;    /* those with a label */
-    int64_t unlabelled; /* label < 0: left out */
+    double acc1, acc5, mean_per_class_recall; /* the last over the classes that samples have */
+    double deviation;                         /* standard error of acc1 */
+    int64_t samples;                          /* those with a label; label < 0: left out */
 };
 /* (all) labels [image_count] below class_count; classes [class_count, dim]. */
 struct classification_scores score_classification(struct device *device, const struct world *world, const float *images,

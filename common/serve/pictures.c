@@ -159,6 +159,7 @@ struct picture_feed *pictures_open(const struct pictures_config *config)
     struct picture_feed *f = mem_zalloc(1, sizeof *f);
     const struct picture_source *s = &config->source;
     f->config = *config;
+    f->config.media.border = s->border;
     f->room = s->data ? collection_pictures(s->data, &config->media) : 1;
     deal_open(&f->deal, s->count, extent_square(config->size), config->batch, config->ranks, s->groups, s->group_count);
     struct ring_config c = {.maker = &maker,

@@ -13,6 +13,7 @@ struct picture_source {
     int64_t count;
     const struct picture_group *groups; /* [group_count] of paths, together all of them; NULL: each stands alone */
     int64_t group_count;
+    int border; /* pixels cut off each side of pictures of data (media_options) */
 };
 
 enum { LABEL_MISSING = -2 }; /* of a sample that could not be read: a black picture stands in its place */

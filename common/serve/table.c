@@ -34,9 +34,10 @@ struct taker feature_table_taker(struct feature_table *t)
         .wants = &t->want, .count = 1, .everywhere = true, .skips = t->skips, .take = keep, .self = t};
 }
 
-int64_t feature_table_missing(const struct feature_table *t)
+int missing_check(int64_t missing, int64_t samples, double max_bad, struct error *error)
 {
-    int64_t missing = 0;
-    for (int64_t i = 0; i < t->count; i++) missing += t->labels[i] == LABEL_MISSING;
-    return missing;
+    if ((double)missing <= max_bad * (double)samples) return 0;
+    return error_set(error, ERROR_FAILED,
+                     "%ld of %ld samples could not be read, more than --max-bad-fraction %g; the log names them",
+                     (long)missing, (long)samples, max_bad);
 }

@@ -13,7 +13,9 @@ struct feature_table {
 };
 void feature_table_open(struct feature_table *table, const struct encoder *encoder, int64_t count, struct want want);
 void feature_table_close(struct feature_table *table);
-int64_t feature_table_missing(const struct feature_table *table);
 struct taker feature_table_taker(struct feature_table *table); /* the table must stay where it is */
+
+/* Fails when more than this share of the samples could not be read. */
+int missing_check(int64_t missing, int64_t samples, double max_bad, struct error *error);
 
 #endif

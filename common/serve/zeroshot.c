@@ -5,56 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/str.h"
 #include "log/log.h"
-
-static bool same_classes(const struct dataset *a, const struct dataset *b)
-{
-    bool same = a->class_count == b->class_count;
-    for (int64_t i = 0; same && i < a->class_count; i++) same = !strcmp(a->classes[i], b->classes[i]);
-    return same;
-}
-
-int zeroshot_names(const struct collection *data, char ***names, int64_t *count, struct error *error)
-{
-    const struct dataset *first = &data->sets[0];
-    if (!first->class_count)
-        return error_set(error, ERROR_FAILED, "%s: the data set names no classes; give --classnames", first->folder);
-    for (int64_t i = 1; i < data->count; i++)
-        if (!same_classes(first, &data->sets[i]))
-            return error_set(error, ERROR_FAILED, "%s: other classes than the first data set; give --classnames",
-                             data->sets[i].folder);
-    *names = first->classes;
-    *count = first->class_count;
-    return 0;
-}
-
-/* Where the name goes, and what comes after; NULL: nowhere. */
-static const char *place(const char *template, const char **rest)
-{
-    const char *at = strstr(template, "{c}"), *other = strstr(template, "{}");
-    *rest = at ? at + strlen("{c}") : other ? other + strlen("{}") : NULL;
-    return at ? at : other;
-}
-
-int zeroshot_check_templates(char *const *templates, int64_t count, struct error *error)
-{
-    const char *rest;
-    for (int64_t i = 0; i < count; i++)
-        if (!place(templates[i], &rest))
-            return error_set(error, ERROR_USAGE, "template \"%s\" has no {c}", templates[i]);
-    return 0;
-}
-
-static char *fill(const char *template, const char *name)
-{
-    struct str out = {0};
-    const char *rest, *at = place(template, &rest);
-    str_append(&out, template, (size_t)(at - template));
-    str_puts(&out, name);
-    str_puts(&out, rest);
-    return str_steal(&out);
-}
 
 /* to [dim] = the normalised mean of rows [count, dim]. */
 static int class_vector(float *to, const float *rows, int64_t count, int64_t dim, const char *name, struct error *error)
@@ -70,21 +21,23 @@ static int class_vector(float *to, const float *rows, int64_t count, int64_t dim
     return 0;
 }
 
-int zeroshot_open(struct zeroshot *z, const struct embedder *e, char *const *names, int64_t class_count,
-                  char *const *templates, int64_t template_count, int64_t samples, enum feature feature,
+int zeroshot_open(struct zeroshot *z, const struct embedder *e, const struct zeroshot_config *config,
                   struct error *error)
 {
-    int64_t dim = e->text->output, n = class_count * template_count;
-    *z = (struct zeroshot){.names = names, .class_count = class_count};
-    z->classes = mem_map((size_t)(class_count * dim), sizeof *z->classes);
-    feature_table_open(&z->table, &e->encoder, samples, (struct want){e->encoder.layers, feature});
+    const struct prompts *p = config->prompts;
+    int64_t dim = e->text->output, n = p->class_count * p->template_count;
+    *z = (struct zeroshot){.config = *config};
+    z->classes = mem_map((size_t)(p->class_count * dim), sizeof *z->classes);
+    feature_table_open(&z->table, &e->encoder, config->samples, (struct want){e->encoder.layers, config->feature});
+    z->table.skips = config->max_bad > 0;
     char **texts = mem_alloc((size_t)n, sizeof *texts);
-    for (int64_t i = 0; i < n; i++) texts[i] = fill(templates[i % template_count], names[i / template_count]);
+    for (int64_t i = 0; i < n; i++)
+        texts[i] = template_fill(p->templates[i % p->template_count], p->names[i / p->template_count]);
     float *features = mem_map((size_t)(n * dim), sizeof *features);
     int rc = texts_embed(e, texts, n, features, error);
-    for (int64_t c = 0; c < class_count && rc == 0; c++)
-        rc = class_vector(z->classes + c * dim, features + c * template_count * dim, template_count, dim, names[c],
-                          error);
+    for (int64_t c = 0; c < p->class_count && rc == 0; c++)
+        rc = class_vector(z->classes + c * dim, features + c * p->template_count * dim, p->template_count, dim,
+                          p->names[c], error);
     mem_unmap(features, (size_t)(n * dim), sizeof *features);
     texts_free(texts, n);
     return rc;
@@ -97,32 +50,63 @@ struct taker zeroshot_taker(struct zeroshot *z)
 
 static int check_labels(const struct zeroshot *z, struct error *error)
 {
-    int64_t outside = 0, first = 0;
+    int64_t outside = 0, first = 0, count = z->config.prompts->label_count;
     for (int64_t i = z->table.count - 1; i >= 0; i--)
-        if (z->table.labels[i] >= z->class_count) outside++, first = i;
+        if (z->table.labels[i] >= count) outside++, first = i;
     if (!outside) return 0;
     return error_set(error, ERROR_FAILED,
                      "sample %ld has label %d, there are %ld class names; labels beyond them: %ld of %ld samples",
-                     (long)first, z->table.labels[first], (long)z->class_count, (long)outside, (long)z->table.count);
+                     (long)first, z->table.labels[first], (long)count, (long)outside, (long)z->table.count);
+}
+
+/* The class of each sample, -1 of those that are left out, which are counted; the caller frees. */
+static int32_t *sort_out(const struct zeroshot *z, struct zeroshot_scores *s)
+{
+    const struct feature_table *t = &z->table;
+    const int32_t *class_of = z->config.prompts->class_of;
+    int32_t *classes = mem_alloc((size_t)t->count, sizeof *classes);
+    for (int64_t i = 0; i < t->count; i++) {
+        int32_t label = t->labels[i];
+        classes[i] = label < 0 ? -1 : class_of ? class_of[label] : label;
+        s->missing += label == LABEL_MISSING;
+        s->unlabelled += label < 0 && label != LABEL_MISSING;
+        s->outside += label >= 0 && classes[i] < 0;
+    }
+    return classes;
+}
+
+static void say(const struct zeroshot_scores *s, int64_t count)
+{
+    if (s->unlabelled)
+        log_warn("%ld of %ld samples have no label: they are left out", (long)s->unlabelled, (long)count);
+    if (s->outside)
+        log_warn("%ld of %ld samples are of classes that were not asked for: they are left out", (long)s->outside,
+                 (long)count);
 }
 
 int zeroshot_score(const struct zeroshot *z, const struct world *world, struct device *host,
-                   struct classification_scores *scores, struct error *error)
+                   struct zeroshot_scores *scores, struct error *error)
 {
     const struct feature_table *t = &z->table;
+    struct zeroshot_scores s = {0};
     if (check_labels(z, error) < 0) return -1;
-    struct classification_scores s =
-        score_classification(host, world, t->rows, t->labels, t->count, z->classes, z->class_count, t->cols);
-    if (!s.samples) return error_set(error, ERROR_FAILED, "no sample has a label");
-    if (s.unlabelled && !world->rank)
-        log_warn("%ld of %ld samples have no label: they are left out", (long)s.unlabelled, (long)t->count);
+    int32_t *classes = sort_out(z, &s);
+    if (missing_check(s.missing, t->count, z->config.max_bad, error) < 0) {
+        free(classes);
+        return -1;
+    }
+    s.of = score_classification(host, world, t->rows, classes, t->count, z->classes, z->config.prompts->class_count,
+                                t->cols);
+    free(classes);
+    if (!s.of.samples) return error_set(error, ERROR_FAILED, "no sample has a label");
+    if (!world->rank) say(&s, t->count);
     *scores = s;
     return 0;
 }
 
 void zeroshot_close(struct zeroshot *z)
 {
-    mem_unmap(z->classes, (size_t)(z->class_count * z->table.cols), sizeof *z->classes);
+    if (z->classes) mem_unmap(z->classes, (size_t)(z->config.prompts->class_count * z->table.cols), sizeof *z->classes);
     feature_table_close(&z->table);
     *z = (struct zeroshot){0};
 }

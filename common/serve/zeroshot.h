@@ -3,35 +3,42 @@
  *   class vector = normalised mean over templates of text("a photo of a {c}.")
  *   prediction   = class of the largest cosine
  *
- *   zeroshot_open -> a pass with zeroshot_taker among its takers -> zeroshot_score -> zeroshot_close */
+ *   prompts_open -> zeroshot_open -> a pass with zeroshot_taker among its takers -> zeroshot_score -> zeroshot_close */
 #ifndef SERVE_ZEROSHOT_H
 #define SERVE_ZEROSHOT_H
 
 #include "nn/score.h"
+#include "serve/prompts.h"
 #include "serve/table.h"
 #include "serve/texts.h"
 
+struct zeroshot_config {
+    const struct prompts *prompts; /* must live as long */
+    int64_t samples;               /* of the pass */
+    enum feature feature;          /* FEATURE_EMBEDDING, or FEATURE_FRAMES */
+    double max_bad;                /* the share of samples that may be missing (features.h); 0: none */
+};
+
 struct zeroshot {
-    char *const *names; /* [class_count] the caller's */
-    int64_t class_count;
+    struct zeroshot_config config;
     float *classes; /* [class_count, columns of the table] */
     struct feature_table table;
 };
 
-/* The class names of a collection, whose sets must agree on them; they live as long as it. */
-int zeroshot_names(const struct collection *data, char ***names, int64_t *count, struct error *error);
-/* "a photo of a {c}.": {c} or {} stands for the name. */
-int zeroshot_check_templates(char *const *templates, int64_t count, struct error *error);
+struct zeroshot_scores {
+    struct classification_scores of; /* samples that have a class */
+    int64_t missing, unlabelled;     /* those that could not be read; that have no label */
+    int64_t outside;                 /* of a label whose class is not asked for (prompts.class_of) */
+};
 
-/* (all) samples: how many the pass has.  feature: FEATURE_EMBEDDING, or FEATURE_FRAMES. */
-int zeroshot_open(struct zeroshot *z, const struct embedder *e, char *const *names, int64_t class_count,
-                  char *const *templates, int64_t template_count, int64_t samples, enum feature feature,
+/* (all) */
+int zeroshot_open(struct zeroshot *z, const struct embedder *e, const struct zeroshot_config *config,
                   struct error *error);
 struct taker zeroshot_taker(struct zeroshot *z);
-/* (all) host: a CPU device.  A label beyond the class names is an error, so are no labels at all; samples without one
- * are counted, and said. */
+/* (all) host: a CPU device.  A label beyond the class names is an error, so are no labels at all and more missing than
+ * max_bad; what is left out is said. */
 int zeroshot_score(const struct zeroshot *z, const struct world *world, struct device *host,
-                   struct classification_scores *scores, struct error *error);
+                   struct zeroshot_scores *scores, struct error *error);
 void zeroshot_close(struct zeroshot *z);
 
 #endif

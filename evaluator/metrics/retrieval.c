@@ -31,7 +31,7 @@ struct self {
     int32_t *text_rank, *image_rank; /* from 0: [texts] of the image; [images] of the best of its texts */
 };
 
-void retrieval_figures(json_t *figures, const struct retrieval_scores *scores, int64_t images, int64_t texts)
+void retrieval_metrics(json_t *figures, const struct retrieval_scores *scores, int64_t images, int64_t texts)
 {
     char key[64];
     for (int k = 0; k < RECALL_LEVELS; k++) {
@@ -158,7 +158,7 @@ static int rank_all(struct self *x, const char *path, json_t *figures, struct er
         rank_texts(x, best);
         score_ranks(x->text_rank, x->texts, scores.image, &scores.image_median_rank);
         score_ranks(x->image_rank, x->images, scores.text, &scores.text_median_rank);
-        retrieval_figures(figures, &scores, x->images, x->texts);
+        retrieval_metrics(figures, &scores, x->images, x->texts);
     }
     free(best);
     return rc;

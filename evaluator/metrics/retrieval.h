@@ -6,6 +6,6 @@
 #include "nn/score.h"
 
 /* Adds image_retrieval_recall@K, text_retrieval_recall@K, the median ranks, and the counts to figures. */
-void retrieval_figures(json_t *figures, const struct retrieval_scores *scores, int64_t images, int64_t texts);
+void retrieval_metrics(json_t *figures, const struct retrieval_scores *scores, int64_t images, int64_t texts);
 
 #endif

@@ -7,16 +7,21 @@
 
 struct self {
     struct option_list data;
-    char *average; /* options */
+    char *average, *dual_softmax; /* options */
+    double max_bad;
     struct retrieval retrieval;
 };
 
 #define AT(field) offsetof(struct self, field)
 /* clang-format off */
 static const struct option options[] = {
-    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with captions"},
+    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with captions: packed, clip_benchmark's folder, tars, files with NAME.txt, a list of videos"},
     {OPTION_CHOICE, "frame-average", AT(average), "unit", 0, 0, "raw|unit",
      "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
+    {OPTION_CHOICE, "dual-softmax", AT(dual_softmax), "auto", 0, 0, "auto|on|off",
+     "weigh scores by a softmax over all queries, as PE's evaluation does; auto: of data with videos, whose published figures are so"},
+    {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL,
+     "the share of samples that may be left out because they cannot be read; more are an error"},
     {0}};
 /* clang-format on */
 
@@ -24,9 +29,14 @@ static int open_retrieval(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
     struct input *in = session_data(s, &x->data, error);
-    enum feature feature = strcmp(x->average, "unit") ? FEATURE_EMBEDDING : FEATURE_FRAMES;
-    if (!in || retrieval_open(&x->retrieval, &s->embedder.encoder, &in->data, in->data.samples, 0, feature, error) < 0)
-        return -1;
+    if (!in) return -1;
+    bool automatic = !strcmp(x->dual_softmax, "auto");
+    struct retrieval_config config = {.data = &in->data,
+                                      .samples = in->data.samples,
+                                      .feature = strcmp(x->average, "unit") ? FEATURE_EMBEDDING : FEATURE_FRAMES,
+                                      .dual_softmax = automatic ? in->data.videos > 0 : !strcmp(x->dual_softmax, "on"),
+                                      .max_bad = x->max_bad};
+    if (retrieval_open(&x->retrieval, &s->embedder.encoder, &config, error) < 0) return -1;
     input_add(in, retrieval_taker(&x->retrieval));
     return 0;
 }
@@ -34,10 +44,13 @@ static int open_retrieval(void *self, struct session *s, struct error *error)
 static int report(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
-    struct retrieval_scores m;
-    if (retrieval_score(&x->retrieval, &s->embedder, &s->host, &m, error) < 0) return -1;
+    struct retrieval_figures f;
+    if (retrieval_score(&x->retrieval, &s->embedder, &s->host, &f, error) < 0)
+        return error_prefix(error, "%s", x->data.items[0]);
     json_t *metrics = json_object();
-    retrieval_figures(metrics, &m, x->retrieval.table.count, x->retrieval.text_count);
+    retrieval_metrics(metrics, &f.of, f.images, f.texts);
+    json_object_set_new(metrics, "missing", json_integer(f.missing));
+    json_object_set_new(metrics, "dual_softmax", json_string(x->retrieval.config.dual_softmax ? "on" : "off"));
     return session_report(s, x->data.items[0], "zeroshot_retrieval", metrics, error);
 }
 

@@ -7,78 +7,78 @@
 
 struct self {
     struct option_list data;
-    char *average, *template_file, *name_file; /* options */
-    struct input *input;
-    char **names, **templates;
-    int64_t class_count, template_count;
+    char *average, *templates, *classes; /* options */
+    int64_t border;
+    double max_bad;
+    struct prompts prompts;
     struct zeroshot zeroshot;
 };
 
 #define AT(field) offsetof(struct self, field)
 /* clang-format off */
 static const struct option options[] = {
-    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with class labels"},
+    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with class labels: packed, an ImageFolder, clip_benchmark's folder, tars"},
     {OPTION_CHOICE, "frame-average", AT(average), "raw", 0, 0, "raw|unit",
      "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
-    {OPTION_STRING, "templates", AT(template_file), NULL, 0, 0, NULL,
-     "one template a line with {c} for the class name (\"a photo of a {c}.\")"},
-    {OPTION_STRING, "classnames", AT(name_file), NULL, 0, 0, NULL,
-     "one class name a line, in the order of the labels (those of the data set)"},
+    {OPTION_STRING, "templates", AT(templates), NULL, 0, 0, NULL,
+     "imagenet1k and other published ones, or a file with one template a line, {c} for the class name (those of the data, else \"a photo of a {c}.\")"},
+    {OPTION_STRING, "classnames", AT(classes), NULL, 0, 0, NULL,
+     "imagenet1k, imagenet-a, objectnet and other published ones, or a file with one class name a line, in the order of the labels (those of the data)"},
+    {OPTION_INT, "border", AT(border), "-1", -1, 1000, NULL, "pixels cut off each side of a picture; -1: as many as frame the pictures of --classnames, 2 of objectnet"},
+    {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL,
+     "the share of samples that may be left out because they cannot be read; more are an error"},
     {0}};
 /* clang-format on */
-
-static int read_names(struct self *x, struct error *error)
-{
-    if (x->name_file) return texts_read(x->name_file, false, &x->names, &x->class_count, error);
-    return zeroshot_names(&x->input->data, &x->names, &x->class_count, error);
-}
-
-static int read_templates(struct self *x, struct error *error)
-{
-    if (texts_read(x->template_file, true, &x->templates, &x->template_count, error) < 0) return -1;
-    int rc = zeroshot_check_templates(x->templates, x->template_count, error);
-    return rc < 0 ? error_prefix(error, "%s", x->template_file) : 0;
-}
-
-static int read_all(struct self *x, struct session *s, struct error *error)
-{
-    x->input = session_data(s, &x->data, error);
-    if (!x->input || read_names(x, error) < 0) return -1;
-    return x->template_file ? read_templates(x, error) : 0;
-}
 
 static int open_classes(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
-    char *standard[] = {(char[]){"a photo of a {c}."}};
-    if (world_agree(s->world, read_all(x, s, error), error) < 0) return -1;
-    bool own = x->templates != NULL;
-    int rc = zeroshot_open(&x->zeroshot, &s->embedder, x->names, x->class_count, own ? x->templates : standard,
-                           own ? x->template_count : 1, x->input->data.samples,
-                           strcmp(x->average, "unit") ? FEATURE_EMBEDDING : FEATURE_FRAMES, error);
-    input_add(x->input, zeroshot_taker(&x->zeroshot));
+    struct input *in = session_data(s, &x->data, error);
+    int rc = in ? prompts_open(&x->prompts, &in->data, x->classes, x->templates, error) : -1;
+    if (world_agree(s->world, rc, error) < 0) return -1;
+    in->source.border = (int)(x->border < 0 ? x->prompts.border : x->border);
+    struct zeroshot_config config = {.prompts = &x->prompts,
+                                     .samples = in->data.samples,
+                                     .feature = strcmp(x->average, "unit") ? FEATURE_EMBEDDING : FEATURE_FRAMES,
+                                     .max_bad = x->max_bad};
+    rc = zeroshot_open(&x->zeroshot, &s->embedder, &config, error);
+    input_add(in, zeroshot_taker(&x->zeroshot));
     return rc;
+}
+
+static json_t *figures(const struct prompts *p, const struct zeroshot_scores *s)
+{
+    const struct classification_scores *c = &s->of;
+    json_t *m = json_object();
+    json_object_set_new(m, "acc1", json_real(c->acc1));
+    json_object_set_new(m, "acc5", p->class_count < 5 ? json_null() : json_real(c->acc5)); /* it could not miss */
+    json_object_set_new(m, "mean_per_class_recall", json_real(c->mean_per_class_recall));
+    json_object_set_new(m, "stderr", json_real(c->deviation));
+    json_object_set_new(m, "samples", json_integer(c->samples));
+    json_object_set_new(m, "missing", json_integer(s->missing));
+    json_object_set_new(m, "unlabelled", json_integer(s->unlabelled));
+    if (p->class_of) json_object_set_new(m, "outside", json_integer(s->outside));
+    json_object_set_new(m, "classes", json_integer(p->class_count));
+    json_object_set_new(m, "classnames", json_text(p->names_from));
+    json_object_set_new(m, "templates", json_text(p->templates_from));
+    json_object_set_new(m, "template_count", json_integer(p->template_count));
+    return m;
 }
 
 static int report(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
-    struct classification_scores m;
-    if (zeroshot_score(&x->zeroshot, s->world, &s->host, &m, error) < 0)
+    struct zeroshot_scores scores;
+    if (zeroshot_score(&x->zeroshot, s->world, &s->host, &scores, error) < 0)
         return error_prefix(error, "%s", x->data.items[0]);
-    json_t *metrics =
-        json_pack("{s:f, s:f, s:f, s:I, s:I}", "acc1", m.acc1, "acc5", m.acc5, "mean_per_class_recall",
-                  m.mean_per_class_recall, "samples", (json_int_t)m.samples, "classes", (json_int_t)x->class_count);
-    if (m.unlabelled) json_object_set_new(metrics, "unlabelled", json_integer(m.unlabelled));
-    return session_report(s, x->data.items[0], "zeroshot_classification", metrics, error);
+    return session_report(s, x->data.items[0], "zeroshot_classification", figures(&x->prompts, &scores), error);
 }
 
 static void close_classes(void *self)
 {
     struct self *x = self;
-    texts_free(x->templates, x->template_count);
-    if (x->name_file) texts_free(x->names, x->class_count);
     zeroshot_close(&x->zeroshot);
+    prompts_close(&x->prompts);
 }
 
 const struct task task_zeroshot = {

@@ -46,7 +46,7 @@ static void constant_encoders(void)
         draw(images, IMAGES, which & 1, 1);
         draw(texts, TEXTS, which & 2, which == 3 ? 1 : 2); /* 3: pictures and texts all alike */
         draw(classes, CLASSES, which & 2, which == 3 ? 1 : 2);
-        struct retrieval_scores r = score_retrieval(&device, &world, images, IMAGES, texts, owner, TEXTS, DIM);
+        struct retrieval_scores r = score_retrieval(&device, &world, images, IMAGES, texts, owner, TEXTS, DIM, false);
         struct classification_scores c =
             score_classification(&device, &world, images, labels, IMAGES, classes, CLASSES, DIM);
         for (int k = 0; k < RECALL_LEVELS; k++)
@@ -165,18 +165,26 @@ static void features_without_direction(void)
     tower_close(&t);
 }
 
-/* A table of features as if a pass had filled it: labels of the sample number modulo 4, -1 for each third. */
-static int classify(struct tower *t, int64_t class_count, struct classification_scores *scores, struct error *error)
+/* A table of features as if a pass had filled it: labels of the sample number modulo 4, -1 for each third; sample 5
+ * cannot be read. */
+static int classify(struct tower *t, struct prompts *prompts, double max_bad, struct zeroshot_scores *scores,
+                    struct error *error)
 {
     char *names[] = {"cat", "dog", "bird", "horse"}, *templates[] = {"{c}"};
     struct zeroshot z;
-    EXPECT(zeroshot_open(&z, &t->embedder, names, class_count, templates, 1, 12, FEATURE_EMBEDDING, error) == 0, "%s",
-           error->text);
+    prompts->names = names;
+    prompts->templates = templates;
+    prompts->template_count = 1;
+    struct zeroshot_config config = {
+        .prompts = prompts, .samples = 12, .feature = FEATURE_EMBEDDING, .max_bad = max_bad};
+    EXPECT(zeroshot_open(&z, &t->embedder, &config, error) == 0, "%s", error->text);
     struct taker taker = zeroshot_taker(&z);
+    EXPECT(taker.skips == (max_bad > 0), "skips %d", taker.skips);
     for (int64_t i = 0; i < 12; i++) {
         struct feature_rows row = {
-            .sample = i, .label = i % 3 ? (int32_t)(i % 4) : -1, .rows = 1, .cols = z.table.cols};
-        row.data = z.classes; /* every sample looks like a cat */
+            .sample = i, .label = i % 3 ? (int32_t)(i % 4) : -1, .rows = max_bad > 0 && i == 5 ? 0 : 1};
+        row.cols = z.table.cols;
+        row.data = row.rows ? z.classes : NULL; /* every sample looks like a cat */
         EXPECT(taker.take(taker.self, 0, &row, error) == 0, "%s", error->text);
     }
     int rc = zeroshot_score(&z, &world, &t->device, scores, error);
@@ -188,15 +196,47 @@ static void labels_are_counted(void)
 {
     struct tower t;
     struct error error = {0};
-    struct classification_scores scores = {0};
+    struct zeroshot_scores s = {0};
     tower_open(&t);
-    EXPECT(classify(&t, 4, &scores, &error) == 0, "%s", error.text);
-    EXPECT(scores.samples == 8 && scores.unlabelled == 4 && scores.acc1 == 0.25, "%ld, %ld without, acc1 %g",
-           (long)scores.samples, (long)scores.unlabelled, scores.acc1);
-    EXPECT(classify(&t, 3, &scores, &error) < 0 &&
+    EXPECT(classify(&t, &(struct prompts){.class_count = 4, .label_count = 4}, 0, &s, &error) == 0, "%s", error.text);
+    EXPECT(s.of.samples == 8 && s.unlabelled == 4 && s.of.acc1 == 0.25 && !s.missing && !s.outside,
+           "%ld, %ld without, acc1 %g", (long)s.of.samples, (long)s.unlabelled, s.of.acc1);
+    EXPECT(fabs(s.of.deviation - sqrt(0.25 * 0.75 / 7)) < 1e-12, "deviation %g", s.of.deviation);
+    EXPECT(classify(&t, &(struct prompts){.class_count = 3, .label_count = 3}, 0, &s, &error) < 0 &&
                strstr(error.text, "sample 7 has label 3, there are 3 class names") &&
                strstr(error.text, "2 of 12 samples"),
            "%s", error.text);
+    tower_close(&t);
+}
+
+static void missing_are_counted(void)
+{
+    struct tower t;
+    struct error error = {0};
+    struct zeroshot_scores s = {0};
+    tower_open(&t);
+    struct prompts four = {.class_count = 4, .label_count = 4};
+    EXPECT(classify(&t, &four, 1. / 12, &s, &error) == 0, "%s", error.text);
+    EXPECT(s.of.samples == 7 && s.missing == 1 && s.unlabelled == 4 && s.of.acc1 == 2. / 7, "%ld, %ld, %ld, acc1 %g",
+           (long)s.of.samples, (long)s.missing, (long)s.unlabelled, s.of.acc1);
+    EXPECT(classify(&t, &four, 1. / 13, &s, &error) < 0 && strstr(error.text, "1 of 12 samples could not be read"),
+           "%s", error.text);
+    tower_close(&t);
+}
+
+/* The data's labels 0 and 2 are classes 1 and 0 of a list of two; labels 1 and 3 are not among them. */
+static void some_classes_are_asked_for(void)
+{
+    struct tower t;
+    struct error error = {0};
+    struct zeroshot_scores s = {0};
+    int32_t class_of[] = {1, -1, 0, -1};
+    tower_open(&t);
+    EXPECT(classify(&t, &(struct prompts){.class_count = 2, .label_count = 4, .class_of = class_of}, 0, &s, &error) ==
+               0,
+           "%s", error.text);
+    EXPECT(s.of.samples == 4 && s.outside == 4 && s.of.acc1 == 0.5 && s.of.mean_per_class_recall == 0.5,
+           "%ld, %ld outside, acc1 %g", (long)s.of.samples, (long)s.outside, s.of.acc1);
     tower_close(&t);
 }
 
@@ -215,21 +255,6 @@ static void lines(void)
     free(path);
 }
 
-/* Labels of several sets count as one list of classes only where the lists are the same. */
-static void classes_of_sets(void)
-{
-    struct error error = {0};
-    char *one[] = {"cat", "dog"}, *other[] = {"dog", "cat"}, **names;
-    struct dataset sets[] = {{.folder = "a", .classes = one, .class_count = 2},
-                             {.folder = "b", .classes = one, .class_count = 2}};
-    struct collection data = {.sets = sets, .count = 2};
-    int64_t count;
-    EXPECT(zeroshot_names(&data, &names, &count, &error) == 0 && names == one && count == 2, "%s", error.text);
-    sets[1].classes = other;
-    EXPECT(zeroshot_names(&data, &names, &count, &error) < 0 && strstr(error.text, "b: other classes"), "%s",
-           error.text);
-}
-
 int main(int argc, char **argv)
 {
     return test_main(argc, argv,
@@ -237,7 +262,8 @@ int main(int argc, char **argv)
                                      {"no_figure_of_nan", numbers_only},
                                      {"features_without_direction_are_errors", features_without_direction},
                                      {"labels_are_counted", labels_are_counted},
+                                     {"missing_are_counted", missing_are_counted},
+                                     {"some_classes_are_asked_for", some_classes_are_asked_for},
                                      {"lines_of_texts", lines},
-                                     {"classes_of_several_sets", classes_of_sets},
                                      {0}});
 }
