@@ -186,6 +186,17 @@ void device_host_arena_open(struct device *device, struct arena *arena, size_t l
                                 .context = device};
 }
 
+struct device device_thread(const struct device *device, int thread)
+{
+    struct device one = *device;
+    CHECK(device->scratch && thread < device->threads, "thread %d of %d", thread, device->threads);
+    one.threads = 1;
+    one.scratch = device->scratch + thread;
+    one.extra = NULL;
+    one.extra_floats = 0;
+    return one;
+}
+
 void device_reserve(struct device *device, size_t floats)
 {
     if (floats <= device->extra_floats) return;

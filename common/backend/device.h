@@ -76,6 +76,10 @@ const void *device_bring(struct device *device, struct arena *arena, const void 
  * be pinned. */
 void device_host_arena_open(struct device *device, struct arena *arena, size_t limit);
 
+/* One thread of a CPU as a device of its own, so that threads which work on different things may each call products
+ * (matmul, linear_*).  Not closed. */
+struct device device_thread(const struct device *device, int thread);
+
 /* Make sure each thread's `extra` space holds at least `floats`.  CPU only. */
 void device_reserve(struct device *device, size_t floats);
 
