@@ -3,6 +3,7 @@
  *   embed       features of pictures or texts, as .npy
  *   zeroshot    classification by class names
  *   retrieval   text -> image and image -> text
+ *   track       objects followed through videos
  *   score       figures from files of truth and predictions
  *   export      weights for open_clip, timm or PE
  *

@@ -16,7 +16,7 @@ const struct option session_options[] = {
     {OPTION_INT, "force-image-size", AT(image_size), "0", 0, 4096, NULL,
      "the size the weights were trained for; 0: the model's"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
-    {OPTION_INT, "batch-size", AT(batch), "64", 1, 65536, NULL, "pictures or texts at a time"},
+    {OPTION_INT, "batch-size", AT(batch), "64", 1, 65536, NULL, "texts or pictures at a time; of frames larger than the model's size as many as have as many pixels"},
     {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {OPTION_TABLE, .offset = AT(machine), .table = machine_options},
     {0}};

@@ -4,12 +4,13 @@
 #include "evaluator/task.h"
 #include "evaluator/verb.h"
 
-extern const struct task task_embed, task_zeroshot, task_retrieval;
+extern const struct task task_embed, task_zeroshot, task_retrieval, task_track;
 
 const struct task *const task_list[] = {
     &task_embed,
     &task_zeroshot,
     &task_retrieval,
+    &task_track,
     NULL,
 };
 

@@ -131,4 +131,8 @@ figures() {
         pe-evaluator retrieval $model --data "$tmp/data" --batch-size 7 --device cuda --output "$tmp/r1.json" && same "$tmp/r0.json" "$tmp/r1.json"
 }
 check cuda_retrieval_has_the_same_figures figures
+"$BUILD"/test/make_sequences "$tmp/davis"
+track() { pe-evaluator track $model --data "$tmp/davis" --short-side 64 --layers 1,2 --masks "$tmp/masks-$1" --output "$tmp/track-$1.json" "${@:2}" | sed -n 's/^J&F-Mean  *//p'; }
+tracks() { awk -v a="$(track cpu)" -v b="$(track gpu --device cuda --batch-size 5)" 'BEGIN { d = a - b; print a, b; exit !(a > .2 && d < .01 && d > -.01) }'; }
+check cuda_tracks_as_the_cpu tracks
 finish
