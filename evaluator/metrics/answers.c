@@ -1,0 +1,481 @@
+/* Truth first, then predictions by id. */
+#include "evaluator/metrics/answers.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/memory.h"
+#include "base/str.h"
+#include "evaluator/metrics/published.h"
+
+/* clang-format off */
+static const struct layout layouts[] = {
+    {"DocVQA", "data", "questionId", "questionId", "answers", .text = "question"},
+    {"TextVQA", "data", "question_id", "question_id", "answers", .text = "question"},
+    {"VQA", "annotations", "question_id", "question_id", "answers", .type = "answer_type"},
+    {"captions", "annotations", "image_id", "image_id", "caption", .captions = true},
+    {"AI2D", "questions", "answerTexts", "questionId", .right = "correctAnswer", .choices = "answerTexts", .unique = true},
+    {"PerceptionTest", "mc_question", "options", "id", .right = "answer_id", .choices = "options", .group = "area"},
+    {"ChartQA", NULL, "query", NULL, "label", .type = "type", .text = "query"},
+    {"MVBench", NULL, "candidates", NULL, "answer", .choices = "candidates", .text = "question"},
+    {"MMMU", NULL, "question_type", "id", "answer", .choices = "options", .type = "question_type"},
+    {"POPE", NULL, "label", "question_id", "label", .group = "category", .text = "text"},
+    {"rows", NULL, "answers", "id", "answers", .choices = "choices", .type = "type", .group = "group", .text = "question"},
+    {"boxes", NULL, "bbox", NULL, "bbox"},
+    {"VizWiz", NULL, "image", "image", "answers", .type = "answer_type", .text = "question"},
+};
+/* clang-format on */
+
+/* A file of truth: its name where it is one of a folder, its questions [first, first + count). */
+struct answers_file {
+    char *stem;
+    int64_t first, count;
+};
+
+struct reader {
+    struct answers *answers;
+    struct answers_file *file; /* predictions: NULL where ids say which */
+    const char *stem;          /* NULL: the path was a file */
+    const struct layout *layout;
+    bool boxes, ordered; /* ordered: predictions without ids */
+    int64_t rows;        /* visited */
+};
+
+/* --- values --- */
+
+static bool is_box(const json_t *value)
+{
+    bool sound = json_array_size(value) == 4;
+    for (size_t i = 0; sound && i < 4; i++) sound = json_is_number(json_array_get(value, i));
+    return sound;
+}
+
+/* A text, an integer, {answer}, or a box where those are asked for, as text or box; a new reference, NULL: none. */
+static json_t *one_answer(json_t *value, bool boxes)
+{
+    if (boxes && is_box(value)) return json_incref(value);
+    if (json_is_object(value)) value = json_object_get(value, "answer");
+    char *text = published_text(value);
+    json_t *out = text ? json_string(text) : NULL;
+    free(text);
+    return out;
+}
+
+/* All answers as an array, a new reference. */
+static json_t *all_answers(json_t *value, bool boxes, struct error *error)
+{
+    json_t *out = json_array(), *member;
+    size_t i;
+    if (!json_is_array(value) || (boxes && is_box(value)))
+        json_array_append_new(out, one_answer(value, boxes));
+    else
+        json_array_foreach (value, i, member)
+            if (json_array_append_new(out, one_answer(member, boxes)) < 0) break;
+    size_t want = json_is_array(value) && !(boxes && is_box(value)) ? json_array_size(value) : 1;
+    if (json_array_size(out) == want && want) return out;
+    json_decref(out);
+    if (!value || json_is_null(value) || !want)
+        error_set(error, ERROR_FAILED,
+                  "has no answers; a test set whose answers are not published cannot be scored here");
+    else
+        error_set(error, ERROR_FAILED, "its answers must be texts%s", boxes ? " or boxes of four numbers" : "");
+    return NULL;
+}
+
+static char *text_of(const json_t *row, const char *key)
+{
+    const json_t *value = key ? json_object_get(row, key) : NULL;
+    return json_is_string(value) ? mem_strdup(json_string_value(value)) : NULL;
+}
+
+/* STEM/ID where the file is one of a folder whose files number their questions each for itself. */
+static char *full_id(const struct reader *r, const struct layout *layout, const char *id)
+{
+    struct str full = {0};
+    if (r->stem && !layout->unique) str_printf(&full, "%s/", r->stem);
+    str_puts(&full, id);
+    return str_steal(&full);
+}
+
+/* --- truth --- */
+
+static const struct layout *layout_of(const char *list, const json_t *row, struct error *error)
+{
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        const struct layout *l = &layouts[i];
+        if (!l->list != !list || (list && strcmp(l->list, list))) continue;
+        if (json_object_get(row, l->mark) && (!l->id || json_object_get(row, l->id))) return l;
+    }
+    error_set(error, ERROR_FAILED,
+              "no layout of truth that is known, or one without answers; rows of our own are "
+              "{\"id\": .., \"answers\": [..]}");
+    return NULL;
+}
+
+/* The id of a row of truth. */
+static char *id_of(const struct reader *r, const json_t *row)
+{
+    const char *key = r->layout->id;
+    if (!key) key = json_object_get(row, "id") ? "id" : "question_id";
+    char *id = published_text(json_object_get(row, key));
+    if (!id && !r->layout->id && !json_object_get(row, key)) {
+        struct str number = {0};
+        str_printf(&number, "%ld", (long)r->rows);
+        id = str_steal(&number);
+    }
+    char *full = id ? full_id(r, r->layout, id) : NULL;
+    free(id);
+    return full;
+}
+
+/* MMMU's SPLIT_SUBJECT_NUMBER. */
+static char *subject_of(const char *id)
+{
+    const char *first = strchr(id, '_'), *last = strrchr(id, '_');
+    return first && last > first + 1 ? strndup(first + 1, (size_t)(last - first - 1)) : NULL;
+}
+
+static int check_choices(const struct question *q, const json_t *right, struct error *error)
+{
+    json_t *choice;
+    size_t i;
+    bool texts = !q->choices || json_is_array(q->choices);
+    json_array_foreach (q->choices, i, choice) texts = texts && json_is_string(choice);
+    if (!texts) return error_set(error, ERROR_FAILED, "its choices must be an array of texts");
+    if (right && (q->right < 0 || (size_t)q->right >= json_array_size(q->choices)))
+        return error_set(error, ERROR_FAILED, "the right choice must be a number, from 0, of its %zu choices",
+                         json_array_size(q->choices));
+    return 0;
+}
+
+static int fill_question(const struct reader *r, struct question *q, json_t *row, struct error *error)
+{
+    const struct layout *l = r->layout;
+    q->row = json_incref(row);
+    q->right = -1;
+    json_t *choices = l->choices ? json_object_get(row, l->choices) : NULL;
+    if (choices && !json_is_null(choices) && !(json_is_array(choices) && !json_array_size(choices)))
+        q->choices = json_incref(choices);
+    q->type = text_of(row, l->type);
+    q->group = text_of(row, l->group);
+    if (!q->group && !strcmp(l->name, "MMMU")) q->group = subject_of(q->id);
+    if (!q->group && r->stem && !l->unique && strcmp(l->name, "PerceptionTest")) q->group = mem_strdup(r->stem);
+    const json_t *right = l->right ? json_object_get(row, l->right) : NULL;
+    if (json_is_integer(right)) q->right = json_integer_value(right);
+    if (check_choices(q, right, error) < 0) return -1;
+    json_t *answers = right ? json_array_get(q->choices, (size_t)q->right) : NULL;
+    if (!right && l->answers) answers = json_object_get(row, l->answers);
+    q->answers = all_answers(answers, r->boxes, error);
+    return q->answers ? 0 : -1;
+}
+
+static int add_question(void *context, const char *list, json_t *row, struct error *error)
+{
+    struct reader *r = context;
+    struct answers *a = r->answers;
+    if (!r->layout) r->layout = layout_of(list, row, error);
+    if (!r->layout) return -1;
+    char *id = id_of(r, row);
+    if (!id) return error_set(error, ERROR_FAILED, "has no %s", r->layout->id ? r->layout->id : "id");
+    r->rows++;
+    const json_t *known = json_object_get(a->index, id);
+    if (known && r->layout->captions) {
+        struct question *q = &a->questions[json_integer_value(known)];
+        json_t *more = all_answers(json_object_get(row, r->layout->answers), r->boxes, error);
+        free(id);
+        if (!more) return -1;
+        json_array_extend(q->answers, more);
+        json_decref(more);
+        return 0;
+    }
+    if (known) {
+        error_set(error, ERROR_FAILED, "question %s is there twice", id);
+        free(id);
+        return -1;
+    }
+    if ((a->count & (a->count - 1)) == 0)
+        a->questions = mem_realloc(a->questions, a->count ? 2 * (size_t)a->count : 1, sizeof *a->questions);
+    struct question *q = &a->questions[a->count];
+    *q = (struct question){.id = id};
+    json_object_set_new(a->index, id, json_integer(a->count++));
+    return fill_question(r, q, row, error);
+}
+
+static int read_truth_file(struct answers *a, const char *path, char *stem, bool boxes, struct error *error)
+{
+    struct reader r = {.answers = a, .stem = stem, .boxes = boxes};
+    a->files = mem_realloc(a->files, (size_t)a->file_count + 1, sizeof *a->files);
+    struct answers_file *file = &a->files[a->file_count++];
+    *file = (struct answers_file){.stem = stem, .first = a->count};
+    int rc = published_each(path, add_question, &r, error);
+    file->count = a->count - file->first;
+    if (rc == 0 && !file->count) rc = error_set(error, ERROR_FAILED, "%s: holds no questions", path);
+    if (rc == 0 && a->layout && r.layout != a->layout)
+        rc = error_set(error, ERROR_FAILED, "%s: is of layout %s, the files before it are of %s", path, r.layout->name,
+                       a->layout->name);
+    a->layout = r.layout;
+    return rc;
+}
+
+/* --- predictions --- */
+
+static char *predicted_id(const struct layout *layout, const json_t *row)
+{
+    const char *keys[] = {layout->id ? layout->id : "id", "id", "question_id", "questionId", "image_id", "image"};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        char *id = published_text(json_object_get(row, keys[i]));
+        if (id) return id;
+    }
+    return NULL;
+}
+
+/* A text or a box, a new reference. */
+static json_t *predicted_reply(const struct reader *r, const json_t *row, struct error *error)
+{
+    static const char *const keys[] = {"reply", "answer", "caption", "text"};
+    const struct layout *l = r->answers->layout;
+    const json_t *number = l->right ? json_object_get(row, l->right) : NULL;
+    if (json_is_integer(number)) { /* a choice by its number: as the letter; below 0: none was chosen */
+        json_int_t i = json_integer_value(number);
+        return i >= 0 && i < 26 ? json_sprintf("%c", (int)('A' + i)) : json_string("");
+    }
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        json_t *value = json_object_get(row, keys[i]);
+        if (!value) continue;
+        json_t *reply = json_is_object(value) ? NULL : one_answer(value, r->boxes);
+        if (!reply)
+            error_set(error, ERROR_FAILED, "%s must be a text%s", keys[i], r->boxes ? " or a box of four numbers" : "");
+        return reply;
+    }
+    error_set(error, ERROR_FAILED, "has no reply, answer, caption or text");
+    return NULL;
+}
+
+/* The question of a row without an id: that of the same row of truth. */
+static struct question *next_question(struct reader *r, const json_t *row, struct error *error)
+{
+    static const char *const keys[] = {"question", "query", "text"};
+    const struct layout *l = r->answers->layout;
+    if (!r->file || l->captions) {
+        error_set(error, ERROR_FAILED, "has no id");
+        return NULL;
+    }
+    if (r->rows >= r->file->count) {
+        error_set(error, ERROR_FAILED, "rows without an id are the truth's in order, and it has %ld",
+                  (long)r->file->count);
+        return NULL;
+    }
+    struct question *q = &r->answers->questions[r->file->first + r->rows];
+    char *asked = text_of(q->row, l->text);
+    for (size_t i = 0; asked && i < sizeof keys / sizeof *keys; i++) {
+        char *answered = i == 2 && !json_object_get(row, "answer") ? NULL : text_of(row, keys[i]);
+        if (answered && strcmp(asked, answered))
+            error_set(error, ERROR_FAILED, "rows without an id are the truth's in order, where this one asks \"%s\"",
+                      asked);
+        if (answered && strcmp(asked, answered)) q = NULL;
+        free(answered);
+        if (!q) break;
+    }
+    free(asked);
+    return q;
+}
+
+static struct question *question_of(struct reader *r, const json_t *row, struct error *error)
+{
+    struct answers *a = r->answers;
+    char *id = predicted_id(a->layout, row);
+    if (!r->rows) r->ordered = !id;
+    if (!id && r->ordered) return next_question(r, row, error);
+    char *full = id ? full_id(r, a->layout, id) : NULL;
+    const json_t *known = full ? json_object_get(a->index, full) : NULL;
+    struct question *q = known ? &a->questions[json_integer_value(known)] : NULL;
+    if (!id)
+        error_set(error, ERROR_FAILED, "has no id, other rows have one");
+    else if (r->ordered)
+        error_set(error, ERROR_FAILED, "has an id, other rows have none"), q = NULL;
+    else if (!q)
+        error_set(error, ERROR_FAILED, "%s is no question of %s", full, a->truth);
+    else if (q->reply)
+        error_set(error, ERROR_FAILED, "question %s is answered twice", full), q = NULL;
+    free(id);
+    free(full);
+    return q;
+}
+
+static int add_reply(void *context, const char *list, json_t *row, struct error *error)
+{
+    struct reader *r = context;
+    (void)list;
+    struct question *q = question_of(r, row, error);
+    if (!q) return -1;
+    r->rows++;
+    q->reply = predicted_reply(r, row, error);
+    return q->reply ? 0 : -1;
+}
+
+static int read_predictions_file(struct answers *a, const char *path, const char *stem, bool boxes, struct error *error)
+{
+    struct reader r = {.answers = a, .stem = stem, .boxes = boxes};
+    for (int64_t i = 0; i < a->file_count; i++)
+        if (!a->files[i].stem || (stem && !strcmp(a->files[i].stem, stem))) r.file = &a->files[i];
+    if (stem && (!r.file || !r.file->stem))
+        return error_set(error, ERROR_FAILED, "%s: there is no such file in %s", path, a->truth);
+    if (published_each(path, add_reply, &r, error) < 0) return -1;
+    if (r.ordered && r.rows < r.file->count)
+        return error_set(error, ERROR_FAILED, "%s: %ld rows without an id for %ld questions", path, (long)r.rows,
+                         (long)r.file->count);
+    return 0;
+}
+
+/* --- both --- */
+
+static int read_file(struct answers *a, bool truth, const char *path, char *stem, bool boxes, struct error *error)
+{
+    if (truth) return read_truth_file(a, path, stem, boxes, error);
+    int rc = read_predictions_file(a, path, stem, boxes, error);
+    free(stem);
+    return rc;
+}
+
+/* A file, or each .json and .jsonl of a folder. */
+static int read_path(struct answers *a, bool truth, const char *path, bool boxes, struct error *error)
+{
+    struct fs_list list;
+    int rc = 0, files = 0;
+    if (!fs_is_folder(path)) return read_file(a, truth, path, NULL, boxes, error);
+    if (fs_list(path, &list, error) < 0) return -1;
+    for (size_t i = 0; i < list.count && rc == 0; i++) {
+        const char *name = list.names[i], *dot = strrchr(name, '.');
+        if (!dot || (strcmp(dot, ".json") && strcmp(dot, ".jsonl"))) continue;
+        char *file = fs_join(path, name);
+        rc = read_file(a, truth, file, strndup(name, (size_t)(dot - name)), boxes, error);
+        free(file);
+        files++;
+    }
+    fs_list_free(&list);
+    return rc == 0 && !files ? error_set(error, ERROR_FAILED, "%s: holds no .json or .jsonl", path) : rc;
+}
+
+int answers_read(struct answers *a, const char *truth, const char *predictions, bool boxes, struct error *error)
+{
+    *a = (struct answers){.truth = truth, .predictions = predictions, .index = json_object()};
+    if (read_path(a, true, truth, boxes, error) < 0 || read_path(a, false, predictions, boxes, error) < 0) return -1;
+    a->values = mem_zalloc((size_t)a->count, sizeof *a->values);
+    a->keys = mem_alloc((size_t)a->count, sizeof *a->keys);
+    for (int64_t i = 0; i < a->count; i++) a->keys[i] = a->questions[i].id;
+    return 0;
+}
+
+void answers_free(struct answers *a)
+{
+    for (int64_t i = 0; i < a->count; i++) {
+        struct question *q = &a->questions[i];
+        free(q->id);
+        free(q->type);
+        free(q->group);
+        json_decref(q->row);
+        json_decref(q->answers);
+        json_decref(q->choices);
+        json_decref(q->reply);
+    }
+    for (int64_t i = 0; i < a->file_count; i++) free(a->files[i].stem);
+    free(a->files);
+    free(a->questions);
+    free(a->values);
+    free(a->keys);
+    json_decref(a->index);
+}
+
+const char *answers_reply(const struct question *q)
+{
+    return json_string_value(q->reply);
+}
+
+int64_t answers_texts(const struct question *q)
+{
+    return (int64_t)json_array_size(q->answers);
+}
+
+const char *answers_text(const struct question *q, int64_t i)
+{
+    return json_string_value(json_array_get(q->answers, (size_t)i));
+}
+
+/* --- figures --- */
+
+static const char *name_of(const struct question *q, bool type)
+{
+    return type ? q->type : q->group;
+}
+
+/* The mean of values over the questions of one type or group (name NULL: all), each as often as times says (NULL:
+ * once). */
+static double mean_of(const struct answers *a, bool type, const char *name, const int32_t *times)
+{
+    double sum = 0, count = 0;
+    for (int64_t i = 0; i < a->count; i++) {
+        const char *own = name_of(&a->questions[i], type);
+        if (isnan(a->values[i]) || (name && (!own || strcmp(own, name)))) continue;
+        double weight = times ? times[i] : 1;
+        sum += weight * a->values[i];
+        count += weight;
+    }
+    return sum / count;
+}
+
+/* "prefix_NAME" of each name in the order they appear in; how many, and the sum of their figures. */
+static int64_t put_names(const struct answers *a, bool type, const char *prefix, json_t *figures, double *sum)
+{
+    struct str key = {0};
+    json_t *seen = json_object();
+    for (int64_t i = 0; i < a->count; i++) {
+        const char *name = name_of(&a->questions[i], type);
+        if (!name || json_object_get(seen, name)) continue;
+        json_object_set_new(seen, name, json_true());
+        double mean = mean_of(a, type, name, NULL);
+        if (isnan(mean)) mean = 0; /* all of it is left out */
+        str_clear(&key);
+        str_printf(&key, "%s_%s", prefix, name);
+        json_object_set_new(figures, key.data, json_real(mean));
+        *sum += mean;
+    }
+    int64_t names = (int64_t)json_object_size(seen);
+    json_decref(seen);
+    str_free(&key);
+    return names;
+}
+
+void answers_report(const struct answers *a, const char *key, const char *prefix, struct metric_result *result)
+{
+    double mean = mean_of(a, false, NULL, NULL), types = 0, groups = 0;
+    bool whole = true;
+    for (int64_t i = 0; i < a->count; i++) {
+        whole = whole && !isnan(a->values[i]);
+        result->missing += !a->questions[i].reply;
+    }
+    json_object_set_new(result->figures, key, json_real(isnan(mean) ? 0 : mean));
+    put_names(a, true, prefix, result->figures, &types);
+    int64_t count = put_names(a, false, prefix, result->figures, &groups);
+    if (count > 1) json_object_set_new(result->figures, "mean_per_group", json_real(groups / (double)count));
+    result->units = result->samples = a->count;
+    result->values = whole ? a->values : NULL;
+    result->keys = a->keys;
+}
+
+double answers_resample(const struct answers *a, const int32_t *times)
+{
+    return mean_of(a, false, NULL, times);
+}
+
+int answers_score(struct answers *a, const char *truth, const char *predictions,
+                  double (*score)(const void *self, const struct question *q), const void *self, const char *figure,
+                  struct metric_result *result, struct error *error)
+{
+    if (answers_read(a, truth, predictions, false, error) < 0) return -1;
+    for (int64_t i = 0; i < a->count; i++)
+        if (a->questions[i].reply) a->values[i] = score(self, &a->questions[i]);
+    answers_report(a, figure, figure, result);
+    return 0;
+}
