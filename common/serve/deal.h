@@ -1,8 +1,8 @@
 /* Which samples a rank sees, batch by batch.
  *
- * Samples that stand alone are dealt out to ranks in turn, a batch each.  With groups (the frames of a sequence) a batch
- * never crosses a group, and all batches of a group are one rank's, in order; the group with the most pixels goes first,
- * each to the rank that has the fewest so far.  A rank's samples ascend either way. */
+ * Samples that stand alone are dealt out to ranks in turn, a batch each.  With groups (the frames of a sequence) a
+ * batch never crosses a group, and all batches of a group are one rank's, in order; the group with the most pixels goes
+ * first, each to the rank that has the fewest so far.  A rank's samples ascend either way. */
 #ifndef SERVE_DEAL_H
 #define SERVE_DEAL_H
 
@@ -30,8 +30,8 @@ struct deal {
     int64_t *starts;
 };
 
-/* batch: samples at a time when their pictures have this size; in groups of another size as many as have as many pixels,
- * at least one.  groups [group_count] have all samples; NULL: each stands alone and has this size. */
+/* batch: samples at a time when their pictures have this size; in groups of another size as many as have as many
+ * pixels, at least one.  groups [group_count] have all samples; NULL: each stands alone and has this size. */
 void deal_open(struct deal *deal, int64_t samples, struct extent size, int64_t batch, int ranks,
                const struct picture_group *groups, int64_t group_count);
 void deal_close(struct deal *deal);

@@ -7,8 +7,8 @@
  *   labels of t      sum over s of w(s, t) labels of s / sum of w(s, t)
  *
  * The products exist for a few lines of a frame at a time (a thread) and for the lines near them, never for all pairs;
- * lines run across the grid's shorter side, so that the window cuts the longer one.  Float throughout, sums in the order
- * of frames, then cells: results do not depend on threads. */
+ * lines run across the grid's shorter side, so that the window cuts the longer one.  Float throughout, sums in the
+ * order of frames, then cells: results do not depend on threads. */
 #ifndef SERVE_PROPAGATION_H
 #define SERVE_PROPAGATION_H
 

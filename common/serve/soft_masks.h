@@ -1,9 +1,10 @@
-/* Masks (the number of its object in each pixel, 0 the background) and soft maps (a share of each number in each cell of
- * a grid), as DINO's tracking turns one into the other.
+/* Masks (the number of its object in each pixel, 0 the background) and soft maps (a share of each number in each cell
+ * of a grid), as DINO's tracking turns one into the other.
  *
  *   mask -> soft    the pixel at the middle of a cell, as PIL's nearest neighbour finds it; 1 for its number
- *   soft -> mask    bilinear to `stride` pixels a cell; each number's map stretched to 0 .. 1, where any of it is above 0;
- *                   the largest wins, of equal ones the lower number; then PIL's nearest neighbour to the mask's size
+ *   soft -> mask    bilinear to `stride` pixels a cell; each number's map, where any of it is above 0, stretched to
+ *                   0 .. 1; the largest wins, of equal ones the lower number; then PIL's nearest neighbour to the
+ *                   mask's size
  *
  * A map that is the same everywhere stretches to 0 (the reference divides 0 by 0). */
 #ifndef SERVE_SOFT_MASKS_H

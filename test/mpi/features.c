@@ -1,6 +1,6 @@
 /* Passes of features on ranks: takers that share a pass get what each gets alone, whatever the ranks and the batch
- * size; groups stay together; and one that fails, or a file that cannot be read, ends the pass on all ranks.  FEATURES_DATA names a data set
- * (of videos, say); without it there are picture files only. */
+ * size; groups stay together; and one that fails, or a file that cannot be read, ends the pass on all ranks.
+ * FEATURES_DATA names a data set (of videos, say); without it there are picture files only. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
