@@ -5,6 +5,7 @@
  *   retrieval   text -> image and image -> text
  *   track       objects followed through videos
  *   score       figures from files of truth and predictions
+ *   build       many results in one table
  *   export      weights for open_clip, timm or PE
  *
  * What needs an encoder is a task (task.h), the rest a verb (verb.h).  All ranks share the work; the figures are the

@@ -71,7 +71,7 @@ int session_open(struct session *s, const struct world *world, const struct sess
     return world_agree(world, open_model(s, use, error), error);
 }
 
-void session_close(struct session *s)
+void session_forget(struct session *s)
 {
     for (int i = 0; i < s->input_count; i++) {
         collection_close(&s->inputs[i]->data);
@@ -79,6 +79,13 @@ void session_close(struct session *s)
         free(s->inputs[i]);
     }
     free(s->inputs);
+    s->inputs = NULL;
+    s->input_count = 0;
+}
+
+void session_close(struct session *s)
+{
+    session_forget(s);
     tokenizer_close(s->tokenizer);
     if (s->tape.device) tape_free(&s->tape);
     towers_close(&s->towers);

@@ -59,6 +59,8 @@ struct input *session_files(struct session *session, char *const *paths, int64_t
 void input_add(struct input *input, struct taker taker);
 /* (all) One pass over each input. */
 int session_pass(struct session *session, struct error *error);
+/* Closes the inputs: other tasks may begin. */
+void session_forget(struct session *session);
 
 /* (all) Rank 0 writes the result object (results.h) to session->output and prints the metrics.  data: the first data set's
  * folder.  metrics: reference taken. */

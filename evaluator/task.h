@@ -18,12 +18,14 @@ struct task {
     int (*open)(void *self, struct session *session, struct error *error);   /* (all) */
     int (*report)(void *self, struct session *session, struct error *error); /* (all) */
     void (*close)(void *self); /* also when open failed; options are not its own */
+    const char *result;        /* what result files call it; NULL: its name */
     bool layered;              /* it takes --layers, and its metrics are those of layers_metrics */
 };
 
 extern const struct task *const task_list[]; /* ends with NULL */
 
-/* (all) The program that measures this task alone; argv: what follows its name. */
+/* (all) The program that measures this task alone, of one encoder or of several (sweep.c); argv: what follows its
+ * name. */
 int task_run(const struct task *task, const struct world *world, int argc, char **argv, struct error *error);
 
 /* (all) Open `count` tasks, pass the pictures, report: each to its file of outputs [count]. */

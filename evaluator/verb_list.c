@@ -1,12 +1,13 @@
 /* The verbs that are no task. */
 #include "evaluator/verb.h"
 
-extern const struct verb verb_probe, verb_layers, verb_score, verb_export;
+extern const struct verb verb_probe, verb_layers, verb_score, verb_build, verb_export;
 
 const struct verb *const verb_list[] = {
     &verb_probe,
     &verb_layers,
     &verb_score,
+    &verb_build,
     &verb_export,
     NULL,
 };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/memory.h"
 #include "base/str.h"
 
 json_t *json_read(const char *path, struct error *error)
@@ -37,15 +38,21 @@ json_t *json_text(const char *text)
     return value;
 }
 
-static void put_leaf(struct str *out, const json_t *value)
+char *json_line(const json_t *value)
 {
     char *text = NULL;
     for (size_t digits = 15; digits <= 17; digits++) {
         free(text);
-        text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(digits));
         if (!json_is_real(value) || !text || strtod(text, NULL) == json_real_value(value)) break;
     }
-    str_puts(out, text ? text : "null");
+    return text ? text : mem_strdup("null");
+}
+
+static void put_leaf(struct str *out, const json_t *value)
+{
+    char *text = json_line(value);
+    str_puts(out, text);
     free(text);
 }
 

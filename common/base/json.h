@@ -14,6 +14,9 @@ json_t *json_read(const char *path, struct error *error);
  * read back as it. */
 int json_write(const char *path, const json_t *value, struct error *error);
 
+/* A value on one line, a real in the fewest digits that read back as it; the caller frees. */
+char *json_line(const json_t *value);
+
 /* A text as a string, a new reference; where it is no UTF-8, with its bytes above 127 as \xff. */
 json_t *json_text(const char *text);
 /* A checksum as files keep it: 16 hex digits; a new reference. */

@@ -26,14 +26,30 @@ struct rows {
     size_t count;
 };
 
-static void add_rows(struct rows *rows, const struct option *table, size_t base)
+/* A table, and those it is put into. */
+struct nest {
+    const struct option *table;
+    const struct nest *outer;
+};
+
+static bool is_outer_key(const struct nest *outer, const struct option *row)
 {
-    for (const struct option *o = table; !end_of(o); o++) {
+    for (const struct nest *n = outer; n && row->type != OPTION_GROUP; n = n->outer)
+        for (const struct option *o = n->table; !end_of(o); o++)
+            if (o->type != OPTION_DEFAULT && o->type != OPTION_GROUP && o->key && !strcmp(o->key, row->key))
+                return true;
+    return false;
+}
+
+static void add_rows(struct rows *rows, const struct nest *nest, size_t base)
+{
+    for (const struct option *o = nest->table; !end_of(o); o++) {
         if (o->type == OPTION_DEFAULT) continue;
         if (o->type == OPTION_TABLE) {
-            add_rows(rows, o->table, base + o->offset);
+            add_rows(rows, &(struct nest){o->table, nest}, base + o->offset);
             continue;
         }
+        if (is_outer_key(nest->outer, o)) continue;
         rows->list = mem_realloc(rows->list, rows->count + 2, sizeof *rows->list);
         rows->list[rows->count] = *o;
         rows->list[rows->count++].offset += base;
@@ -60,7 +76,7 @@ static void set_defaults(struct option *list, const struct option *table)
 static struct option *rows_of(const struct option_program *p)
 {
     struct rows rows = {.list = mem_zalloc(1, sizeof *rows.list)};
-    add_rows(&rows, p->options, 0);
+    add_rows(&rows, &(struct nest){p->options, NULL}, 0);
     set_defaults(rows.list, p->options);
     return rows.list;
 }

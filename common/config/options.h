@@ -28,7 +28,8 @@ enum option_type {
     OPTION_BOOL,    /* bool: --key, --key true, --key false */
     OPTION_CHOICE,  /* char *, one of the words of `choices` separated by '|' */
     OPTION_GROUP,   /* a heading in --help */
-    OPTION_TABLE,   /* the rows of another table, whose offsets count from `offset` */
+    OPTION_TABLE,   /* the rows of another table, whose offsets count from `offset`, but for those whose key the outer
+                       table has itself */
     OPTION_DEFAULT  /* another default for `key` of a table put in */
 };
 

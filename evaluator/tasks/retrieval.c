@@ -5,6 +5,8 @@
 #include "evaluator/task.h"
 #include "serve/retrieval.h"
 
+#define RESULT "zeroshot_retrieval"
+
 struct self {
     struct option_list data;
     char *average, *dual_softmax; /* options */
@@ -51,7 +53,7 @@ static int report(void *self, struct session *s, struct error *error)
     retrieval_metrics(metrics, &f.of, f.images, f.texts);
     json_object_set_new(metrics, "missing", json_integer(f.missing));
     json_object_set_new(metrics, "dual_softmax", json_string(x->retrieval.config.dual_softmax ? "on" : "off"));
-    return session_report(s, x->data.items[0], "zeroshot_retrieval", metrics, error);
+    return session_report(s, x->data.items[0], RESULT, metrics, error);
 }
 
 static void close_retrieval(void *self)
@@ -62,6 +64,7 @@ static void close_retrieval(void *self)
 const struct task task_retrieval = {
     .name = "retrieval",
     .summary = "image_retrieval_recall@K and text_retrieval_recall@K, K = 1, 5, 10",
+    .result = RESULT,
     .options = options,
     .bytes = sizeof(struct self),
     .use = task_reads_texts,

@@ -5,6 +5,8 @@
 #include "evaluator/task.h"
 #include "serve/zeroshot.h"
 
+#define RESULT "zeroshot_classification"
+
 struct self {
     struct option_list data;
     char *average, *templates, *classes; /* options */
@@ -71,7 +73,7 @@ static int report(void *self, struct session *s, struct error *error)
     struct zeroshot_scores scores;
     if (zeroshot_score(&x->zeroshot, s->world, &s->host, &scores, error) < 0)
         return error_prefix(error, "%s", x->data.items[0]);
-    return session_report(s, x->data.items[0], "zeroshot_classification", figures(&x->prompts, &scores), error);
+    return session_report(s, x->data.items[0], RESULT, figures(&x->prompts, &scores), error);
 }
 
 static void close_classes(void *self)
@@ -84,6 +86,7 @@ static void close_classes(void *self)
 const struct task task_zeroshot = {
     .name = "zeroshot",
     .summary = "zero-shot classification: acc1, acc5, mean_per_class_recall",
+    .result = RESULT,
     .options = options,
     .bytes = sizeof(struct self),
     .use = task_reads_texts,
