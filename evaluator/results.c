@@ -20,13 +20,9 @@ static void print(json_t *metrics)
     }
 }
 
-/* The last part of a path, without slashes that end it; a new reference. */
 static json_t *last_part(const char *path)
 {
-    size_t end = strlen(path), begin;
-    while (end > 1 && path[end - 1] == '/') end--;
-    for (begin = end; begin > 0 && path[begin - 1] != '/';) begin--;
-    char *part = strndup(path + begin, end - begin);
+    char *part = fs_last(path);
     json_t *text = json_text(part);
     free(part);
     return text;

@@ -56,21 +56,25 @@ struct sweep {
 /* The last part of a path, without its ending .json; the caller frees. */
 static char *model_name(const char *model)
 {
-    const char *slash = strrchr(model, '/'), *name = slash ? slash + 1 : model;
-    size_t len = strlen(name);
-    return strndup(name, str_ends_with(name, ".json") ? len - strlen(".json") : len);
+    char *name = fs_last(model);
+    if (str_ends_with(name, ".json")) name[strlen(name) - strlen(".json")] = 0;
+    return name;
 }
 
 /* The last part of a path; of RUN/checkpoints/latest RUN-latest.  The caller frees. */
 static char *short_name(const char *path)
 {
-    char *copy = mem_strdup(path), *part[3] = {"", "", ""}, *rest = NULL;
-    for (char *p = strtok_r(copy, "/", &rest); p; p = strtok_r(NULL, "/", &rest))
-        part[0] = part[1], part[1] = part[2], part[2] = p;
+    const char *inner = strstr(path, "/checkpoints/");
     struct str out = {0};
-    if (!strcmp(part[1], "checkpoints") && *part[0]) str_printf(&out, "%s-", part[0]);
-    str_puts(&out, part[2]);
-    free(copy);
+    char *name = fs_last(path);
+    if (inner && !strchr(inner + strlen("/checkpoints/"), '/')) {
+        char *run = strndup(path, (size_t)(inner - path)), *run_name = fs_last(run);
+        str_printf(&out, "%s-", run_name);
+        free(run_name);
+        free(run);
+    }
+    str_puts(&out, name);
+    free(name);
     return str_steal(&out);
 }
 

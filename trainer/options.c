@@ -11,6 +11,11 @@ static const struct option trainer_options[] = {
     {OPTION_STRINGS, "val-data", AT(val_data), NULL, 0, 0, NULL, "data sets for validation during the run"},
     {OPTION_INT, "val-samples", AT(val_samples), "2000", 1, 1e9, NULL, "validate on the first N samples"},
     {OPTION_INT, "val-every-n-steps", AT(val_steps), "0", 0, 1e12, NULL, "validate every N steps; 0: at the end only"},
+    {OPTION_STRINGS, "zeroshot-data", AT(zeroshot_data), NULL, 0, 0, NULL, "labelled data sets for zero-shot classification during the run: packed, ImageFolders, clip_benchmark's folders"},
+    {OPTION_INT, "zeroshot-every-n-steps", AT(zeroshot_steps), "0", 0, 1e12, NULL, "classify every N steps; 0: at the end only"},
+    {OPTION_STRINGS, "zeroshot-templates", AT(zeroshot_templates), NULL, 0, 0, NULL, "as --templates of pe-evaluator zeroshot: one for all sets, or one each (those of the data)"},
+    {OPTION_STRINGS, "zeroshot-classnames", AT(zeroshot_classes), NULL, 0, 0, NULL, "as --classnames of pe-evaluator zeroshot: one for all sets, or one each (those of the data)"},
+    {OPTION_REAL, "zeroshot-max-bad-fraction", AT(zeroshot_max_bad), "0", 0, 1, NULL, "the share of a set's samples that may be left out because they cannot be read; more end the run"},
 
     {OPTION_GROUP, "model", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},

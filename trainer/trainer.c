@@ -107,7 +107,8 @@ static int open(struct training *run, void *self, struct error *error)
     t->run = run;
     t->media = media_options_of(&t->settings.data.media);
     if (open_model(t, error) < 0 || open_data(t, error) < 0 ||
-        augmentation_of(&t->augmentation, &t->settings.augment, error) < 0 || open_teacher(t, error) < 0)
+        augmentation_of(&t->augmentation, &t->settings.augment, error) < 0 || open_teacher(t, error) < 0 ||
+        trainer_zeroshot_open(t, error) < 0)
         return -1;
     if (machine_open_host(&t->host, run->world, &run->settings->machine, error) < 0) return -1;
     t->tokenizer = tokenizer_open();
@@ -218,6 +219,7 @@ static void close(void *self)
     tokenizer_close(t->tokenizer);
     collection_close(&t->data);
     collection_close(&t->validation);
+    trainer_zeroshot_close(t);
 }
 
 /* --- between steps --- */
@@ -275,12 +277,20 @@ static void settle(void *self)
     d->kernels->clamp(d, t->towers.logit_scale->master, 0, (float)MAX_LOGIT_SCALE, t->run->optimizer.factor);
 }
 
+static bool is_due(const struct trainer *t, int64_t sets, int64_t every, bool last)
+{
+    return sets && (last || (every && t->run->step % every == 0));
+}
+
 static int validate(void *self, bool last, struct error *error)
 {
     struct trainer *t = self;
-    int64_t every = t->settings.val_steps;
-    if (!t->settings.val_data.count || !(last || (every && t->run->step % every == 0))) return 0;
-    return training_drain(t->run, error) < 0 || trainer_validate(t, error) < 0 ? -1 : 1;
+    bool retrieval = is_due(t, t->settings.val_data.count, t->settings.val_steps, last);
+    bool zeroshot = is_due(t, t->labelled_count, t->settings.zeroshot_steps, last);
+    if (!retrieval && !zeroshot) return 0;
+    if (training_drain(t->run, error) < 0) return -1;
+    if (retrieval && trainer_validate(t, error) < 0) return -1;
+    return zeroshot && trainer_zeroshot(t, error) < 0 ? -1 : 1;
 }
 
 static int save(void *self, const struct checkpoint_writer *w, json_t *sums, struct error *error)

@@ -8,11 +8,16 @@
 #include "nn/contrastive.h"
 #include "optim/schedule.h"
 #include "run/training.h"
+#include "serve/prompts.h"
+#include "serve/features.h"
 
 struct trainer_settings {
     struct data_settings data;
     struct option_list val_data, upsampling;
     int64_t val_samples, val_steps;
+    struct option_list zeroshot_data, zeroshot_templates, zeroshot_classes;
+    int64_t zeroshot_steps;
+    double zeroshot_max_bad;
     /* model */
     char *model, *pretrained, *pool, *rope, *resolution_schedule;
     int64_t image_size;
@@ -51,6 +56,13 @@ struct step {
     double *mask;                         /* [mine] sum of cosines of the mask loss */
 };
 
+/* A data set of --zeroshot-data. */
+struct labelled_set {
+    char *name;
+    struct collection data;
+    struct prompts prompts;
+};
+
 struct trainer {
     struct trainer_settings settings; /* first: the option table fills it */
     struct training *run;
@@ -58,6 +70,8 @@ struct trainer {
     struct tape teacher_tape;
     struct device host; /* the CPU, for figures of the validation */
     struct collection data, validation;
+    struct labelled_set *labelled; /* [labelled_count] */
+    int64_t labelled_count;
     struct tokenizer *tokenizer;
     struct augmentation augmentation;
     struct media_options media;
@@ -85,7 +99,14 @@ void trainer_backward(void *trainer, int64_t n);
 double trainer_macs(void *trainer);
 size_t trainer_host_bytes(const struct trainer *trainer); /* of memory[], for one step */
 
+/* What embeds during the run (validate.c). */
+struct embedder trainer_embedder(struct trainer *trainer);
 /* (all) Retrieval on the validation data; writes a metrics row. */
 int trainer_validate(struct trainer *trainer, struct error *error);
+
+/* Zero-shot classification of labelled data (zeroshot.c): their prompts are chosen, and files read, at the begin. */
+int trainer_zeroshot_open(struct trainer *trainer, struct error *error);
+void trainer_zeroshot_close(struct trainer *trainer);
+int trainer_zeroshot(struct trainer *trainer, struct error *error); /* (all) Writes a metrics row. */
 
 #endif

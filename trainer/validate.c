@@ -33,20 +33,25 @@ static void report(struct trainer *t, const struct retrieval_scores *m, int64_t 
     str_free(&line);
 }
 
+struct embedder trainer_embedder(struct trainer *t)
+{
+    return (struct embedder){.world = t->run->world,
+                             .device = &t->run->device,
+                             .tape = &t->run->tape,
+                             .text = &t->towers.text,
+                             .encoder = encoder_of_vision(&t->towers.vision, t->towers.config.vision.layers),
+                             .tokenizer = t->tokenizer,
+                             .batch = VALIDATION_BATCH,
+                             .media = t->media,
+                             .threads = (int)t->settings.data.workers};
+}
+
 int trainer_validate(struct trainer *t, struct error *error)
 {
     double start = clock_seconds();
     struct training *run = t->run;
     int64_t most = t->settings.val_samples, count = t->validation.samples < most ? t->validation.samples : most;
-    struct embedder e = {.world = run->world,
-                         .device = &run->device,
-                         .tape = &run->tape,
-                         .text = &t->towers.text,
-                         .encoder = encoder_of_vision(&t->towers.vision, t->towers.config.vision.layers),
-                         .tokenizer = t->tokenizer,
-                         .batch = VALIDATION_BATCH,
-                         .media = t->media,
-                         .threads = (int)t->settings.data.workers};
+    struct embedder e = trainer_embedder(t);
     struct picture_source source = {.data = &t->validation, .count = count};
     struct retrieval retrieval;
     struct retrieval_figures figures;

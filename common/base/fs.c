@@ -22,6 +22,14 @@ char *fs_join(const char *folder, const char *name)
     return str_steal(&path);
 }
 
+char *fs_last(const char *path)
+{
+    size_t end = strlen(path), begin;
+    while (end > 1 && path[end - 1] == '/') end--;
+    for (begin = end; begin > 0 && path[begin - 1] != '/';) begin--;
+    return strndup(path + begin, end - begin);
+}
+
 bool fs_exists(const char *path)
 {
     return access(path, F_OK) == 0;

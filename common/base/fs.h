@@ -10,6 +10,8 @@
 
 /* "folder/name" in memory the caller frees. */
 char *fs_join(const char *folder, const char *name);
+/* The last part of a path, without slashes that end it; the caller frees. */
+char *fs_last(const char *path);
 
 bool fs_exists(const char *path);
 bool fs_is_folder(const char *path);

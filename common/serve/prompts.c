@@ -180,13 +180,6 @@ int templates_open(const char *name, char ***templates, int64_t *count, struct e
 
 /* --- the choice --- */
 
-/* The last part of a path. */
-static char *word_of(const char *name)
-{
-    const char *slash = strrchr(name, '/');
-    return mem_strdup(slash ? slash + 1 : name);
-}
-
 static int sets_agree(const struct collection *data, struct error *error)
 {
     const struct dataset *first = data->sets;
@@ -239,7 +232,7 @@ static int choose_classes(struct prompts *p, const struct collection *data, cons
         if (class_list_open(&list, name, error) < 0) return -1;
         p->names = texts_copy(list.names, list.count);
         p->class_count = list.count;
-        p->names_from = word_of(name);
+        p->names_from = fs_last(name);
         p->border = list.border;
         int rc = follow(p, data, &list, name, error);
         class_list_close(&list);
@@ -268,7 +261,7 @@ static int choose_templates(struct prompts *p, const struct collection *data, co
     static char *standard[] = {"a photo of a {c}."};
     const struct dataset *first = data->sets;
     if (name) {
-        p->templates_from = word_of(name);
+        p->templates_from = fs_last(name);
         return templates_open(name, &p->templates, &p->template_count, error);
     }
     for (int64_t i = 1; i < data->count; i++)
