@@ -40,6 +40,7 @@ int curves_add(struct curves *curves, const json_t *result, const char *encoder,
     const char *key = json_object_iter_key(json_object_iter(metrics));
     const char *task = json_string_value(json_object_get(result, "task")),
                *dataset = json_string_value(json_object_get(result, "dataset"));
+    const char *chance = json_string_value(json_object_get(metrics, "chance_name"));
     if (!task || !dataset || !key) return error_set(error, ERROR_FAILED, "not a result object");
     curves->list = mem_realloc(curves->list, (size_t)curves->count + 1, sizeof *curves->list);
     struct curve *c = &curves->list[curves->count++];
@@ -48,6 +49,7 @@ int curves_add(struct curves *curves, const json_t *result, const char *encoder,
                         .dataset = mem_strdup(dataset),
                         .encoder = mem_strdup(encoder),
                         .chance = number_of(metrics, "chance"),
+                        .chance_name = mem_strdup(chance ? chance : "chance"),
                         .samples = json_integer_value(json_object_get(metrics, "samples"))};
     return read_points(c, json_object_get(metrics, "layers"), key, error);
 }
@@ -60,6 +62,7 @@ void curves_free(struct curves *curves)
         free(c->key);
         free(c->dataset);
         free(c->encoder);
+        free(c->chance_name);
         free(c->layers);
         free(c->values);
         free(c->errors);

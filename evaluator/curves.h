@@ -11,7 +11,8 @@ struct curve {
     int64_t count, *layers;               /* [count] ascending */
     double *values, *errors;              /* [count]; errors: one standard error, NaN: not known */
     int64_t best, last;                   /* numbers in `layers` */
-    double chance;                        /* what knowing nothing reaches, NaN: not known */
+    double chance;                        /* what knowing nothing reaches, NaN: not known; */
+    char *chance_name;                    /* "chance", or how it was reached */
     int64_t samples;
 };
 

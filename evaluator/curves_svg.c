@@ -120,13 +120,14 @@ static void draw_axes(const struct panel *p, double step, struct str *out)
 /* Its name stands on the side that has room. */
 static void draw_chance(const struct panel *p, struct str *out)
 {
-    double chance = p->curves->chance, y = isfinite(chance) ? y_of(p, chance) : 0;
+    double chance = p->curves->chance, y = isfinite(chance) ? y_of(p, chance) : 0, right = p->x + PANEL_WIDTH - RIGHT;
     if (!isfinite(chance)) return;
-    str_printf(out,
-               "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" class=\"chance\"/>\n"
-               "<text x=\"%.1f\" y=\"%.1f\" class=\"note\" text-anchor=\"end\">chance</text>\n",
-               p->x + LEFT, y, p->x + PANEL_WIDTH - RIGHT, y, p->x + PANEL_WIDTH - RIGHT,
+    str_printf(out, "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" class=\"chance\"/>\n", p->x + LEFT, y, right,
+               y);
+    str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"note\" text-anchor=\"end\">", right,
                y + 14 < p->y + PANEL_HEIGHT - BOTTOM ? y + 13 : y - 4);
+    escape(out, p->curves->chance_name);
+    str_puts(out, "</text>\n");
 }
 
 /* A standard error to both sides of the line. */

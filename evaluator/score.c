@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "evaluator/metrics/metric.h"
 #include "evaluator/results.h"
+#include "evaluator/statistics.h"
 #include "evaluator/verb.h"
 
 extern const struct verb verb_score;
@@ -51,14 +52,6 @@ static double headline_of(const struct scored *s, const int32_t *times)
     return sum / (double)s->result.units;
 }
 
-static double deviation(const double *values, int64_t count)
-{
-    double mean = 0, squares = 0;
-    for (int64_t i = 0; i < count; i++) mean += values[i] / (double)count;
-    for (int64_t i = 0; i < count; i++) squares += (values[i] - mean) * (values[i] - mean);
-    return count > 1 ? sqrt(squares / (double)(count - 1)) : 0;
-}
-
 /* The headlines of resamples of a (and b): what is defined comes first, how many is returned. */
 static int64_t resample(const struct scored *a, const struct scored *b, const struct score_settings *c, double *out)
 {
@@ -75,9 +68,9 @@ static int64_t resample(const struct scored *a, const struct scored *b, const st
     return count;
 }
 
-static double standard_error(const struct scored *s, const struct score_settings *c)
+static double error_of(const struct scored *s, const struct score_settings *c)
 {
-    if (s->result.values) return deviation(s->result.values, s->result.units) / sqrt((double)s->result.units);
+    if (s->result.values) return standard_error(s->result.values, s->result.units);
     double *values = mem_alloc((size_t)c->resamples + 1, sizeof *values);
     int64_t count = resample(s, NULL, c, values);
     double out = count > 1 ? deviation(values, count) : NAN;
@@ -132,8 +125,8 @@ static int open_scored(struct scored *s, const struct score_settings *c, const c
     json_object_set_new(figures, "samples", json_integer(s->result.samples));
     json_object_set_new(figures, "unparsed", json_integer(s->result.unparsed));
     json_object_set_new(figures, "missing", json_integer(s->result.missing));
-    double stderr_ = standard_error(s, c);
-    if (isfinite(stderr_)) json_object_set_new(figures, "stderr", json_real(stderr_));
+    double error_of_figure = error_of(s, c);
+    if (isfinite(error_of_figure)) json_object_set_new(figures, "stderr", json_real(error_of_figure));
     return 0;
 }
 

@@ -5,16 +5,16 @@
  *
  * The features are a block's output as it is, without class token and without final norm.  A sequence is followed by
  * the rank that sees its frames. */
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
 #include "base/fs.h"
 #include "base/str.h"
+#include "evaluator/clips.h"
 #include "evaluator/layers.h"
 #include "evaluator/metrics/davis.h"
-#include "evaluator/clips.h"
+#include "evaluator/statistics.h"
 #include "evaluator/task.h"
 #include "serve/propagation.h"
 #include "serve/soft_masks.h"
@@ -44,7 +44,7 @@ static const struct option options[] = {
     {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "DAVIS folder: JPEGImages/480p/SEQUENCE/*.jpg, Annotations/480p/SEQUENCE/*.png, ImageSets/2017/val.txt"},
     {OPTION_STRING, "sequences", AT(names), NULL, 0, 0, NULL, "file with the names of the sequences, one a line; else val.txt of --data, else all"},
     {OPTION_STRING, "layers", AT(which), "last", 0, 0, NULL, "all (1 to the last), last, or numbers like 1,5,12; 0 is what enters the first block"},
-    {OPTION_STRING, "masks", AT(folder), "!", 0, 0, NULL, "folder for SEQUENCE/00000.png ..., in layer-NN/ of it when there are several layers"},
+    {OPTION_STRING, "masks", AT(folder), NULL, 0, 0, NULL, "write masks: a folder for SEQUENCE/00000.png ..., in layer-NN/ of it when there are several layers"},
     {OPTION_INT, "short-side", AT(short_side), "0", 0, 8192, NULL, "pixels of the shorter side as the encoder sees it; 0: 480, or 448 where the patch does not divide that; the longer one follows, floored to a multiple of 64, or of a patch that does not divide 64"},
     {OPTION_TABLE, .offset = AT(settings), .table = propagation_options},
     {0}};
@@ -218,7 +218,7 @@ static int take(void *self, int want, const struct feature_rows *rows, struct er
     if (number != x->current && begin_clip(x, number, error) < 0) return -1;
     uint16_t *mask = follow(x, want, rows->sample == x->clips.list[number].first, rows->data + shape.lead * rows->cols,
                             rows->cols, extent_grid(rows->size, shape.stride), shape.stride);
-    if (write_mask(x, want, rows->sample, mask, error) < 0) return -1;
+    if (x->folder && write_mask(x, want, rows->sample, mask, error) < 0) return -1;
     return x->clips.scored ? score(x, want, rows->sample, mask, error) : 0;
 }
 
@@ -237,14 +237,6 @@ static void share_scores(struct self *x)
             world_broadcast(w, q->f, bytes, owner);
         }
     }
-}
-
-static double standard_error(const double *values, int64_t count)
-{
-    double mean = 0, squares = 0;
-    for (int64_t i = 0; i < count; i++) mean += values[i] / (double)count;
-    for (int64_t i = 0; i < count; i++) squares += (values[i] - mean) * (values[i] - mean);
-    return count > 1 ? sqrt(squares / (double)(count - 1) / (double)count) : 0;
 }
 
 static json_t *figures_of(const struct self *x, int64_t layer)
@@ -278,6 +270,8 @@ static json_t *score_layers(const struct self *x)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         json_object_set(metrics, keys[i], json_object_get(best, keys[i]));
     json_object_set(metrics, "first_mask_J&F-Mean", json_object_get(copied, davis_headline));
+    json_object_set(metrics, "chance", json_object_get(copied, davis_headline));
+    json_object_set_new(metrics, "chance_name", json_string("first mask copied"));
     json_object_set(metrics, "first_mask_J-Mean", json_object_get(copied, "J-Mean"));
     json_object_set(metrics, "first_mask_F-Mean", json_object_get(copied, "F-Mean"));
     json_decref(copied);
@@ -329,4 +323,5 @@ const struct task task_track = {
     .open = open_track,
     .report = report,
     .close = close_track,
+    .layered = true,
 };
