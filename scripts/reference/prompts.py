@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""common/serve/prompts/{templates,classes}.json: published templates and class names, from clip-benchmark 1.6.2 (PyPI, MIT) and,
-where that has none, from the lists below.      python scripts/reference/prompts.py      (needs clip-benchmark; torch only to read a
-list out of its builder is not: the file is parsed, not run)"""
+"""common/serve/prompts/{templates,classes}.json: published templates and class names, from clip-benchmark 1.6.2 (PyPI, MIT; its files are
+parsed, nothing of it runs) and, where that has none, from the lists below.
+
+    python scripts/reference/prompts.py          (needs clip-benchmark==1.6.2, without its dependencies)"""
 import ast
 import importlib.util
 import json

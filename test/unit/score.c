@@ -240,6 +240,37 @@ static void some_classes_are_asked_for(void)
     tower_close(&t);
 }
 
+/* A class is the direction of the mean of its texts' features. */
+static void class_vectors(void)
+{
+    enum { NAMES = 3, TEMPLATES = 2, TEXT_COUNT = NAMES * TEMPLATES };
+    struct tower t;
+    struct error error = {0};
+    struct zeroshot z;
+    char *names[] = {"cat", "dog", "bird"}, *templates[] = {"a photo of a {c}.", "{c}!"};
+    char *filled[] = {"a photo of a cat.", "cat!", "a photo of a dog.", "dog!", "a photo of a bird.", "bird!"};
+    struct prompts p = {.names = names, .templates = templates, .class_count = NAMES, .template_count = TEMPLATES};
+    struct zeroshot_config config = {.prompts = &p, .samples = 1, .feature = FEATURE_EMBEDDING};
+    tower_open(&t);
+    int64_t dim = t.towers.config.embed_dim;
+    float *features = mem_alloc((size_t)(TEXT_COUNT * dim), sizeof *features);
+    EXPECT(texts_embed(&t.embedder, filled, TEXT_COUNT, features, &error) == 0 &&
+               zeroshot_open(&z, &t.embedder, &config, &error) == 0,
+           "%s", error.text);
+    for (int64_t c = 0; c < NAMES; c++) {
+        double along = 0, squares = 0;
+        for (int64_t k = 0; k < dim; k++) {
+            double sum = features[2 * c * dim + k] + features[(2 * c + 1) * dim + k];
+            along += sum * z.classes[c * dim + k];
+            squares += sum * sum;
+        }
+        EXPECT(fabs(along - sqrt(squares)) < 1e-6, "class %ld: %g of %g", (long)c, along, sqrt(squares));
+    }
+    zeroshot_close(&z);
+    free(features);
+    tower_close(&t);
+}
+
 /* Lines of a file, without the mark that some editors put first. */
 static void lines(void)
 {
@@ -261,6 +292,7 @@ int main(int argc, char **argv)
                      (struct test[]){{"constant_encoders_score_chance", constant_encoders},
                                      {"no_figure_of_nan", numbers_only},
                                      {"features_without_direction_are_errors", features_without_direction},
+                                     {"class_vectors", class_vectors},
                                      {"labels_are_counted", labels_are_counted},
                                      {"missing_are_counted", missing_are_counted},
                                      {"some_classes_are_asked_for", some_classes_are_asked_for},

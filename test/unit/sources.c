@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "data/augment.h"
 #include "data/collection.h"
 #include "data/image.h"
+#include "data/resize.h"
 #include "test/harness.h"
 
 static char *under(const char *path)
@@ -222,6 +224,34 @@ static void records_are_the_files(void) /* PNG too, which a pack would store ane
     free(png);
 }
 
+/* A picture in a frame of three pixels, evaluated without it, is the picture. */
+static void borders(void)
+{
+    enum { SIZE = 6, BORDER = 3, WIDTH = 40, HEIGHT = 30, INNER_WIDTH = WIDTH - 2 * BORDER };
+    struct error error = {0};
+    struct image framed = {WIDTH, HEIGHT, mem_alloc(WIDTH * HEIGHT, 3)}, decoded;
+    for (int i = 0; i < 3 * WIDTH * HEIGHT; i++) framed.pixels[i] = (uint8_t)(i * i / 7);
+    uint8_t *bytes = NULL, expected[3 * SIZE * SIZE], found[3 * SIZE * SIZE];
+    size_t len = 0;
+    EXPECT(image_encode(&framed, IMAGE_WEBP, 90, &bytes, &len, &error) == 0 &&
+               image_decode(bytes, len, 10000, &decoded, &error) == 0,
+           "%s", error.text);
+    struct image inner = {INNER_WIDTH, HEIGHT - 2 * BORDER, mem_alloc(WIDTH * HEIGHT, 3)};
+    for (int y = 0; y < inner.height; y++)
+        memcpy(inner.pixels + 3 * y * INNER_WIDTH, decoded.pixels + 3 * ((y + BORDER) * WIDTH + BORDER),
+               3 * INNER_WIDTH);
+    resize_image(&inner, expected, SIZE, SIZE);
+    EXPECT(augment_evaluation(bytes, len, 10000, BORDER, SIZE, found, &error) == 0, "%s", error.text);
+    EXPECT(!memcmp(found, expected, sizeof expected), "other pixels");
+    EXPECT(augment_evaluation(bytes, len, 10000, HEIGHT / 2, SIZE, found, &error) < 0 &&
+               strstr(error.text, "leave nothing within a border of 15"),
+           "%s", error.text);
+    free(bytes);
+    image_free(&framed);
+    image_free(&decoded);
+    image_free(&inner);
+}
+
 static void half_packed(void) /* never taken for files */
 {
     paint("half/c/0.jpg", IMAGE_JPEG, 8);
@@ -237,6 +267,7 @@ int main(int argc, char **argv)
                                      {"clip_benchmark_folders", clip_benchmark_folders},
                                      {"video_lists", video_lists},
                                      {"records_are_the_files", records_are_the_files},
+                                     {"borders_are_cut", borders},
                                      {"half_packed", half_packed},
                                      {0}});
 }
