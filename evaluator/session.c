@@ -86,6 +86,7 @@ void session_forget(struct session *s)
 void session_close(struct session *s)
 {
     session_forget(s);
+    class_vectors_close(&s->class_vectors);
     tokenizer_close(s->tokenizer);
     if (s->tape.device) tape_free(&s->tape);
     towers_close(&s->towers);

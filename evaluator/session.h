@@ -9,6 +9,7 @@
 #include "dist/machine.h"
 #include "models/towers.h"
 #include "serve/features.h"
+#include "serve/zeroshot.h"
 
 struct session_settings {
     struct machine_settings machine;
@@ -42,6 +43,7 @@ struct session {
     struct tape tape;
     struct tokenizer *tokenizer;
     struct embedder embedder;
+    struct class_vectors class_vectors; /* of all class names it was asked for */
     struct input **inputs;
     int input_count;
 };

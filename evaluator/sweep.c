@@ -175,14 +175,32 @@ static int combine(struct sweep *s, struct error *error)
     return 0;
 }
 
-/* (all) */
-static void look_for_results(struct sweep *s)
+/* Is a result, where it is one, that of these weights? */
+static int check_result(const struct combination *c, struct error *error)
 {
-    for (int64_t i = 0; i < s->count && s->settings->skip_existing; i++) {
-        bool there = !s->world->rank && fs_exists(s->list[i].output);
-        s->list[i].done = world_max(s->world, there) > 0;
-        if (s->list[i].done) log_info("%s is there already", s->list[i].output);
+    if (!str_ends_with(c->output, ".json")) return 0;
+    json_t *result = json_read(c->output, error);
+    const char *pretrained = json_string_value(json_object_get(result, "pretrained"));
+    int rc = result ? 0 : -1;
+    if (rc == 0 && pretrained && strcmp(pretrained, c->weights))
+        rc = error_set(error, ERROR_FAILED, "%s is there, and of %s instead of %s; remove it", c->output, pretrained,
+                       c->weights);
+    json_decref(result);
+    return rc;
+}
+
+/* (all) */
+static int look_for_results(struct sweep *s, struct error *error)
+{
+    int rc = 0;
+    for (int64_t i = 0; i < s->count && s->settings->skip_existing && rc == 0; i++) {
+        struct combination *c = &s->list[i];
+        c->done = world_max(s->world, !s->world->rank && fs_exists(c->output)) > 0;
+        if (!c->done) continue;
+        rc = world_agree(s->world, s->world->rank ? 0 : check_result(c, error), error);
+        if (rc == 0) log_info("%s is there already", c->output);
     }
+    return rc;
 }
 
 /* --- running --- */
@@ -248,7 +266,7 @@ static int run_encoder(struct sweep *s, int64_t first, int64_t end, struct error
 static int run_all(struct sweep *s, struct error *error)
 {
     int rc = combine(s, error);
-    if (rc == 0) look_for_results(s);
+    if (rc == 0) rc = look_for_results(s, error);
     for (int64_t first = 0, end; first < s->count && rc == 0; first = end) {
         bool any = false;
         for (end = first; end < s->count && s->list[end].weights == s->list[first].weights; end++)

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "log/log.h"
 
@@ -21,27 +22,91 @@ static int class_vector(float *to, const float *rows, int64_t count, int64_t dim
     return 0;
 }
 
+/* --- class vectors --- */
+
+static struct class_key key_of(char *const *texts, int64_t count)
+{
+    struct class_key key = {0};
+    for (int64_t i = 0; i < count; i++) {
+        XXH128_hash_t text = XXH3_128bits(texts[i], strlen(texts[i]));
+        uint64_t chain[] = {key.low, key.high, text.low64, text.high64};
+        XXH128_hash_t all = XXH3_128bits(chain, sizeof chain);
+        key = (struct class_key){all.low64, all.high64};
+    }
+    return key;
+}
+
+/* NULL: it is not there. */
+static const float *find(const struct class_vectors *v, struct class_key key)
+{
+    for (int64_t i = 0; v && i < v->count; i++)
+        if (v->keys[i].low == key.low && v->keys[i].high == key.high) return v->rows + i * v->dim;
+    return NULL;
+}
+
+static void keep(struct class_vectors *v, struct class_key key, const float *row, int64_t dim)
+{
+    v->dim = dim;
+    if (v->count % 256 == 0) {
+        v->keys = mem_realloc(v->keys, (size_t)v->count + 256, sizeof *v->keys);
+        v->rows = mem_realloc(v->rows, (size_t)((v->count + 256) * dim), sizeof *v->rows);
+    }
+    memcpy(v->rows + v->count * dim, row, (size_t)dim * sizeof *row);
+    v->keys[v->count++] = key;
+}
+
+void class_vectors_close(struct class_vectors *v)
+{
+    free(v->keys);
+    free(v->rows);
+    *v = (struct class_vectors){0};
+}
+
+/* (all) The vectors of classes that are not kept: `which` [count], each of `each` texts. */
+static int make_vectors(struct zeroshot *z, const struct embedder *e, char *const *texts, const int64_t *which,
+                        int64_t count, int64_t each, struct error *error)
+{
+    int64_t dim = z->table.cols, n = count * each;
+    char **wanted = mem_alloc((size_t)n + 1, sizeof *wanted);
+    for (int64_t i = 0; i < n; i++) wanted[i] = texts[which[i / each] * each + i % each];
+    float *features = mem_map((size_t)(n * dim), sizeof *features);
+    int rc = n ? texts_embed(e, wanted, n, features, error) : 0;
+    for (int64_t i = 0; i < count && rc == 0; i++) {
+        float *row = z->classes + which[i] * dim;
+        rc = class_vector(row, features + i * each * dim, each, dim, z->config.prompts->names[which[i]], error);
+        if (rc == 0 && z->config.kept) keep(z->config.kept, key_of(texts + which[i] * each, each), row, dim);
+    }
+    mem_unmap(features, (size_t)(n * dim), sizeof *features);
+    free(wanted);
+    return rc;
+}
+
 int zeroshot_open(struct zeroshot *z, const struct embedder *e, const struct zeroshot_config *config,
                   struct error *error)
 {
     const struct prompts *p = config->prompts;
-    int64_t dim = e->text->output, n = p->class_count * p->template_count;
+    int64_t dim = e->text->output, each = p->template_count, n = p->class_count * each, count = 0;
     *z = (struct zeroshot){.config = *config};
     z->classes = mem_map((size_t)(p->class_count * dim), sizeof *z->classes);
     feature_table_open(&z->table, &e->encoder, config->samples, (struct want){e->encoder.layers, config->feature});
     z->table.skips = config->max_bad > 0;
     char **texts = mem_alloc((size_t)n, sizeof *texts);
-    for (int64_t i = 0; i < n; i++)
-        texts[i] = template_fill(p->templates[i % p->template_count], p->names[i / p->template_count]);
-    float *features = mem_map((size_t)(n * dim), sizeof *features);
-    int rc = texts_embed(e, texts, n, features, error);
-    for (int64_t c = 0; c < p->class_count && rc == 0; c++)
-        rc = class_vector(z->classes + c * dim, features + c * p->template_count * dim, p->template_count, dim,
-                          p->names[c], error);
-    mem_unmap(features, (size_t)(n * dim), sizeof *features);
+    int64_t *which = mem_alloc((size_t)p->class_count, sizeof *which);
+    for (int64_t i = 0; i < n; i++) texts[i] = template_fill(p->templates[i % each], p->names[i / each]);
+    for (int64_t c = 0; c < p->class_count; c++) {
+        const float *row = find(config->kept, key_of(texts + c * each, each));
+        if (row)
+            memcpy(z->classes + c * dim, row, (size_t)dim * sizeof *row);
+        else
+            which[count++] = c;
+    }
+    int rc = make_vectors(z, e, texts, which, count, each, error);
     texts_free(texts, n);
+    free(which);
     return rc;
 }
+
+/* --- figures --- */
 
 struct taker zeroshot_taker(struct zeroshot *z)
 {

@@ -12,11 +12,23 @@
 #include "serve/table.h"
 #include "serve/texts.h"
 
+/* Class vectors that an encoder has made, by what they were made of: data sets that share class names and templates
+ * share them too.  Zeroes: none yet. */
+struct class_vectors {
+    struct class_key {
+        uint64_t low, high; /* XXH3-128 of the class's texts */
+    } * keys;
+    float *rows; /* [count, dim] */
+    int64_t count, dim;
+};
+void class_vectors_close(struct class_vectors *vectors);
+
 struct zeroshot_config {
     const struct prompts *prompts; /* must live as long */
-    int64_t samples;               /* of the pass */
-    enum feature feature;          /* FEATURE_EMBEDDING, or FEATURE_FRAMES */
-    double max_bad;                /* the share of samples that may be missing (features.h); 0: none */
+    struct class_vectors *kept; /* those of other data sets, to which new ones are added; NULL: made for this alone */
+    int64_t samples;            /* of the pass */
+    enum feature feature;       /* FEATURE_EMBEDDING, or FEATURE_FRAMES */
+    double max_bad;             /* the share of samples that may be missing (features.h); 0: none */
 };
 
 struct zeroshot {

@@ -40,6 +40,7 @@ static int open_classes(void *self, struct session *s, struct error *error)
     if (world_agree(s->world, rc, error) < 0) return -1;
     in->source.border = (int)(x->border < 0 ? x->prompts.border : x->border);
     struct zeroshot_config config = {.prompts = &x->prompts,
+                                     .kept = &s->class_vectors,
                                      .samples = in->data.samples,
                                      .feature = strcmp(x->average, "unit") ? FEATURE_EMBEDDING : FEATURE_FRAMES,
                                      .max_bad = x->max_bad};

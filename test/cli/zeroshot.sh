@@ -114,11 +114,13 @@ wnids_run1-latest_PE-Core-Test8-32_zeroshot_classification.json wnids_run2-lates
 check sweep swept
 skipped() {
     local kept="$tmp/swept/set_run1-latest_PE-Core-Test8-32_zeroshot_classification.json"
-    echo '{"kept": true}' > "$kept" && rm "$tmp/swept/wnids_run2-latest_PE-Core-Test8-32_zeroshot_classification.json"
+    sed -i 's/"acc1": .*/"acc1": 7,/' "$kept" && rm "$tmp/swept/wnids_run2-latest_PE-Core-Test8-32_zeroshot_classification.json"
     says "is there already" pe-evaluator zeroshot $both --data "$tmp/folder/set" "$tmp/wnids" --output "$tmp/swept/{dataset}_{pretrained}_{model}_{task}.json" --skip-existing || return
-    in_result kept "$kept" && [ "$(ls "$tmp/swept" | wc -l)" -eq 4 ]
+    in_result '"acc1": 7' "$kept" && [ "$(ls "$tmp/swept" | wc -l)" -eq 4 ]
 }
 check sweep_skips_what_is_there skipped
+check sweep_skips_no_other_result says "instead of" status 1 pe-evaluator zeroshot --weights "$tmp/logs/run2/checkpoints/latest" $model --data "$tmp/wnids" --skip-existing \
+    --output "$tmp/w.json"
 half() { # one set is missing, one file of weights is none: the rest is made
     says "3 of 4 results are not there" status 1 pe-evaluator zeroshot --weights "$weights" "$tmp/templates" $model --data "$tmp/nothing" "$tmp/wnids" \
         --output "$tmp/half/{dataset}_{pretrained}.json" || return

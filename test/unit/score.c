@@ -267,6 +267,24 @@ static void class_vectors(void)
         EXPECT(fabs(along - sqrt(squares)) < 1e-6, "class %ld: %g of %g", (long)c, along, sqrt(squares));
     }
     zeroshot_close(&z);
+
+    /* kept ones are not made again: with other weights they stay what they were */
+    struct class_vectors kept = {0};
+    config.kept = &kept;
+    EXPECT(zeroshot_open(&z, &t.embedder, &config, &error) == 0 && kept.count == NAMES, "%s", error.text);
+    zeroshot_close(&z);
+    float *first = mem_alloc((size_t)(2 * dim), sizeof *first);
+    memcpy(first, kept.rows + dim, (size_t)(2 * dim) * sizeof *first);
+    struct parameter *tokens = parameters_find(&t.towers.parameters, "token_embedding.weight");
+    memset(tokens->values, 0, (size_t)tensor_count(&tokens->tensor) * sizeof *tokens->values);
+    parameters_push(&t.towers.parameters);
+    p.names = (char *[]){"dog", "bird", "horse"};
+    EXPECT(zeroshot_open(&z, &t.embedder, &config, &error) == 0 && kept.count == NAMES + 1, "%ld kept, %s",
+           (long)kept.count, error.text);
+    EXPECT(!memcmp(z.classes, first, (size_t)(2 * dim) * sizeof *first), "kept vectors");
+    zeroshot_close(&z);
+    class_vectors_close(&kept);
+    free(first);
     free(features);
     tower_close(&t);
 }
