@@ -34,8 +34,8 @@
 
 /* One sample as read; owned by the caller (sample_free). */
 struct sample {
-    char *key; /* unique within its source; set even when reading fails */
-    uint8_t *media;
+    char *key;      /* unique within its source; set even when reading fails */
+    uint8_t *media; /* NULL: it was read for the rest alone */
     size_t len;
     bool video;          /* media is a video file */
     struct str captions; /* packed, data/record.h */
@@ -51,16 +51,16 @@ int sample_caption(struct sample *sample, const char *text, size_t len, struct e
 int sample_metadata(struct sample *sample, json_t *object, struct error *error);
 /* Its metadata as a record keeps them, the key among them; the caller frees. */
 char *sample_metadata_text(struct sample *sample);
-/* The record of a sample as it is, media and all, in memory that record_release frees.  A file that is no picture, and a
- * part of a video, which must be packed, are errors. */
+/* The record of a sample as it is, with its media or without, in memory that record_release frees.  A file that is no
+ * picture, and a part of a video, which must be packed, are errors. */
 int sample_record(struct sample *sample, struct record *record, struct error *error);
 
 struct source {
     char *path;
     int64_t count, videos; /* items; those that are video files */
     void *state;
-    int (*read)(const struct source *source, int64_t index, struct sample *sample,
-                struct error *error); /* any thread */
+    /* Any thread; media: with them. */
+    int (*read)(const struct source *source, int64_t index, bool media, struct sample *sample, struct error *error);
     /* What tells it from others: XXH3 of its items' keys, and of their bytes' number where that is known. */
     uint64_t (*identity)(const struct source *source);
     void (*close)(struct source *source);
@@ -78,9 +78,9 @@ struct sources {
 /* inputs: paths of the kinds above, in order. */
 int sources_open(struct sources *sources, char *const *inputs, int64_t count, struct error *error);
 void sources_close(struct sources *sources);
-/* Item `index` over all sources; *source says which one. */
-int sources_read(const struct sources *sources, int64_t index, struct sample *sample, const struct source **source,
-                 struct error *error);
+/* Item `index` over all sources; *source says which one.  media: with them. */
+int sources_read(const struct sources *sources, int64_t index, bool media, struct sample *sample,
+                 const struct source **source, struct error *error);
 
 /* The kinds, each in its file. */
 int tar_open(struct source *source, const char *path, struct error *error);
@@ -94,7 +94,8 @@ char *source_class_name(const char *folder);
 
 /* Only while opening.  The label of a class name, adding it. */
 int64_t sources_class(struct sources *sources, const char *name);
-/* The folder's classnames.txt and templates, where they are; other ones than those of an earlier source are an error. */
+/* The folder's classnames.txt and templates, where they are; other ones than those of an earlier source are an error.
+ * Returns 1 when there are class names. */
 int sources_names(struct sources *sources, const char *folder, struct error *error);
 
 #endif
