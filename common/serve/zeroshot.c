@@ -8,6 +8,8 @@
 
 #include "log/log.h"
 
+/* --- class vectors --- */
+
 /* to [dim] = the normalised mean of rows [count, dim]. */
 static int class_vector(float *to, const float *rows, int64_t count, int64_t dim, const char *name, struct error *error)
 {
@@ -21,8 +23,6 @@ static int class_vector(float *to, const float *rows, int64_t count, int64_t dim
     for (int64_t k = 0; k < dim; k++) to[k] = (float)(to[k] / sqrt(squares));
     return 0;
 }
-
-/* --- class vectors --- */
 
 static struct class_key key_of(char *const *texts, int64_t count)
 {
