@@ -119,6 +119,24 @@ static bool cased(int32_t code)
     return c == UTF8PROC_CATEGORY_LU || c == UTF8PROC_CATEGORY_LL || c == UTF8PROC_CATEGORY_LT;
 }
 
+/* Unicode's Case_Ignorable, which a word's end is looked for across. */
+static bool case_ignorable(int32_t code)
+{
+    utf8proc_category_t c = utf8proc_category(code);
+    return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_ME || c == UTF8PROC_CATEGORY_CF ||
+           c == UTF8PROC_CATEGORY_LM || c == UTF8PROC_CATEGORY_SK || code == '\'' || code == '.' || code == ':' ||
+           code == 0xb7 || code == 0x387 || code == 0x2018 || code == 0x2019 || code == 0x2024 || code == 0x2027;
+}
+
+static bool letter_follows(const char *text)
+{
+    while (*text) {
+        int32_t code = next(&text);
+        if (!case_ignorable(code)) return cased(code);
+    }
+    return false;
+}
+
 void clean_unescape(const char *text, struct str *out)
 {
     unescape(text, false, out);
@@ -130,15 +148,14 @@ void clean_lower(const char *text, struct str *out)
     str_append(out, "", 0);
     while (*text) {
         int32_t code = next(&text);
-        const char *ahead = text;
         if (code == 0x130) { /* I with a dot: i and a combining dot */
             put(out, 'i');
             put(out, 0x307);
         } else if (code == 0x3a3) { /* capital sigma: the final form at the end of a word */
-            put(out, after_letter && !cased(*ahead ? next(&ahead) : 0) ? 0x3c2 : 0x3c3);
+            put(out, after_letter && !letter_follows(text) ? 0x3c2 : 0x3c3);
         } else
             put(out, utf8proc_tolower(code));
-        after_letter = cased(code);
+        if (!case_ignorable(code)) after_letter = cased(code);
     }
 }
 

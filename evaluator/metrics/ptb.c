@@ -36,18 +36,19 @@
     "A|About|According|Additionally|After|An|As|At|But|Earlier|He|Her|Here|However|If|In|It|Last|Many|More|Now|Once|" \
     "One|Other|Our|She|Since|So|Some|Such|That|The|Their|Then|There|These|They|This|We|What|When|While|Yet|You"
 
-/* What follows group 1 counts for the length of the match and is read again. */
+/* What follows group 1 counts for the length of the match and is read again.  straight: a curly apostrophe becomes a
+ * straight one. */
 static const struct rule {
     const char *pattern;
-    bool ignore_case;
+    bool ignore_case, straight;
 } rules[] = {
-    {"(can)not|(?|(gon|wan)na|(got)ta|(lem|gim)me|(more)" APOS "n|(" APOS "t)(?:is|was))", true},
+    {"(can)not|(?|(gon|wan)na|(got)ta|(lem|gim)me|(more)" APOS "n|('t)(?:is|was))", true},
     {"(</?[A-Za-z][A-Za-z0-9_:.-]*(?:\\s[^<>]*)?/?>|<[!?][A-Za-z-][^>]*>)", false},
     {"(" WORD ")" CLITIC, true},
     {"([a-z]*[a-mo-z])n" TICK "t", true},
     {"(" WORD ")", false},
-    {"(" APOS "n" APOS "?|[ldj]" APOS "|dunkin" APOS "|somethin" APOS "|ol" APOS "|" APOS "em|c" APOS "mon|cap" APOS
-     "n|nat" APOS "l|" APOS "till?|" APOS "cause|" APOS "[2-9]0s)",
+    {"(" APOS "n" APOS "?|[ldj]" APOS "|dunkin" APOS "|somethin" APOS "|ol" APOS "|" APOS "em|c'mon|cap" APOS
+     "n|nat'l|" APOS "till?|" APOS "cause|" APOS "[2-9]0s)",
      true},
     {"(\\p{L}+[aeiouyAEIOUY]" APOS "[aeiouA-Z]\\p{L}*)", false},
     {"(y" APOS ")\\p{L}", true},
@@ -55,8 +56,8 @@ static const struct rule {
     {"([a-z][a-z~+-]*(?:\\.[a-z~+-]+)*\\.(?:com|net|org|edu)(?:/" ADDRESS "+[A-Za-z0-9/_~=&#%])?)", false},
     {"(<?[A-Za-z0-9]" ADDRESS "*@(?:[A-Za-z0-9_-]+\\.)*[A-Za-z0-9_-]+>?)", false},
     {"(@[A-Za-z_][A-Za-z_0-9]*|#\\p{L}+)", false},
-    {"(" CLITIC ")[^A-Za-z]", true},
-    {"(n" TICK "t)[^A-Za-z]", true},
+    {"(" CLITIC ")[^A-Za-z]", true, true},
+    {"(n" TICK "t)[^A-Za-z]", true, true},
     {"(\\p{Nd}{1,2}[-/]\\p{Nd}{1,2}[-/]\\p{Nd}{2,4})", false},
     {"([+-]?" NUMBER ")", false},
     {"((?:\\p{Nd}{1,4}-)?\\p{Nd}{1,4}/\\p{Nd}{1,4})", false},
@@ -74,10 +75,10 @@ static const struct rule {
     {"([A-Za-z0-9]+(?:_[A-Za-z0-9]+)+)", false},
     {"([<>]?[:;=][-o']?[()[\\]{|\\\\@DOPdp])[^A-Za-z]", false},
     {"(" APOS "[0-9][0-9])\\s", false},
-    {"(" APOS ")[A-Za-z][^ \\n]", false},
+    {"(')[A-Za-z][^ \\n]", false},
     {"(\\([0-9]{2,3}\\) ?[0-9]{3,4}[- ]?[0-9]{3,5})", false},
     {"(c\\+\\+|[cf]#)", true},
-    {"([?!]+|-+|@+|#+|_+|\\*+|<<|>>)", false},
+    {"([?!]+|-+|@+|#+|_+|\\*+|<<|>>|''|``)", false},
     {"(&amp;|&lt;|&gt;|&quot;)", false},
 };
 enum { RULES = sizeof rules / sizeof *rules };
@@ -100,14 +101,16 @@ void ptb_close(struct ptb *ptb)
 }
 
 /* The token that begins at `at`; one character where no rule matches. */
-static struct piece next_token(const struct ptb *ptb, const char *text, size_t len, size_t at)
+static struct piece next_token(const struct ptb *ptb, const char *text, size_t len, size_t at, bool *straight)
 {
     struct piece best = {text + at, text + at}, pieces[PATTERN_GROUPS];
     const char *end = text + at;
     utf8_next(&best.end, NULL);
+    *straight = false;
     for (int i = 0; i < RULES; i++) {
         if (!pattern_find(&ptb->patterns[i], text, len, at, true, pieces) || pieces[0].end <= end) continue;
         end = pieces[0].end;
+        *straight = rules[i].straight;
         for (int g = 1; g < PATTERN_GROUPS; g++)
             if (pieces[g].begin) best = pieces[g];
     }
@@ -151,22 +154,22 @@ static void put_single(const char *token, size_t len, struct str *out)
         str_append(out, token, len);
 }
 
-/* Of several characters: round brackets are spelt, apostrophes straight, soft hyphens left out. */
-static void put_several(struct piece token, struct str *out)
+/* Of several characters: round brackets are spelt, soft hyphens left out. */
+static void put_several(struct piece token, bool straight, struct str *out)
 {
     str_putc(out, ' ');
     for (const char *at = token.begin, *from = at; at < token.end; from = at) {
         int32_t code = utf8_next(&at, NULL);
         if (code == '(' || code == ')')
             str_puts(out, spelling(code));
-        else if (code == 0x92 || code == 0x2019)
+        else if (straight && (code == 0x92 || code == 0x2019))
             str_putc(out, '\'');
         else if (code != 0xad)
             str_append(out, from, (size_t)(at - from));
     }
 }
 
-static void put_token(struct piece token, struct str *out)
+static void put_token(struct piece token, bool straight, struct str *out)
 {
     static const struct {
         const char *reference, *text;
@@ -181,8 +184,8 @@ static void put_token(struct piece token, struct str *out)
     utf8_next(&second, NULL);
     if (second == token.end)
         put_single(token.begin, len, out);
-    else if (strspn(token.begin, "-") != len || len > 4)
-        put_several(token, out);
+    else if ((strspn(token.begin, "-") != len || len > 4) && strspn(token.begin, "'`") != len)
+        put_several(token, straight, out);
 }
 
 /* The caption on a line of its own, with each break of a line as a space. */
@@ -206,8 +209,9 @@ void ptb_tokenize(const struct ptb *ptb, const char *caption, struct str *out)
         if (line.data[at] == ' ' || line.data[at] == '\n')
             at++;
         else {
-            struct piece token = next_token(ptb, line.data, line.len, at);
-            put_token(token, &tokens);
+            bool straight;
+            struct piece token = next_token(ptb, line.data, line.len, at, &straight);
+            put_token(token, straight, &tokens);
             at = (size_t)(token.end - line.data);
         }
     char *lower = python_collapse(python_lower(tokens.data ? tokens.data : ""));
