@@ -84,10 +84,13 @@ static json_t *all_answers(json_t *value, bool boxes, struct error *error)
     return NULL;
 }
 
-static char *text_of(const json_t *row, const char *key)
+/* A row's text at a key, for the caller to free, or NULL where it has none there (key NULL: nowhere). */
+static int text_of(const json_t *row, const char *key, char **text, struct error *error)
 {
     const json_t *value = key ? json_object_get(row, key) : NULL;
-    return json_is_string(value) ? mem_strdup(json_string_value(value)) : NULL;
+    *text = published_text(value);
+    if (*text || !value || json_is_null(value)) return 0;
+    return error_set(error, ERROR_FAILED, "its %s must be a text", key);
 }
 
 /* STEM/ID where the file is one of a folder whose files number their questions each for itself. */
@@ -158,8 +161,7 @@ static int fill_question(const struct reader *r, struct question *q, json_t *row
     json_t *choices = l->choices ? json_object_get(row, l->choices) : NULL;
     if (choices && !json_is_null(choices) && !(json_is_array(choices) && !json_array_size(choices)))
         q->choices = json_incref(choices);
-    q->type = text_of(row, l->type);
-    q->group = text_of(row, l->group);
+    if (text_of(row, l->type, &q->type, error) < 0 || text_of(row, l->group, &q->group, error) < 0) return -1;
     if (!q->group && !strcmp(l->name, "MMMU")) q->group = subject_of(q->id);
     if (!q->group && r->stem && !l->unique && strcmp(l->name, "PerceptionTest")) q->group = mem_strdup(r->stem);
     const json_t *right = l->right ? json_object_get(row, l->right) : NULL;
@@ -231,16 +233,21 @@ static char *predicted_id(const struct layout *layout, const json_t *row)
     return NULL;
 }
 
-/* A text or a box, a new reference. */
-static json_t *predicted_reply(const struct reader *r, const json_t *row, struct error *error)
+/* A text or a box, a new reference.  list: of the member with the rows; in PerceptionTest's a choice is a number. */
+static json_t *predicted_reply(const struct reader *r, const char *list, const json_t *row, struct error *error)
 {
     static const char *const keys[] = {"reply", "answer", "caption", "text"};
-    const struct layout *l = r->answers->layout;
-    const json_t *number = l->right ? json_object_get(row, l->right) : NULL;
-    if (json_is_integer(number)) { /* a choice by its number: as the letter; below 0: none was chosen */
+    static const char *const doubtful[] = {"prediction", "pred", "response", "output"};
+    const json_t *number = list && !strcmp(list, "mc_question") ? json_object_get(row, "answer_id") : NULL;
+    if (json_is_integer(number)) { /* as the letter; below 0: none was chosen */
         json_int_t i = json_integer_value(number);
         return i >= 0 && i < 26 ? json_sprintf("%c", (int)('A' + i)) : json_string("");
     }
+    for (size_t i = 0; i < sizeof doubtful / sizeof *doubtful; i++)
+        if (json_object_get(row, doubtful[i]) && !json_object_get(row, "reply")) {
+            error_set(error, ERROR_FAILED, "has a %s and no reply: call the key of the reply reply", doubtful[i]);
+            return NULL;
+        }
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         json_t *value = json_object_get(row, keys[i]);
         if (!value) continue;
@@ -253,32 +260,35 @@ static json_t *predicted_reply(const struct reader *r, const json_t *row, struct
     return NULL;
 }
 
+/* Where both rows say what was asked, is it the same? */
+static bool same_asked(const struct question *q, const struct layout *layout, const json_t *row)
+{
+    static const char *const keys[] = {"question", "query"};
+    const char *asked = layout->text ? json_string_value(json_object_get(q->row, layout->text)) : NULL;
+    for (size_t i = 0; asked && i < sizeof keys / sizeof *keys; i++) {
+        const char *answered = json_string_value(json_object_get(row, keys[i]));
+        if (answered && strcmp(asked, answered)) return false;
+    }
+    return true;
+}
+
 /* The question of a row without an id: that of the same row of truth. */
 static struct question *next_question(struct reader *r, const json_t *row, struct error *error)
 {
-    static const char *const keys[] = {"question", "query", "text"};
     const struct layout *l = r->answers->layout;
-    if (!r->file || l->captions) {
+    struct question *q = NULL;
+    if (!r->file || l->captions)
         error_set(error, ERROR_FAILED, "has no id");
-        return NULL;
-    }
-    if (r->rows >= r->file->count) {
+    else if (r->rows >= r->file->count)
         error_set(error, ERROR_FAILED, "rows without an id are the truth's in order, and it has %ld",
                   (long)r->file->count);
-        return NULL;
+    else
+        q = &r->answers->questions[r->file->first + r->rows];
+    if (q && !same_asked(q, l, row)) {
+        error_set(error, ERROR_FAILED, "rows without an id are the truth's in order, where this one asks \"%s\"",
+                  json_string_value(json_object_get(q->row, l->text)));
+        q = NULL;
     }
-    struct question *q = &r->answers->questions[r->file->first + r->rows];
-    char *asked = text_of(q->row, l->text);
-    for (size_t i = 0; asked && i < sizeof keys / sizeof *keys; i++) {
-        char *answered = i == 2 && !json_object_get(row, "answer") ? NULL : text_of(row, keys[i]);
-        if (answered && strcmp(asked, answered))
-            error_set(error, ERROR_FAILED, "rows without an id are the truth's in order, where this one asks \"%s\"",
-                      asked);
-        if (answered && strcmp(asked, answered)) q = NULL;
-        free(answered);
-        if (!q) break;
-    }
-    free(asked);
     return q;
 }
 
@@ -307,11 +317,10 @@ static struct question *question_of(struct reader *r, const json_t *row, struct 
 static int add_reply(void *context, const char *list, json_t *row, struct error *error)
 {
     struct reader *r = context;
-    (void)list;
     struct question *q = question_of(r, row, error);
     if (!q) return -1;
     r->rows++;
-    q->reply = predicted_reply(r, row, error);
+    q->reply = predicted_reply(r, list, row, error);
     return q->reply ? 0 : -1;
 }
 
