@@ -67,12 +67,12 @@ static int64_t distance(const int32_t *a, int64_t a_count, const int32_t *b, int
 static double score(const void *self, const struct question *q)
 {
     (void)self;
-    const char *reply = answers_reply(q);
+    const char *reply = question_reply(q);
     int64_t count, longest_reply = capital_length(reply);
     int32_t *codes = compared(reply, &count);
     double least = 1;
-    for (int64_t i = 0; i < answers_texts(q); i++) {
-        const char *answer = answers_text(q, i);
+    for (int64_t i = 0; i < question_answers(q); i++) {
+        const char *answer = question_answer(q, i);
         int64_t answer_count, longest = capital_length(answer);
         int32_t *answer_codes = compared(answer, &answer_count);
         if (longest < longest_reply) longest = longest_reply;

@@ -6,7 +6,7 @@
  *   DocVQA      {data: [{questionId, answers}]}, also InfographicVQA
  *   TextVQA     {data: [{question_id, answers}]}
  *   VQA         {annotations: [{question_id, answers: [{answer}], answer_type}]}: VQAv2, OK-VQA
- *   captions    {annotations: [{image_id, caption}]}: COCO, NoCaps; all captions of a picture are one question's answers
+ *   captions    {annotations: [{image_id, caption}]}: COCO, NoCaps; a picture's captions are its answers
  *   AI2D        {questions: {text: {questionId, answerTexts, correctAnswer}}}, a file each diagram
  *   PerceptionTest  {video: {mc_question: [{id, options, answer_id}]}}; ids VIDEO/ID
  *   ChartQA     [{query, label}]
@@ -72,9 +72,9 @@ int answers_score(struct answers *answers, const char *truth, const char *predic
                   struct metric_result *result, struct error *error);
 
 /* NULL: none was predicted. */
-const char *answers_reply(const struct question *q);
-int64_t answers_texts(const struct question *q); /* how many answers */
-const char *answers_text(const struct question *q, int64_t i);
+const char *question_reply(const struct question *q);
+int64_t question_answers(const struct question *q); /* how many answers */
+const char *question_answer(const struct question *q, int64_t i);
 
 /* Fill result from values: figures[key] is their mean, then "prefix_NAME" of each type and each group.  More than one
  * group: "mean_per_group", the plain mean over groups. */

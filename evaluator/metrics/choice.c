@@ -1,8 +1,8 @@
 /* pe-evaluator score --metric choice: multiple choice, accuracy over questions and over groups (tasks, subjects).
  *
  * What a reply means is the data set's own rule (choice_rules.h).  A reply that means no choice is wrong and counted
- * as unparsed; MMMU's evaluator draws a choice then, here only with --choice-random.  MVBench's leaves empty replies out
- * of its means, so they are left out here under its rule. */
+ * as unparsed; MMMU's evaluator draws a choice then, here only with --choice-random.  MVBench's leaves empty replies
+ * out of its means, so they are left out here under its rule. */
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -62,11 +62,11 @@ static int64_t named(const struct question *q, const char *answer, int64_t count
 static uint32_t right_choices(const struct self *x, const struct question *q, int64_t count, struct error *error)
 {
     uint32_t right = q->right >= 0 ? 1u << q->right : 0;
-    for (int64_t i = 0; i < answers_texts(q) && q->right < 0; i++) {
-        int64_t choice = named(q, answers_text(q, i), count);
+    for (int64_t i = 0; i < question_answers(q) && q->right < 0; i++) {
+        int64_t choice = named(q, question_answer(q, i), count);
         if (choice == NO_CHOICE) {
             error_set(error, ERROR_FAILED, "%s: question %s: answer \"%s\" is not one of its choices or their letters",
-                      x->answers.truth, q->id, answers_text(q, i));
+                      x->answers.truth, q->id, question_answer(q, i));
             return 0;
         }
         right |= 1u << choice;
@@ -77,7 +77,7 @@ static uint32_t right_choices(const struct self *x, const struct question *q, in
 static int score(struct self *x, int64_t i, enum choice_rule rule, struct metric_result *result, struct error *error)
 {
     const struct question *q = &x->answers.questions[i];
-    const char *reply = answers_reply(q);
+    const char *reply = question_reply(q);
     bool open = rule == CHOICE_MMMU && (!q->choices || (q->type && !strcmp(q->type, "open")));
     int64_t count = q->choices ? (int64_t)json_array_size(q->choices) : CHOICES;
     if (open) {

@@ -95,13 +95,13 @@ static int64_t read_pictures(const struct self *x, struct grams *g, struct pictu
         struct picture *p = &pictures[i];
         p->counts = q->reply || !x->predicted_only;
         if (!p->counts) continue;
-        p->count = answers_texts(q);
+        p->count = question_answers(q);
         p->refs = mem_alloc((size_t)p->count, sizeof *p->refs);
         for (int64_t k = 0; k < p->count; k++) {
-            p->refs[k] = read_caption(ptb, g, answers_text(q, k));
+            p->refs[k] = read_caption(ptb, g, question_answer(q, k));
             grams_refer(g, &p->refs[k], (int32_t)i + 1);
         }
-        p->hyp = read_caption(ptb, g, q->reply ? answers_reply(q) : "");
+        p->hyp = read_caption(ptb, g, q->reply ? question_reply(q) : "");
         counted++;
     }
     ptb_close(ptb);

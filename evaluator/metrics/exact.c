@@ -35,10 +35,10 @@ static char *compared(const struct self *x, const char *text)
 static double score(const void *self, const struct question *q)
 {
     const struct self *x = self;
-    char *reply = compared(x, answers_reply(q));
+    char *reply = compared(x, question_reply(q));
     bool right = false;
-    for (int64_t i = 0; i < answers_texts(q) && !right; i++) {
-        char *answer = compared(x, answers_text(q, i));
+    for (int64_t i = 0; i < question_answers(q) && !right; i++) {
+        char *answer = compared(x, question_answer(q, i));
         right = !strcmp(answer, reply);
         free(answer);
     }

@@ -36,7 +36,7 @@ void grams_close(struct grams *grams);
 struct caption grams_read(struct grams *grams, const char *tokens);
 void caption_free(struct caption *caption);
 
-/* Count the caption's n-grams as those of a reference of picture (from 1): captions of one picture follow each other. */
+/* Count the caption's n-grams as those of a reference of `picture` (from 1); those of one picture follow each other. */
 void grams_refer(struct grams *grams, const struct caption *caption, int32_t picture);
 
 #endif

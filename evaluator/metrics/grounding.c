@@ -54,7 +54,7 @@ static int read_truth(const struct self *x, const struct question *q, double box
 {
     const char *truth = x->answers.truth;
     bool named = !strcmp(x->answers.layout->name, "boxes");
-    if (answers_texts(q) != 1 || !read_box(x, json_array_get(q->answers, 0), box))
+    if (question_answers(q) != 1 || !read_box(x, json_array_get(q->answers, 0), box))
         return error_set(error, ERROR_FAILED, "%s: question %s: its answer must be one box [x1, y1, x2, y2]", truth,
                          q->id);
     if (named && !x->corners)

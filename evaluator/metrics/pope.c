@@ -37,10 +37,10 @@ static int open_pope(void *self, const char *truth, const char *predictions, str
     int64_t counts[2][3] = {{0}}; /* [truth][reply] */
     for (int64_t i = 0; i < a->count; i++) {
         const struct question *q = &a->questions[i];
-        enum word is = answers_texts(q) == 1 ? word_of(answers_text(q, 0)) : NEITHER;
+        enum word is = question_answers(q) == 1 ? word_of(question_answer(q, 0)) : NEITHER;
         if (is == NEITHER)
             return error_set(error, ERROR_FAILED, "%s: question %s: its answer must be yes or no", truth, q->id);
-        enum word said = q->reply ? word_of(answers_reply(q)) : NEITHER;
+        enum word said = q->reply ? word_of(question_reply(q)) : NEITHER;
         counts[is][said]++;
         a->values[i] = is == said;
         result->unparsed += q->reply && said == NEITHER;

@@ -67,8 +67,8 @@ static int open_relaxed(void *self, const char *truth, const char *predictions, 
         struct question *q = &a->questions[i];
         name_half(&q->type);
         name_half(&q->group);
-        for (int64_t k = 0; q->reply && k < answers_texts(q) && !a->values[i]; k++)
-            a->values[i] = correct(answers_reply(q), answers_text(q, k));
+        for (int64_t k = 0; q->reply && k < question_answers(q) && !a->values[i]; k++)
+            a->values[i] = correct(question_reply(q), question_answer(q, k));
     }
     answers_report(a, "relaxed_overall", "relaxed", result);
     return 0;

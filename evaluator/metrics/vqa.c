@@ -29,11 +29,11 @@ static const struct option options[] = {
 
 static double score(const struct question *q, bool split)
 {
-    int64_t count = answers_texts(q), equal = 0;
-    char *reply = vqa_words(answers_reply(q), split);
+    int64_t count = question_answers(q), equal = 0;
+    char *reply = vqa_words(question_reply(q), split);
     bool *same = mem_zalloc((size_t)count, sizeof *same);
     for (int64_t i = 0; i < count; i++) {
-        char *answer = vqa_words(answers_text(q, i), split);
+        char *answer = vqa_words(question_answer(q, i), split);
         same[i] = !strcmp(answer, reply);
         equal += same[i];
         free(answer);
@@ -55,14 +55,15 @@ static int open_vqa(void *self, const char *truth, const char *predictions, stru
     struct answers *a = &x->answers;
     if (answers_read(a, truth, predictions, false, error) < 0) return -1;
     const char *layout = a->layout->name;
-    bool split = strcmp(x->split, "auto") ? !strcmp(x->split, "on") : strcmp(layout, "VQA") && strcmp(layout, "rows");
+    bool split =
+        strcmp(x->split, "auto") ? !strcmp(x->split, "on") : !strcmp(layout, "TextVQA") || !strcmp(layout, "VizWiz");
     for (int64_t i = 0; i < a->count; i++) {
         const struct question *q = &a->questions[i];
-        if (answers_texts(q) <= FULL)
+        if (question_answers(q) <= FULL)
             return error_set(error, ERROR_FAILED,
                              "%s: question %s has %ld answers: VQA accuracy is of ten people's, and with fewer than %d "
                              "no reply is right; try exact or anls",
-                             truth, q->id, (long)answers_texts(q), FULL + 1);
+                             truth, q->id, (long)question_answers(q), FULL + 1);
         if (q->reply) a->values[i] = score(q, split);
     }
     answers_report(a, "accuracy", "accuracy", result);
