@@ -5,8 +5,8 @@
  *
  * Rules written from what that program answers; on the sentences of test/golden/answers/ptb.jsonl both agree.  Not
  * followed: web addresses of rare kinds, faces of Asian style, telephone numbers with spaces, two curly quotes in a
- * row, and HTML references other than &amp; &lt; &gt; &quot;.  A letter with a full stop at a caption's end loses the stop;
- * that program looks at the next caption, and keeps it where none of the usual words (A, The ...) begins that. */
+ * row, and HTML references other than &amp; &lt; &gt; &quot;.  A letter with a full stop at a caption's end loses the
+ * stop; that program looks at the next caption, and keeps it where none of the usual words (A, The ...) begins that. */
 #ifndef EVALUATOR_METRICS_PTB_H
 #define EVALUATOR_METRICS_PTB_H
 
