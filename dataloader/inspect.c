@@ -176,7 +176,7 @@ static void export_record(FILE *out, int64_t index, const struct record *r)
     if (r->media == RECORD_FRAMES)
         for (int i = 0; i < r->frames; i++) {
             struct record_frame f = record_frame(r, i);
-            char extension[16];
+            char extension[24];
             snprintf(extension, sizeof extension, "%03d.%s", i, f.len > 1 && f.bytes[0] == 0xff ? "jpg" : "webp");
             tar_member(out, key, extension, f.bytes, f.len);
         }

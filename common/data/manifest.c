@@ -1,5 +1,5 @@
-/* Manifests: CSV (RFC 4180), TSV and JSON lines that name picture and video files.  Relative paths start at the manifest's
- * folder. */
+/* Manifests: CSV (RFC 4180), TSV and JSON lines that name picture and video files.  Relative paths start at the
+ * manifest's folder. */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>

@@ -20,10 +20,8 @@ static const struct option options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with captions: packed, clip_benchmark's folder, tars, files with NAME.txt, a list of videos"},
     {OPTION_CHOICE, "frame-average", AT(average), "unit", 0, 0, "raw|unit",
      "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
-    {OPTION_CHOICE, "dual-softmax", AT(dual_softmax), "auto", 0, 0, "auto|on|off",
-     "weigh scores by a softmax over all queries, as PE's evaluation does; auto: of data with videos, whose published figures are so"},
-    {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL,
-     "the share of samples that may be left out because they cannot be read; more are an error"},
+    {OPTION_CHOICE, "dual-softmax", AT(dual_softmax), "auto", 0, 0, "auto|on|off", "weigh scores by a softmax over all queries, as PE's evaluation does; auto: of data with videos, whose published figures are so"},
+    {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL, "the share of samples that may be left out because they cannot be read; more are an error"},
     {0}};
 /* clang-format on */
 

@@ -19,16 +19,13 @@ struct self {
 #define AT(field) offsetof(struct self, field)
 /* clang-format off */
 static const struct option options[] = {
-    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data set with class labels: packed, an ImageFolder, clip_benchmark's folder, tars"},
+    {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "labelled data set: packed, an ImageFolder, clip_benchmark's folder, tars"},
     {OPTION_CHOICE, "frame-average", AT(average), "raw", 0, 0, "raw|unit",
      "of a video's frames: raw features averaged, then scaled to unit length; or features of unit length averaged"},
-    {OPTION_STRING, "templates", AT(templates), NULL, 0, 0, NULL,
-     "imagenet1k and other published ones, or a file with one template a line, {c} for the class name (those of the data, else \"a photo of a {c}.\")"},
-    {OPTION_STRING, "classnames", AT(classes), NULL, 0, 0, NULL,
-     "imagenet1k, imagenet-a, objectnet and other published ones, or a file with one class name a line, in the order of the labels (those of the data)"},
-    {OPTION_INT, "border", AT(border), "-1", -1, 1000, NULL, "pixels cut off each side of a picture; -1: as many as frame the pictures of --classnames, 2 of objectnet"},
-    {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL,
-     "the share of samples that may be left out because they cannot be read; more are an error"},
+    {OPTION_STRING, "templates", AT(templates), NULL, 0, 0, NULL, "published ones (imagenet1k, ...) or a file, one a line, {c} for the class name; without: the data's own, else \"a photo of a {c}.\""},
+    {OPTION_STRING, "classnames", AT(classes), NULL, 0, 0, NULL, "published ones (imagenet1k, imagenet-a, objectnet, ...) or a file, one a line in the order of the labels; without: the data's own"},
+    {OPTION_INT, "border", AT(border), "-1", -1, 1000, NULL, "pixels cut off each side of a picture; -1: the frame that pictures of --classnames have (objectnet: 2)"},
+    {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL, "the share of samples that may be left out because they cannot be read; more are an error"},
     {0}};
 /* clang-format on */
 
