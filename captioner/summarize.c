@@ -100,7 +100,7 @@ static int ask(void *context, struct job_item *item, struct error *error)
     const json_t *row = s->captions[item->number];
     struct record r;
     if (!row) return error_set(error, ERROR_FAILED, "has no caption");
-    if (collection_read(&s->data, item->number, &r, error) < 0) return -1;
+    if (collection_read_texts(&s->data, item->number, &r, error) < 0) return -1;
     char *key = record_key(&r);
     int rc = key_check(row, key, item->number, error);
     json_object_set_new(item->row, "key", json_string(key));

@@ -124,7 +124,7 @@ static void pack_item(const struct pack_settings *c, const struct sources *sourc
     struct sample s;
     const struct source *from;
     *out = (struct packed){0};
-    int rc = sources_read(sources, index, &s, &from, &out->why);
+    int rc = sources_read(sources, index, true, &s, &from, &out->why);
     if (s.media) out->hash = XXH3_64bits(s.media, s.len);
     if (rc == 0) make_record(c, &s, &out->bytes, &out->why);
     out->source = from->path;

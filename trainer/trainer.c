@@ -76,7 +76,7 @@ static int open_data(struct trainer *t, struct error *error)
     if (c->upsampling.count && collection_weigh(&t->data, c->upsampling.items, c->upsampling.count, error) < 0)
         return -1;
     if (trusted) collection_trust(&t->data);
-    if (collection_read(&t->data, 0, &first, error) < 0) return -1;
+    if (collection_read_texts(&t->data, 0, &first, error) < 0) return -1;
     uint32_t captions = first.caption_count;
     record_release(&first);
     if (!captions)

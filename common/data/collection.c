@@ -91,6 +91,12 @@ int collection_read(const struct collection *c, int64_t sample, struct record *r
     return dataset_read(d, sample, record, error);
 }
 
+int collection_read_texts(const struct collection *c, int64_t sample, struct record *record, struct error *error)
+{
+    const struct dataset *d = set_of(c, &sample);
+    return dataset_read_texts(d, sample, record, error);
+}
+
 int collection_reach(const struct collection *c, int64_t sample, struct error *error)
 {
     const struct dataset *d = set_of(c, &sample);

@@ -21,8 +21,10 @@ int collection_weigh(struct collection *collection, char *const *factors, int64_
 
 /* Which sample is at this place of the epoch: a keyed permutation. */
 int64_t collection_draw(const struct collection *collection, uint64_t seed, uint64_t epoch, uint64_t place);
-/* dataset_read and dataset_reach of that sample. */
+/* dataset_read, dataset_read_texts and dataset_reach of that sample. */
 int collection_read(const struct collection *collection, int64_t sample, struct record *record, struct error *error);
+int collection_read_texts(const struct collection *collection, int64_t sample, struct record *record,
+                          struct error *error);
 int collection_reach(const struct collection *collection, int64_t sample, struct error *error);
 /* Pictures a sample has at most: 1 where the data has no video. */
 int64_t collection_pictures(const struct collection *collection, const struct media_options *media);

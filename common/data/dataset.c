@@ -246,11 +246,11 @@ static int read_record(const struct dataset *d, const struct shard *s, const str
     return rc < 0 ? error_prefix(error, "%s/%s: key %" PRId64, d->folder, s->file, key) : 0;
 }
 
-static int read_file(const struct dataset *d, int64_t index, struct record *record, struct error *error)
+static int read_file(const struct dataset *d, int64_t index, bool media, struct record *record, struct error *error)
 {
     const struct source *from;
     struct sample sample;
-    int rc = sources_read(d->files, index, &sample, &from, error);
+    int rc = sources_read(d->files, index, media, &sample, &from, error);
     if (rc == 0) rc = sample_record(&sample, record, error);
     if (rc < 0) error_prefix(error, "%s: %s", from->path, sample.key);
     sample_free(&sample);
@@ -259,10 +259,15 @@ static int read_file(const struct dataset *d, int64_t index, struct record *reco
 
 int dataset_read(const struct dataset *d, int64_t index, struct record *record, struct error *error)
 {
-    if (d->files) return read_file(d, index, record, error);
+    if (d->files) return read_file(d, index, true, record, error);
     struct shard *s = shard_of(d, index);
     const struct shard_reader *reader = reader_of(d, s, error);
     return reader ? read_record(d, s, reader, index - s->first, record, error) : -1;
+}
+
+int dataset_read_texts(const struct dataset *d, int64_t index, struct record *record, struct error *error)
+{
+    return d->files ? read_file(d, index, false, record, error) : dataset_read(d, index, record, error);
 }
 
 int dataset_reach(const struct dataset *d, int64_t index, struct error *error)

@@ -51,6 +51,8 @@ void dataset_close(struct dataset *dataset);
 /* The record at index [0, samples), until record_release (where it points into a map, until dataset_close).  Any
  * thread.  Errors name shard or source, and key. */
 int dataset_read(const struct dataset *dataset, int64_t index, struct record *record, struct error *error);
+/* The same for captions, label and metadata: of files the media are not read, and not in the record. */
+int dataset_read_texts(const struct dataset *dataset, int64_t index, struct record *record, struct error *error);
 /* Open the shard of that record, as dataset_read does.  Fails when the shard is damaged as a whole: no record of it is
  * to be had, and going on with others would hide that.  Any thread. */
 int dataset_reach(const struct dataset *dataset, int64_t index, struct error *error);

@@ -86,7 +86,7 @@ static int read_text(struct sample *sample, const char *path, struct error *erro
     return rc;
 }
 
-static int files_read(const struct source *s, int64_t index, struct sample *sample, struct error *error)
+static int files_read(const struct source *s, int64_t index, bool media, struct sample *sample, struct error *error)
 {
     const struct files *f = s->state;
     const char *name = f->names[index];
@@ -113,7 +113,7 @@ static int files_read(const struct source *s, int64_t index, struct sample *samp
     }
     free(text);
     free(json);
-    if (rc < 0) return -1;
+    if (rc < 0 || !media) return rc;
     char *path = fs_join(s->path, name), *bytes;
     rc = fs_read(path, &bytes, &sample->len, error);
     free(path);

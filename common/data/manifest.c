@@ -114,7 +114,7 @@ static int read_sentences(struct sample *sample, const char *text, struct error 
     return rc;
 }
 
-static int manifest_read(const struct source *s, int64_t index, struct sample *sample, struct error *error)
+static int manifest_read(const struct source *s, int64_t index, bool media, struct sample *sample, struct error *error)
 {
     const struct manifest *m = s->state;
     json_t *row = json_array_get(m->rows, (size_t)index);
@@ -134,6 +134,7 @@ static int manifest_read(const struct source *s, int64_t index, struct sample *s
     if (id && sentences && !sample->caption_count && read_sentences(sample, sentences, error) < 0) return -1;
     json_object_del(sample->metadata, "@label");
     json_object_del(sample->metadata, "@video");
+    if (!media) return 0;
     char *path = *name == '/' ? mem_strdup(name) : fs_join(m->folder, name), *bytes;
     int rc = fs_read(path, &bytes, &sample->len, error);
     free(path);

@@ -70,7 +70,7 @@ int sample_record(struct sample *s, struct record *record, struct error *error)
     if (s->video && (json_object_get(s->metadata, "start_time") || json_object_get(s->metadata, "end_time")))
         return error_set(error, ERROR_FAILED,
                          "start_time and end_time cut a video when it is packed (pe-dataloader pack)");
-    if (!s->video && image_probe(s->media, s->len, &info, error) < 0) return -1;
+    if (!s->video && s->media && image_probe(s->media, s->len, &info, error) < 0) return -1;
     char *metadata = sample_metadata_text(s);
     struct record r = {.media = s->video ? RECORD_VIDEO : (enum record_media)info.format,
                        .width = info.width,
@@ -287,15 +287,15 @@ void sources_close(struct sources *all)
     *all = (struct sources){0};
 }
 
-int sources_read(const struct sources *all, int64_t index, struct sample *sample, const struct source **source,
-                 struct error *error)
+int sources_read(const struct sources *all, int64_t index, bool media, struct sample *sample,
+                 const struct source **source, struct error *error)
 {
     const struct source *s = all->list;
     while (index >= s->count) index -= (s++)->count;
     CHECK(s < all->list + all->source_count, "item beyond the last source");
     *source = s;
     *sample = (struct sample){.label = -1};
-    int rc = s->read(s, index, sample, error);
+    int rc = s->read(s, index, media, sample, error);
     if (rc == 0 && !sample->caption_count && sample->label < 0 && !sample->video)
         rc = error_set(error, ERROR_FAILED, "empty caption, or none, and no label");
     return rc;

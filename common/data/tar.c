@@ -138,7 +138,7 @@ static void member_name(const uint8_t *h, char **pending, char name[512])
     if (!strncmp(name, "./", 2)) memmove(name, name + 2, strlen(name) - 1);
 }
 
-static int tar_read(const struct source *source, int64_t index, struct sample *sample, struct error *error)
+static int tar_read(const struct source *source, int64_t index, bool media, struct sample *sample, struct error *error)
 {
     const struct entry *e = &((const struct tar *)source->state)->entries[index];
     sample->key = mem_strdup(e->key);
@@ -168,6 +168,7 @@ static int tar_read(const struct source *source, int64_t index, struct sample *s
             return error_set(error, ERROR_FAILED, "cls: \"%s\" is no label", number);
         sample->label = (int)label;
     }
+    if (!media) return 0;
     sample->media = mem_alloc(e->media.len, 1);
     memcpy(sample->media, e->media.bytes, e->media.len);
     sample->len = e->media.len;

@@ -22,7 +22,7 @@ static int read_sample(struct retrieval *r, int64_t sample, int64_t *room, struc
     const struct retrieval_config *c = &r->config;
     struct record record;
     struct error why = {0};
-    if (collection_read(c->data, sample, &record, &why) < 0) {
+    if (collection_read_texts(c->data, sample, &record, &why) < 0) {
         bool may_miss = c->max_bad > 0 && collection_reach(c->data, sample, NULL) == 0;
         return may_miss ? 0 : error_set(error, why.code, "%s", why.text);
     }

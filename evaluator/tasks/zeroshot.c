@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "evaluator/task.h"
 #include "serve/zeroshot.h"
 
@@ -35,7 +36,9 @@ static int open_classes(void *self, struct session *s, struct error *error)
     struct input *in = session_data(s, &x->data, error);
     int rc = in ? prompts_open(&x->prompts, &in->data, x->classes, x->templates, error) : -1;
     if (world_agree(s->world, rc, error) < 0) return -1;
-    in->source.border = (int)(x->border < 0 ? x->prompts.border : x->border);
+    int border = (int)(x->border < 0 ? x->prompts.border : x->border);
+    CHECK(!in->taker_count || in->source.border == border, "tasks that share pictures want other borders");
+    in->source.border = border;
     struct zeroshot_config config = {.prompts = &x->prompts,
                                      .kept = &s->class_vectors,
                                      .samples = in->data.samples,

@@ -98,6 +98,8 @@ check videos_in_class_folders films
 (echo 'key,video_id,sentence'; for i in 0 1 2 3; do echo "ret$i,000$i,a shape in clip $i@clip number $i"; done) > "$tmp/clips/list.csv"
 listed() { pe-evaluator retrieval $one --data "$tmp/clips/list.csv" --output "$tmp/l.json" && in_result '"texts": 8' "$tmp/l.json" && in_result '"dual_softmax": "on"' "$tmp/l.json"; }
 check list_of_a_video_set listed
+list_packed() { pe-dataloader pack --input "$tmp/clips/list.csv" --output "$tmp/list-data" && says "caption: clip number 2" pe-dataloader info --data "$tmp/list-data" --sample 2; }
+check list_of_a_video_set_is_packed list_packed
 check dual_softmax_is_off_for_pictures in_result '"dual_softmax": "off"' "$tmp/p.json"
 
 # Several encoders on several sets.

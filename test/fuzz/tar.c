@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int64_t i = 0; i < source.count; i++) {
         struct error why = {0};
         struct sample sample = {.label = -1};
-        source.read(&source, i, &sample, &why);
+        source.read(&source, i, true, &sample, &why);
         sample_free(&sample);
     }
     source.close(&source);

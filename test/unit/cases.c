@@ -106,7 +106,7 @@ static void show_tar(const uint8_t *bytes, size_t len, struct str *out)
         struct error why = {0};
         struct sample s;
         const struct source *from;
-        int rc = sources_read(&all, i, &s, &from, &why);
+        int rc = sources_read(&all, i, true, &s, &from, &why);
         show_sample(&s, rc, &why, out);
         sample_free(&s);
     }

@@ -215,6 +215,8 @@ static void records_are_the_files(void) /* PNG too, which a pack would store ane
         free(path);
     }
     struct record r;
+    EXPECT(collection_read_texts(&c, 3, &r, &error) == 0 && r.label == 0 && !r.len, "%s", error.text);
+    record_release(&r);
     EXPECT(collection_read(&c, 3, &r, &error) < 0 && strstr(error.text, "kinds: c/3: HTML"), "%s", error.text);
     collection_close(&c);
     say("kinds/c/3.jpg", "<html> ");
