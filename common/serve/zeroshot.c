@@ -24,6 +24,8 @@ static int class_vector(float *to, const float *rows, int64_t count, int64_t dim
     return 0;
 }
 
+/* --- class vectors --- */
+
 static struct class_key key_of(char *const *texts, int64_t count)
 {
     struct class_key key = {0};
