@@ -1,6 +1,7 @@
 /* Opening of model and device; inputs; result files. */
 #include "evaluator/session.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +12,7 @@
 /* clang-format off */
 const struct option session_options[] = {
     {OPTION_STRING, "weights", AT(weights), "!", 0, 0, NULL,
-     ".safetensors file (PE, open_clip or timm naming) or checkpoint folder"},
+     ".safetensors file (PE, open_clip or timm naming), checkpoint folder, or init:SEED: a model that has learned nothing"},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},
     {OPTION_INT, "force-image-size", AT(image_size), "0", 0, 4096, NULL,
      "the size the weights were trained for; 0: the model's"},
@@ -38,6 +39,21 @@ static int read_model(struct model_config *model, const struct session_settings 
     return 0;
 }
 
+/* init:SEED, or a path. */
+static int read_weights(struct towers *towers, const char *weights, bool vision_only, struct error *error)
+{
+    static const char initial[] = "init:";
+    if (strncmp(weights, initial, strlen(initial))) return weights_load(towers, weights, vision_only, error);
+    const char *text = weights + strlen(initial);
+    char *end;
+    errno = 0;
+    unsigned long seed = strtoul(text, &end, 10);
+    if (end == text || *end || errno || *text == '-')
+        return error_set(error, ERROR_USAGE, "--weights %s: the seed is a whole number, as in init:0", weights);
+    towers_init(towers, seed);
+    return 0;
+}
+
 static int open_model(struct session *s, enum session_use use, struct error *error)
 {
     const struct session_settings *c = s->settings;
@@ -47,7 +63,7 @@ static int open_model(struct session *s, enum session_use use, struct error *err
         return -1;
     towers_open(&s->towers, &model);
     tape_init(&s->tape, &s->device);
-    if (weights_load(&s->towers, c->weights, use == USE_PICTURES, error) < 0) return -1;
+    if (read_weights(&s->towers, c->weights, use == USE_PICTURES, error) < 0) return -1;
     towers_place(&s->towers, &s->device, false);
     s->tokenizer = tokenizer_open();
     s->embedder = (struct embedder){.world = s->world,

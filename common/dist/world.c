@@ -252,6 +252,7 @@ struct reduction {
     const struct world *world;
     const struct tree *sums;
     int64_t from, count; /* of the part at hand the floats that travel now */
+    bool wide;           /* each two of them are a double */
     MPI_Request *sent;
     int sent_count;
     float *piece; /* [PIECE] what was received */
@@ -264,6 +265,16 @@ static int owner_of(const struct reduction *r, int64_t leaf)
 
 enum { SUM_TAG = 1 };
 
+static void add(const struct reduction *r, float *sum, const float *theirs)
+{
+    double *wide = (void *)sum;
+    const double *wide_theirs = (const void *)theirs;
+    if (r->wide)
+        for (int64_t i = 0; i < r->count / 2; i++) wide[i] += wide_theirs[i];
+    else
+        for (int64_t i = 0; i < r->count; i++) sum[i] += theirs[i];
+}
+
 /* The two sums of a node meet, as far as this rank has to do with it. */
 static void meet(struct reduction *r, int64_t into, int64_t from, bool sending)
 {
@@ -275,9 +286,8 @@ static void meet(struct reduction *r, int64_t into, int64_t from, bool sending)
     }
     if (sending || keeper != rank) return;
     const float *theirs = giver == rank ? tree_at(r->sums, from) + r->from : r->piece;
-    float *sum = tree_at(r->sums, into) + r->from;
     if (giver != rank) MPI_TRY(MPI_Recv(r->piece, (int)r->count, MPI_FLOAT, giver, SUM_TAG, comm, MPI_STATUS_IGNORE));
-    for (int64_t i = 0; i < r->count; i++) sum[i] += theirs[i];
+    add(r, tree_at(r->sums, into) + r->from, theirs);
 }
 
 /* The nodes of a height that lie on this rank and others, for the part that shall end with rank `part`. */
@@ -295,14 +305,15 @@ static void meet_at(struct reduction *r, int height, int part, bool sending)
 
 /* Of vectors of `units` times `unit` floats a part for each of the ranks [first, end).  Height by height all that is to
  * be sent is on its way before anyone waits. */
-static void reduce(const struct world *world, const struct tree *sums, int first, int end, int64_t units, int64_t unit)
+static void reduce(const struct world *world, const struct tree *sums, int first, int end, int64_t units, int64_t unit,
+                   bool wide)
 {
     int parts = end - first, height = tree_height(sums->leaves);
     int64_t longest = (units + parts - 1) / parts * unit;
     CHECK(sums->leaves >= world->size && sums->count, "%d sums of %ld leaves over %d ranks", sums->count,
           (long)sums->leaves, world->size);
     if (world->size == 1) return;
-    struct reduction r = {.world = world, .sums = sums};
+    struct reduction r = {.world = world, .sums = sums, .wide = wide};
     r.sent = mem_alloc((size_t)(parts * sums->count), sizeof *r.sent);
     r.piece = mem_alloc(PIECE, sizeof *r.piece);
     for (int64_t at = 0; at < longest; at += PIECE) {
@@ -322,10 +333,15 @@ static void reduce(const struct world *world, const struct tree *sums, int first
 
 void world_reduce_scatter(const struct world *world, const struct tree *sums, int64_t units, int64_t unit)
 {
-    reduce(world, sums, 0, world->size, units, unit);
+    reduce(world, sums, 0, world->size, units, unit, false);
 }
 
 void world_reduce(const struct world *world, const struct tree *sums, int64_t count, int root)
 {
-    reduce(world, sums, root, root + 1, count, 1);
+    reduce(world, sums, root, root + 1, count, 1, false);
+}
+
+void world_reduce_wide(const struct world *world, const struct tree *sums, int64_t count, int root)
+{
+    reduce(world, sums, root, root + 1, count, 2, true);
 }

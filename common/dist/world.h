@@ -62,5 +62,7 @@ void world_gather(const struct world *world, void *data, int64_t units, size_t u
 void world_reduce_scatter(const struct world *world, const struct tree *sums, int64_t units, int64_t unit);
 /* (all) The nodes are of `count` floats; the sum arrives at root only. */
 void world_reduce(const struct world *world, const struct tree *sums, int64_t count, int root);
+/* (all) The same where the nodes are of `count` doubles, whatever their pointers say. */
+void world_reduce_wide(const struct world *world, const struct tree *sums, int64_t count, int root);
 
 #endif

@@ -1,0 +1,310 @@
+/* Labels of several data sets made one, and a kind's figures gathered. */
+#include "evaluator/probe_data.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "evaluator/logistic.h"
+#include "log/log.h"
+#include "models/pixels.h"
+
+#define AT(field) offsetof(struct probe_settings, field)
+/* clang-format off */
+const struct option probe_options[] = {
+    {OPTION_STRINGS, "train-data", AT(train), "!", 0, 0, NULL, "data sets with class labels to learn from"},
+    {OPTION_STRINGS, "data", AT(test), "!", 0, 0, NULL, "data sets with class labels to be tested on"},
+    {OPTION_STRING, "layers", AT(layers), "last", 0, 0, NULL, "all, last, or numbers like 1,5,12; 0 is what enters the first block"},
+    {OPTION_CHOICE, "feature", AT(feature), "pooled", 0, 0, "pooled|class|mean",
+     "of a picture: the model's own pooling before its projection, the class token, the mean of the grid"},
+    {OPTION_BOOL, "baseline", AT(baseline), "false", 0, 0, NULL, "beside the layers the same probe on 16 x 16 pixels"},
+    {0}};
+/* clang-format on */
+
+enum { LABELS_MOST = 1 << 20 };
+
+/* --- opening --- */
+
+static enum feature feature_named(const char *name)
+{
+    return !strcmp(name, "class") ? FEATURE_CLASS : !strcmp(name, "mean") ? FEATURE_MEAN : FEATURE_POOLED;
+}
+
+/* A sample that is in both would find itself. */
+static int check_apart(const struct probe_data *d, struct error *error)
+{
+    const struct collection *train = &d->train_input->data, *test = &d->test_input->data;
+    for (int64_t i = 0; i < train->count; i++)
+        for (int64_t j = 0; j < test->count; j++)
+            if (dataset_identity(&train->sets[i]) == dataset_identity(&test->sets[j]))
+                return error_set(error, ERROR_USAGE, "--data %s: the same samples are in --train-data %s",
+                                 test->sets[j].folder, train->sets[i].folder);
+    return 0;
+}
+
+static int choose(struct probe_data *d, struct session *s, struct error *error)
+{
+    const struct encoder *encoder = &s->embedder.encoder;
+    const struct probe_settings *c = d->settings;
+    d->train_input = session_data(s, &c->train, error);
+    d->test_input = d->train_input ? session_data(s, &c->test, error) : NULL;
+    if (!d->test_input || check_apart(d, error) < 0 || layers_choose(&d->layers, c->layers, encoder->layers, error) < 0)
+        return -1;
+    for (int64_t i = 0; i < d->layers.count; i++)
+        if (!encoder->columns(encoder->self, d->layers.layers[i], feature_named(c->feature)))
+            return error_set(error, ERROR_USAGE, "--feature %s: layer %ld of %s has none", c->feature,
+                             (long)d->layers.layers[i], s->settings->model);
+    return 0;
+}
+
+static void open_store(struct feature_store *store, const struct probe_data *d, const struct session *s,
+                       const struct encoder *encoder, const int64_t *layers, int64_t count, bool train)
+{
+    int64_t first, end;
+    feature_store_open(store, encoder, layers, count, feature_named(d->settings->feature));
+    if (!train || !d->kind.shares) return;
+    logistic_share(d->train_input->data.samples, s->world, &first, &end);
+    feature_store_share(store, first, end);
+}
+
+int probe_open(struct probe_data *d, struct session *s, const struct probe_settings *settings, struct probe_kind kind,
+               struct error *error)
+{
+    const struct encoder *encoder = &s->embedder.encoder;
+    *d = (struct probe_data){.settings = settings, .kind = kind};
+    if (world_agree(s->world, choose(d, s, error), error) < 0) return -1;
+    open_store(&d->train, d, s, encoder, d->layers.layers, d->layers.count, true);
+    open_store(&d->test, d, s, encoder, d->layers.layers, d->layers.count, false);
+    input_add(d->train_input, feature_store_taker(&d->train));
+    input_add(d->test_input, feature_store_taker(&d->test));
+    return 0;
+}
+
+void probe_close(struct probe_data *d)
+{
+    feature_store_close(&d->train);
+    feature_store_close(&d->test);
+    layers_close(&d->layers);
+}
+
+/* --- labels --- */
+
+/* What the labels of each data set become; maps[i] NULL: they stay. */
+struct labels {
+    const struct dataset **sets; /* training's, then the test's */
+    int32_t **maps;
+    int64_t count;
+    json_t *numbers; /* class name -> label */
+};
+
+static bool same_classes(const struct dataset *a, const struct dataset *b)
+{
+    bool same = a->class_count == b->class_count;
+    for (int64_t i = 0; same && i < a->class_count; i++) same = !strcmp(a->classes[i], b->classes[i]);
+    return same;
+}
+
+/* Its classes by name; those not met before come behind the others. */
+static int match(struct labels *l, int64_t which, struct error *error)
+{
+    const struct dataset *set = l->sets[which];
+    if (!set->class_count)
+        return error_set(error, ERROR_FAILED, "%s: names no classes, and other data sets do: labels cannot be matched",
+                         set->folder);
+    int32_t *map = l->maps[which] = mem_alloc((size_t)set->class_count, sizeof *map);
+    json_t *own = json_object();
+    int rc = 0;
+    for (int64_t i = 0; i < set->class_count && rc == 0; i++) {
+        json_t *name = json_text(set->classes[i]);
+        const char *key = json_string_value(name);
+        if (json_object_get(own, key))
+            rc = error_set(error, ERROR_FAILED,
+                           "%s: two classes are called \"%s\", and other data sets have other classes: labels cannot "
+                           "be matched by name",
+                           set->folder, key);
+        json_object_set_new(own, key, json_true());
+        if (!json_object_get(l->numbers, key))
+            json_object_set_new(l->numbers, key, json_integer((json_int_t)json_object_size(l->numbers)));
+        map[i] = (int32_t)json_integer_value(json_object_get(l->numbers, key));
+        json_decref(name);
+    }
+    json_decref(own);
+    return rc;
+}
+
+static int match_all(struct labels *l, struct error *error)
+{
+    bool same = true;
+    for (int64_t i = 1; i < l->count; i++) same = same && same_classes(l->sets[0], l->sets[i]);
+    for (int64_t i = 0; i < l->count && !same; i++)
+        if (match(l, i, error) < 0) return -1;
+    return 0;
+}
+
+/* The labels of a store, whose samples are those of `set` onwards. */
+static int relabel(const struct labels *l, int64_t set, struct feature_store *store, struct error *error)
+{
+    int64_t end = l->sets[set]->samples;
+    for (int64_t i = 0; store->held && i < store->held[0]; i++) {
+        while (store->samples[i] >= end) end += l->sets[++set]->samples;
+        int32_t label = store->labels[i];
+        int64_t classes = l->sets[set]->class_count;
+        if (label >= (classes ? classes : LABELS_MOST))
+            return error_set(error, ERROR_FAILED, "%s: sample %ld has label %d, there are %ld classes",
+                             l->sets[set]->folder, (long)(store->samples[i] - end + l->sets[set]->samples), label,
+                             (long)(classes ? classes : LABELS_MOST));
+        if (l->maps[set]) store->labels[i] = l->maps[set][label];
+    }
+    return 0;
+}
+
+static int settle_labels(struct probe_data *d, struct feature_store *train, struct feature_store *test,
+                         struct error *error)
+{
+    const struct collection *a = &d->train_input->data, *b = &d->test_input->data;
+    struct labels l = {.count = a->count + b->count, .numbers = json_object()};
+    l.sets = mem_alloc((size_t)l.count, sizeof *l.sets);
+    l.maps = mem_zalloc((size_t)l.count, sizeof *l.maps);
+    for (int64_t i = 0; i < l.count; i++) l.sets[i] = i < a->count ? &a->sets[i] : &b->sets[i - a->count];
+    int rc = match_all(&l, error);
+    if (rc == 0) rc = relabel(&l, 0, train, error);
+    if (rc == 0) rc = relabel(&l, a->count, test, error);
+    for (int64_t i = 0; i < l.count; i++) free(l.maps[i]);
+    free(l.maps);
+    free(l.sets);
+    json_decref(l.numbers);
+    return rc;
+}
+
+static int64_t classes_of(const struct feature_store *s)
+{
+    int32_t most = -1;
+    for (int64_t i = 0; i < s->held[0]; i++) most = s->labels[i] > most ? s->labels[i] : most;
+    return most + 1;
+}
+
+/* --- the report --- */
+
+/* Samples of all ranks, and what is to be said of their labels. */
+struct stock {
+    int64_t train, test, train_unlabelled, unlabelled, unseen, common; /* common: tests of training's commonest class */
+};
+
+static int64_t *count_labels(const struct feature_store *s, const struct world *world, int64_t classes)
+{
+    int64_t *counts = mem_zalloc((size_t)classes + 1, sizeof *counts);
+    for (int64_t i = 0; i < s->held[0]; i++) counts[s->labels[i]]++;
+    for (int64_t c = 0; c < classes; c++) counts[c] = world_sum(world, counts[c]);
+    return counts;
+}
+
+static int take_stock(struct probe_data *d, const struct world *world, struct stock *out, struct error *error)
+{
+    d->classes = world_max(world, classes_of(&d->train));
+    int64_t in_test = world_max(world, classes_of(&d->test)), most = 0;
+    if (in_test > d->classes) d->classes = in_test;
+    int64_t *train = count_labels(&d->train, world, d->classes), *test = count_labels(&d->test, world, d->classes);
+    *out = (struct stock){.train_unlabelled = world_sum(world, d->train.unlabelled),
+                          .unlabelled = world_sum(world, d->test.unlabelled)};
+    for (int64_t c = 0; c < d->classes; c++) {
+        out->train += train[c];
+        out->test += test[c];
+        if (!train[c]) out->unseen += test[c];
+        if (train[c] > train[most]) most = c;
+    }
+    out->common = test[most];
+    free(train);
+    free(test);
+    const struct probe_settings *c = d->settings;
+    if (!out->train) return error_set(error, ERROR_FAILED, "--train-data %s: no sample has a label", c->train.items[0]);
+    if (!out->test) return error_set(error, ERROR_FAILED, "--data %s: no sample has a label", c->test.items[0]);
+    if (world->rank) return 0;
+    if (out->train_unlabelled)
+        log_warn("--train-data: %ld samples have no label, they are left out", (long)out->train_unlabelled);
+    if (out->unlabelled) log_warn("--data: %ld samples have no label, they are left out", (long)out->unlabelled);
+    if (out->unseen)
+        log_warn("--data: %ld samples are of classes that --train-data has none of: they count as wrong",
+                 (long)out->unseen);
+    return 0;
+}
+
+void probe_figures(json_t *figures, const struct classification_scores *m)
+{
+    json_object_set_new(figures, "acc1", json_real(m->acc1));
+    json_object_set_new(figures, "acc5", json_real(m->acc5));
+    json_object_set_new(figures, "mean_per_class_recall", json_real(m->mean_per_class_recall));
+    if (m->samples > 1)
+        json_object_set_new(figures, "stderr", json_real(sqrt(m->acc1 * (1 - m->acc1) / (double)(m->samples - 1))));
+}
+
+static json_t *measure(const struct probe_data *d, struct session *s, const struct feature_store *train,
+                       const struct feature_store *test, int which, struct error *error)
+{
+    json_t *figures = json_object();
+    int rc = d->kind.measure(d->kind.self, s, d->train_input->data.samples, d->classes,
+                             feature_store_rows(train, which), feature_store_rows(test, which), figures, error);
+    if (rc == 0) return figures;
+    json_decref(figures);
+    return NULL;
+}
+
+/* The probe on pixels: a pass of its own. */
+static json_t *measure_pixels(struct probe_data *d, struct session *s, struct error *error)
+{
+    struct embedder e = s->embedder;
+    struct feature_store train, test;
+    e.encoder = encoder_of_pixels();
+    open_store(&train, d, s, &e.encoder, (int64_t[]){0}, 1, true);
+    open_store(&test, d, s, &e.encoder, (int64_t[]){0}, 1, false);
+    struct taker of_train = feature_store_taker(&train), of_test = feature_store_taker(&test);
+    int rc = features_pass(&e, &d->train_input->source, &of_train, 1, error);
+    if (rc == 0) rc = features_pass(&e, &d->test_input->source, &of_test, 1, error);
+    if (rc == 0) rc = world_agree(s->world, settle_labels(d, &train, &test, error), error);
+    json_t *figures = rc == 0 ? measure(d, s, &train, &test, 0, error) : NULL;
+    feature_store_close(&train);
+    feature_store_close(&test);
+    return figures;
+}
+
+/* What the best layer has beside acc1 stands at the top as well, in its order. */
+static json_t *gather(const struct probe_data *d, json_t *const *each, const struct stock *stock)
+{
+    json_t *metrics = layers_metrics(&d->layers, "acc1", each), *layer = json_object_get(metrics, "best_layer"), *row;
+    size_t i;
+    json_array_foreach (json_object_get(metrics, "layers"), i, row)
+        if (json_equal(json_object_get(row, "layer"), layer)) json_object_update_missing(metrics, row);
+    json_object_del(metrics, "layer");
+    json_object_set_new(metrics, "samples", json_integer(stock->test));
+    json_object_set_new(metrics, "classes", json_integer(d->classes));
+    json_object_set_new(metrics, "train_samples", json_integer(stock->train));
+    if (stock->unlabelled) json_object_set_new(metrics, "unlabelled", json_integer(stock->unlabelled));
+    if (stock->train_unlabelled)
+        json_object_set_new(metrics, "train_unlabelled", json_integer(stock->train_unlabelled));
+    if (stock->unseen) json_object_set_new(metrics, "unseen", json_integer(stock->unseen));
+    json_object_set_new(metrics, "chance", json_real((double)stock->common / (double)stock->test));
+    json_object_set_new(metrics, "feature", json_string(d->settings->feature));
+    return metrics;
+}
+
+int probe_report(struct probe_data *d, struct session *s, struct error *error)
+{
+    struct stock stock;
+    if (world_agree(s->world, settle_labels(d, &d->train, &d->test, error), error) < 0 ||
+        take_stock(d, s->world, &stock, error) < 0)
+        return -1;
+    json_t **each = mem_zalloc((size_t)d->layers.count, sizeof *each), *pixels = NULL;
+    bool whole = true;
+    for (int i = 0; i < d->layers.count && whole; i++) {
+        whole = (each[i] = measure(d, s, &d->train, &d->test, i, error)) != NULL;
+        feature_store_drop(&d->train, i);
+        feature_store_drop(&d->test, i);
+    }
+    if (whole && d->settings->baseline) whole = (pixels = measure_pixels(d, s, error)) != NULL;
+    json_t *metrics = whole ? gather(d, each, &stock) : NULL;
+    for (int64_t i = 0; i < d->layers.count && !whole; i++) json_decref(each[i]);
+    free(each);
+    if (!whole) return -1;
+    if (pixels) json_object_set_new(metrics, "pixels", pixels);
+    return session_report(s, d->settings->test.items[0], d->kind.task, metrics, error);
+}
