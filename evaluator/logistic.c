@@ -351,9 +351,7 @@ int64_t logistic_hits(struct logistic *l)
     return world_sum(l->world, hits);
 }
 
-/* weights [classes, dim], biases [classes] of the last fit, and the mean, on all ranks; a class that it has no samples
- * of gets -infinity. */
-static void share_weights(struct logistic *l, float *weights, double *biases)
+void logistic_weights(struct logistic *l, float *weights, double *biases)
 {
     size_t count = (size_t)(l->classes * l->dim);
     if (l->works) memcpy(weights, l->weights, count * sizeof *weights);
@@ -368,7 +366,7 @@ static int64_t rank_of(const float *logits, const double *biases, int64_t classe
 {
     double own = logits[label] + biases[label];
     int64_t rank = 0;
-    if (!(own > -INFINITY)) return classes;
+    if (!(own > -INFINITY)) return NEVER;
     for (int64_t c = 0; c < classes; c++) {
         double other = logits[c] + biases[c];
         rank += other > own || (other == own && c < label);
@@ -385,7 +383,7 @@ struct classification_scores logistic_score(struct logistic *l, struct labelled_
     double *biases = mem_alloc((size_t)classes, sizeof *biases);
     struct tally tally;
     tally_open(&tally, classes);
-    share_weights(l, weights, biases);
+    logistic_weights(l, weights, biases);
     subtract_mean(l, &rows);
     for (int64_t i = 0; i < rows.count; i += BLOCK) {
         int64_t count = rows.count - i < BLOCK ? rows.count - i : BLOCK;

@@ -94,8 +94,8 @@ void probe_close(struct probe_data *d)
 struct labels {
     const struct dataset **sets; /* training's, then the test's */
     int32_t **maps;
-    int64_t count;
-    json_t *numbers; /* class name -> label */
+    int64_t count, named; /* sets; of them those that name classes */
+    json_t *numbers;      /* class name -> label */
 };
 
 static bool same_classes(const struct dataset *a, const struct dataset *b)
@@ -109,9 +109,6 @@ static bool same_classes(const struct dataset *a, const struct dataset *b)
 static int match(struct labels *l, int64_t which, struct error *error)
 {
     const struct dataset *set = l->sets[which];
-    if (!set->class_count)
-        return error_set(error, ERROR_FAILED, "%s: names no classes, and other data sets do: labels cannot be matched",
-                         set->folder);
     int32_t *map = l->maps[which] = mem_alloc((size_t)set->class_count, sizeof *map);
     json_t *own = json_object();
     int rc = 0;
@@ -135,10 +132,16 @@ static int match(struct labels *l, int64_t which, struct error *error)
 
 static int match_all(struct labels *l, struct error *error)
 {
+    const struct dataset *first = NULL;
     bool same = true;
-    for (int64_t i = 1; i < l->count; i++) same = same && same_classes(l->sets[0], l->sets[i]);
+    for (int64_t i = 0; i < l->count; i++) {
+        if (!l->sets[i]->class_count) continue;
+        if (!first) first = l->sets[i];
+        same = same && same_classes(first, l->sets[i]);
+        l->named++;
+    }
     for (int64_t i = 0; i < l->count && !same; i++)
-        if (match(l, i, error) < 0) return -1;
+        if (l->sets[i]->class_count && match(l, i, error) < 0) return -1;
     return 0;
 }
 
@@ -150,6 +153,10 @@ static int relabel(const struct labels *l, int64_t set, struct feature_store *st
         while (store->samples[i] >= end) end += l->sets[++set]->samples;
         int32_t label = store->labels[i];
         int64_t classes = l->sets[set]->class_count;
+        if (!classes && l->named)
+            return error_set(error, ERROR_FAILED,
+                             "%s: names no classes, and other data sets do: its labels cannot be matched",
+                             l->sets[set]->folder);
         if (label >= (classes ? classes : LABELS_MOST))
             return error_set(error, ERROR_FAILED, "%s: sample %ld has label %d, there are %ld classes",
                              l->sets[set]->folder, (long)(store->samples[i] - end + l->sets[set]->samples), label,

@@ -282,7 +282,7 @@ struct jury {
 static int64_t rank_of(const double *votes, int64_t classes, int32_t label)
 {
     int64_t rank = 0;
-    if (!(votes[label] > 0)) return classes;
+    if (!(votes[label] > 0)) return NEVER;
     for (int64_t c = 0; c < classes; c++) rank += votes[c] > votes[label] || (votes[c] == votes[label] && c < label);
     return rank;
 }

@@ -5,8 +5,8 @@
  *   votes of a class among the first k = the sum of the weights of its items there
  *
  * Rows are float32 of unit length (knn_unit).  A cosine's bits depend on its two rows alone; of equal ones the item of
- * the lower sample number is nearer, of equal votes the lower class is ahead, and a class nobody voted for is behind
- * all.  So neighbours and figures do not depend on which rank holds what, nor on threads. */
+ * the lower sample number is nearer, of equal votes the lower class is ahead, and a class nobody voted for is no
+ * answer.  So neighbours and figures do not depend on which rank holds what, nor on threads. */
 #ifndef NN_KNN_H
 #define NN_KNN_H
 

@@ -10,7 +10,8 @@ struct tally {
 
 void tally_open(struct tally *tally, int64_t classes);
 void tally_close(struct tally *tally);
-/* A sample of this class, which `rank` classes are ahead of. */
+/* A sample of this class, which `rank` classes are ahead of; NEVER: it cannot be named. */
+#define NEVER INT64_MAX
 void tally_add(struct tally *tally, int32_t label, int64_t rank);
 /* (all) unlabelled is left 0. */
 struct classification_scores tally_scores(const struct tally *tally, const struct world *world);
