@@ -4,6 +4,8 @@
  *   zeroshot    classification by class names
  *   retrieval   text -> image and image -> text
  *   track       objects followed through videos
+ *   probe       what small heads find in features that stay as they are
+ *   layers      tasks at every layer, as curves
  *   score       figures from files of truth and predictions
  *   build       many results in one table
  *   export      weights for open_clip, timm or PE

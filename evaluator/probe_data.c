@@ -22,8 +22,6 @@ const struct option probe_options[] = {
     {0}};
 /* clang-format on */
 
-enum { LABELS_MOST = 1 << 20 };
-
 /* --- opening --- */
 
 static enum feature feature_named(const char *name)
@@ -55,7 +53,8 @@ static int choose(struct probe_data *d, struct session *s, struct error *error)
         if (!encoder->columns(encoder->self, d->layers.layers[i], feature_named(c->feature)))
             return error_set(error, ERROR_USAGE, "--feature %s: layer %ld of %s has none", c->feature,
                              (long)d->layers.layers[i], s->settings->model);
-    return 0;
+    const struct collection *both[] = {&d->train_input->data, &d->test_input->data};
+    return labels_open(&d->labels, both, 2, error);
 }
 
 static void open_store(struct feature_store *store, const struct probe_data *d, const struct session *s,
@@ -86,102 +85,17 @@ void probe_close(struct probe_data *d)
     feature_store_close(&d->train);
     feature_store_close(&d->test);
     layers_close(&d->layers);
+    labels_close(&d->labels);
 }
 
-/* --- labels --- */
-
-/* What the labels of each data set become; maps[i] NULL: they stay. */
-struct labels {
-    const struct dataset **sets; /* training's, then the test's */
-    int32_t **maps;
-    int64_t count, named; /* sets; of them those that name classes */
-    json_t *numbers;      /* class name -> label */
-};
-
-static bool same_classes(const struct dataset *a, const struct dataset *b)
+/* Labels of the classes of all data sets. */
+static int relabel(const struct probe_data *d, const struct world *world, struct feature_store *train,
+                   struct feature_store *test, struct error *error)
 {
-    bool same = a->class_count == b->class_count;
-    for (int64_t i = 0; same && i < a->class_count; i++) same = !strcmp(a->classes[i], b->classes[i]);
-    return same;
-}
-
-/* Its classes by name; those not met before come behind the others. */
-static int match(struct labels *l, int64_t which, struct error *error)
-{
-    const struct dataset *set = l->sets[which];
-    int32_t *map = l->maps[which] = mem_alloc((size_t)set->class_count, sizeof *map);
-    json_t *own = json_object();
-    int rc = 0;
-    for (int64_t i = 0; i < set->class_count && rc == 0; i++) {
-        json_t *name = json_text(set->classes[i]);
-        const char *key = json_string_value(name);
-        if (json_object_get(own, key))
-            rc = error_set(error, ERROR_FAILED,
-                           "%s: two classes are called \"%s\", and other data sets have other classes: labels cannot "
-                           "be matched by name",
-                           set->folder, key);
-        json_object_set_new(own, key, json_true());
-        if (!json_object_get(l->numbers, key))
-            json_object_set_new(l->numbers, key, json_integer((json_int_t)json_object_size(l->numbers)));
-        map[i] = (int32_t)json_integer_value(json_object_get(l->numbers, key));
-        json_decref(name);
-    }
-    json_decref(own);
-    return rc;
-}
-
-static int match_all(struct labels *l, struct error *error)
-{
-    const struct dataset *first = NULL;
-    bool same = true;
-    for (int64_t i = 0; i < l->count; i++) {
-        if (!l->sets[i]->class_count) continue;
-        if (!first) first = l->sets[i];
-        same = same && same_classes(first, l->sets[i]);
-        l->named++;
-    }
-    for (int64_t i = 0; i < l->count && !same; i++)
-        if (l->sets[i]->class_count && match(l, i, error) < 0) return -1;
-    return 0;
-}
-
-/* The labels of a store, whose samples are those of `set` onwards. */
-static int relabel(const struct labels *l, int64_t set, struct feature_store *store, struct error *error)
-{
-    int64_t end = l->sets[set]->samples;
-    for (int64_t i = 0; store->held && i < store->held[0]; i++) {
-        while (store->samples[i] >= end) end += l->sets[++set]->samples;
-        int32_t label = store->labels[i];
-        int64_t classes = l->sets[set]->class_count;
-        if (!classes && l->named)
-            return error_set(error, ERROR_FAILED,
-                             "%s: names no classes, and other data sets do: its labels cannot be matched",
-                             l->sets[set]->folder);
-        if (label >= (classes ? classes : LABELS_MOST))
-            return error_set(error, ERROR_FAILED, "%s: sample %ld has label %d, there are %ld classes",
-                             l->sets[set]->folder, (long)(store->samples[i] - end + l->sets[set]->samples), label,
-                             (long)(classes ? classes : LABELS_MOST));
-        if (l->maps[set]) store->labels[i] = l->maps[set][label];
-    }
-    return 0;
-}
-
-static int settle_labels(struct probe_data *d, struct feature_store *train, struct feature_store *test,
-                         struct error *error)
-{
-    const struct collection *a = &d->train_input->data, *b = &d->test_input->data;
-    struct labels l = {.count = a->count + b->count, .numbers = json_object()};
-    l.sets = mem_alloc((size_t)l.count, sizeof *l.sets);
-    l.maps = mem_zalloc((size_t)l.count, sizeof *l.maps);
-    for (int64_t i = 0; i < l.count; i++) l.sets[i] = i < a->count ? &a->sets[i] : &b->sets[i - a->count];
-    int rc = match_all(&l, error);
-    if (rc == 0) rc = relabel(&l, 0, train, error);
-    if (rc == 0) rc = relabel(&l, a->count, test, error);
-    for (int64_t i = 0; i < l.count; i++) free(l.maps[i]);
-    free(l.maps);
-    free(l.sets);
-    json_decref(l.numbers);
-    return rc;
+    int rc = labels_apply(&d->labels, 0, train->samples, train->labels, train->held[0], error);
+    if (rc == 0)
+        rc = labels_apply(&d->labels, d->train_input->data.count, test->samples, test->labels, test->held[0], error);
+    return world_agree(world, rc, error);
 }
 
 static int64_t classes_of(const struct feature_store *s)
@@ -267,7 +181,7 @@ static json_t *measure_pixels(struct probe_data *d, struct session *s, struct er
     struct taker of_train = feature_store_taker(&train), of_test = feature_store_taker(&test);
     int rc = features_pass(&e, &d->train_input->source, &of_train, 1, error);
     if (rc == 0) rc = features_pass(&e, &d->test_input->source, &of_test, 1, error);
-    if (rc == 0) rc = world_agree(s->world, settle_labels(d, &train, &test, error), error);
+    if (rc == 0) rc = relabel(d, s->world, &train, &test, error);
     json_t *figures = rc == 0 ? measure(d, s, &train, &test, 0, error) : NULL;
     feature_store_close(&train);
     feature_store_close(&test);
@@ -297,9 +211,7 @@ static json_t *gather(const struct probe_data *d, json_t *const *each, const str
 int probe_report(struct probe_data *d, struct session *s, struct error *error)
 {
     struct stock stock;
-    if (world_agree(s->world, settle_labels(d, &d->train, &d->test, error), error) < 0 ||
-        take_stock(d, s->world, &stock, error) < 0)
-        return -1;
+    if (relabel(d, s->world, &d->train, &d->test, error) < 0 || take_stock(d, s->world, &stock, error) < 0) return -1;
     json_t **each = mem_zalloc((size_t)d->layers.count, sizeof *each), *pixels = NULL;
     bool whole = true;
     for (int i = 0; i < d->layers.count && whole; i++) {

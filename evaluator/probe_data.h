@@ -4,13 +4,13 @@
  *   metrics: acc1 (best layer), acc1_last, best_layer, last_layer, layers [{layer, acc1, ...}], the best layer's other
  *   figures, then samples, classes, train_samples, chance, feature, pixels {acc1, ...}
  *
- * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  Data
- * sets that name the same classes in the same order share their labels; else labels are matched by name.  A test sample
+ * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  A test sample
  * of a class that training has none of counts as wrong, and is counted.  chance: accuracy of naming training's most
  * frequent class; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with --baseline. */
 #ifndef EVALUATOR_PROBE_DATA_H
 #define EVALUATOR_PROBE_DATA_H
 
+#include "evaluator/labels.h"
 #include "evaluator/layers.h"
 #include "evaluator/session.h"
 #include "nn/score.h"
@@ -38,6 +38,7 @@ struct probe_data {
     struct probe_kind kind;
     struct input *train_input, *test_input;
     struct layer_list layers;
+    struct labels labels;
     struct feature_store train, test;
     int64_t classes;
 };

@@ -83,6 +83,16 @@ struct device device_thread(const struct device *device, int thread);
 /* Make sure each thread's `extra` space holds at least `floats`.  CPU only. */
 void device_reserve(struct device *device, size_t floats);
 
+/* A CPU as one thread of it: for work that is shared out above the kernels, which then run in the caller. */
+static inline struct device device_of_thread(const struct device *device, int thread)
+{
+    struct device one = *device;
+    one.threads = 1;
+    one.scratch += thread;
+    one.extra += thread;
+    return one;
+}
+
 /* What a backend library exports under the name BACKEND_SYMBOL. */
 struct backend {
     int version; /* BACKEND_VERSION: program and library must be of one build */

@@ -1,9 +1,11 @@
-/* Blocks of queries visit all ranks; each keeps a short list of the nearest among its own items, and the owner merges.
+/* Blocks of queries visit all ranks; each keeps short lists of the nearest among its own items, and the owner merges.
+ * A thread takes a part of the block through all items, so that the scores it looks at are still in its cache.
  *
  *   for each rank's block of queries:  broadcast -> products with the items, a strip at a time -> lists -> gather */
 #include "nn/knn.h"
 
 #include <math.h>
+#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,9 +14,9 @@
 #include "dist/stopping.h"
 #include "nn/tally.h"
 
-enum { BLOCK = 1024, STRIP = 1536 };          /* queries and items of a product */
+enum { PART = 504, STRIP = 768 };             /* queries and items of a product: whole panels of all kernels */
 enum { LINE = 32 };                           /* scores that are compared at once */
-enum { GATHER_BYTES = 1 << 26, FEWEST = 32 }; /* what the neighbours of a block may take on all ranks; queries */
+enum { GATHER_BYTES = 1 << 28, FEWEST = 32 }; /* what the neighbours of a block may take on all ranks; queries */
 
 int64_t knn_unit(float *rows, int64_t count, int64_t dim)
 {
@@ -101,9 +103,9 @@ struct search {
     const struct world *world;
     const struct labelled_rows *items;
     int64_t most, block;
-    float *scores;             /* [BLOCK, STRIP] */
-    struct neighbour *lists;   /* [block, 2 * most] */
-    struct shortlist *queries; /* [block] */
+    float *scores;             /* [threads, PART, STRIP] */
+    struct neighbour *lists;   /* [threads, PART, 2 * most] */
+    struct shortlist *queries; /* [threads, PART] */
     struct neighbour *found;   /* [block, most] */
     struct neighbour *all;     /* [ranks, block, most] of all ranks; NULL when there is one */
 };
@@ -138,32 +140,43 @@ static void take(struct shortlist *q, int64_t most, const float *scores, const s
     }
 }
 
-/* found = the list sorted, and nobody where this rank has fewer items. */
-static void settle(const struct search *s, int64_t query)
+/* found [most] = the list sorted, and nobody where this rank has fewer items. */
+static void settle(struct shortlist *q, struct neighbour *found, int64_t most)
 {
     static const struct neighbour nobody = {-INFINITY, -1, INT64_MAX};
-    struct shortlist *q = &s->queries[query];
-    struct neighbour *found = s->found + query * s->most;
-    shorten(q, s->most);
+    shorten(q, most);
     sort(q->list, q->count);
     memcpy(found, q->list, (size_t)q->count * sizeof *found);
-    for (int64_t i = q->count; i < s->most; i++) found[i] = nobody;
+    for (int64_t i = q->count; i < most; i++) found[i] = nobody;
+}
+
+/* `count` queries, at most PART, by one thread. */
+static void search_part(const struct search *s, int thread, const float *queries, int64_t count,
+                        struct neighbour *found)
+{
+    const struct labelled_rows *items = s->items;
+    int64_t dim = items->dim, most = s->most, place = (int64_t)thread * PART;
+    struct device device = device_of_thread(s->device, thread);
+    struct shortlist *lists = s->queries + place;
+    float *scores = s->scores + place * STRIP;
+    for (int64_t q = 0; q < count; q++) lists[q] = (struct shortlist){s->lists + (place + q) * 2 * most, 0, -INFINITY};
+    for (int64_t first = 0; first < items->count; first += STRIP) {
+        int64_t strip = items->count - first < STRIP ? items->count - first : STRIP;
+        device.kernels->matmul(&device, scores, true, strip, queries, dim, false, items->rows + first * dim, dim, false,
+                               count, strip, dim, false);
+        for (int64_t q = 0; q < count; q++) take(&lists[q], most, scores + q * strip, items, first, strip);
+    }
+    for (int64_t q = 0; q < count; q++) settle(&lists[q], found + q * most, most);
 }
 
 static void search_items(struct search *s, const float *queries, int64_t count)
 {
-    const struct labelled_rows *items = s->items;
-    int64_t dim = items->dim, most = s->most;
-    for (int64_t q = 0; q < count; q++) s->queries[q] = (struct shortlist){s->lists + q * 2 * most, 0, -INFINITY};
-    for (int64_t first = 0; first < items->count; first += STRIP) {
-        int64_t strip = items->count - first < STRIP ? items->count - first : STRIP;
-        s->device->kernels->matmul(s->device, s->scores, true, strip, queries, dim, false, items->rows + first * dim,
-                                   dim, false, count, strip, dim, false);
-#pragma omp parallel for num_threads(s->device->threads) schedule(dynamic, 16) if (s->device->threads > 1)
-        for (int64_t q = 0; q < count; q++) take(&s->queries[q], most, s->scores + q * strip, items, first, strip);
-    }
-#pragma omp parallel for num_threads(s->device->threads) schedule(dynamic, 16) if (s->device->threads > 1)
-    for (int64_t q = 0; q < count; q++) settle(s, q);
+    int threads = s->device->threads;
+    int64_t part = (count + threads - 1) / threads < PART ? (count + threads - 1) / threads : PART;
+#pragma omp parallel for num_threads(threads) schedule(dynamic, 1) if (threads > 1)
+    for (int64_t q = 0; q < count; q += part)
+        search_part(s, omp_get_thread_num(), queries + q * s->items->dim, count - q < part ? count - q : part,
+                    s->found + q * s->most);
 }
 
 /* --- all ranks --- */
@@ -196,19 +209,19 @@ static void gather(struct search *s, int64_t count, bool own)
 
 static void open_search(struct search *s)
 {
-    int64_t ranks = s->world->size;
-    s->block = BLOCK;
+    int64_t ranks = s->world->size, places = (int64_t)s->device->threads * PART;
+    s->block = world_max(s->world, places);
     while (s->block > FEWEST && ranks * s->block * s->most * (int64_t)sizeof *s->all > GATHER_BYTES) s->block /= 2;
-    s->scores = mem_map(BLOCK * STRIP, sizeof *s->scores);
-    s->queries = mem_alloc((size_t)s->block, sizeof *s->queries);
-    s->lists = mem_alloc((size_t)(s->block * 2 * s->most), sizeof *s->lists);
+    s->scores = mem_map((size_t)(places * STRIP), sizeof *s->scores);
+    s->queries = mem_alloc((size_t)places, sizeof *s->queries);
+    s->lists = mem_alloc((size_t)(places * 2 * s->most), sizeof *s->lists);
     s->found = mem_alloc((size_t)(s->block * s->most), sizeof *s->found);
     if (ranks > 1) s->all = mem_alloc((size_t)(ranks * s->block * s->most), sizeof *s->all);
 }
 
 static void close_search(struct search *s)
 {
-    mem_unmap(s->scores, BLOCK * STRIP, sizeof *s->scores);
+    mem_unmap(s->scores, (size_t)s->device->threads * PART * STRIP, sizeof *s->scores);
     free(s->queries);
     free(s->lists);
     free(s->found);

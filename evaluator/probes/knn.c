@@ -52,17 +52,23 @@ static enum session_use use(const void *self)
     return USE_PICTURES;
 }
 
+static int check_k(const struct self *x, int64_t samples, struct error *error)
+{
+    int64_t most = x->knn.k[x->knn.k_count - 1];
+    if (most <= samples) return 0;
+    return error_set(error, ERROR_USAGE, "--k %s: there are %ld labelled samples to choose %ld from", x->k_list,
+                     (long)samples, (long)most);
+}
+
 /* Rows of the pass have a direction (serve/features.h). */
 static int measure(void *self, struct session *s, int64_t train_samples, int64_t classes, struct labelled_rows train,
                    struct labelled_rows test, json_t *figures, struct error *error)
 {
     const struct self *x = self;
     struct classification_scores scores[K_MOST];
-    int64_t most = x->knn.k[x->knn.k_count - 1], count = world_sum(s->world, train.count), headline = 0;
+    int64_t headline = 0;
     (void)train_samples;
-    if (most > count)
-        return error_set(error, ERROR_USAGE, "--k %s: there are %ld samples with a label to choose %ld from", x->k_list,
-                         (long)count, (long)most);
+    if (check_k(x, world_sum(s->world, train.count), error) < 0) return -1;
     knn_unit(train.rows, train.count, train.dim);
     knn_unit(test.rows, test.count, test.dim);
     if (knn_score(&s->host, s->world, &train, &test, classes, &x->knn, scores, error) < 0) return -1;
@@ -83,7 +89,8 @@ static int open_knn(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
     if (read_k(x, error) < 0) return -1;
-    return probe_open(&x->data, s, &x->settings, (struct probe_kind){"knn_probe", false, measure, x}, error);
+    int rc = probe_open(&x->data, s, &x->settings, (struct probe_kind){"knn_probe", false, measure, x}, error);
+    return rc < 0 ? -1 : check_k(x, x->data.train_input->data.samples, error);
 }
 
 static int report(void *self, struct session *s, struct error *error)
