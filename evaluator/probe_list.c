@@ -2,7 +2,9 @@
 #include "evaluator/probe.h"
 
 extern const struct task task_knn, task_logistic;
+extern const struct verb verb_linear, verb_attention;
 
+/* clang-format off */
 const struct task *const probe_tasks[] = {
     &task_knn,
     &task_logistic,
@@ -10,5 +12,8 @@ const struct task *const probe_tasks[] = {
 };
 
 const struct verb *const probe_runs[] = {
+    &verb_linear,
+    &verb_attention,
     NULL,
 };
+/* clang-format on */

@@ -10,12 +10,15 @@
 
 #define AT(field) offsetof(struct session_settings, field)
 /* clang-format off */
-const struct option session_options[] = {
+const struct option session_model_options[] = {
     {OPTION_STRING, "weights", AT(weights), "!", 0, 0, NULL,
      ".safetensors file (PE, open_clip or timm naming), checkpoint folder, or init:SEED: a model that has learned nothing"},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},
     {OPTION_INT, "force-image-size", AT(image_size), "0", 0, 4096, NULL,
      "the size the weights were trained for; 0: the model's"},
+    {0}};
+const struct option session_options[] = {
+    {OPTION_TABLE, .table = session_model_options},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
     {OPTION_INT, "batch-size", AT(batch), "64", 1, 65536, NULL, "texts or pictures at a time; of frames larger than the model's size as many as have as many pixels"},
     {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
@@ -54,22 +57,28 @@ static int read_weights(struct towers *towers, const char *weights, bool vision_
     return 0;
 }
 
+int session_towers(struct towers *towers, const struct session_settings *c, enum session_use use, struct error *error)
+{
+    struct model_config model;
+    if (read_model(&model, c, use, error) < 0) return -1;
+    towers_open(towers, &model);
+    return read_weights(towers, c->weights, use == USE_PICTURES, error);
+}
+
 static int open_model(struct session *s, enum session_use use, struct error *error)
 {
     const struct session_settings *c = s->settings;
-    struct model_config model;
     if (machine_open(&s->device, s->world, &c->machine, error) < 0 ||
-        machine_open_host(&s->host, s->world, &c->machine, error) < 0 || read_model(&model, c, use, error) < 0)
+        machine_open_host(&s->host, s->world, &c->machine, error) < 0)
         return -1;
-    towers_open(&s->towers, &model);
     tape_init(&s->tape, &s->device);
-    if (read_weights(&s->towers, c->weights, use == USE_PICTURES, error) < 0) return -1;
+    if (session_towers(&s->towers, c, use, error) < 0) return -1;
     towers_place(&s->towers, &s->device, false);
     s->tokenizer = tokenizer_open();
     s->embedder = (struct embedder){.world = s->world,
                                     .device = &s->device,
                                     .tape = &s->tape,
-                                    .encoder = encoder_of_vision(&s->towers.vision, model.vision.layers),
+                                    .encoder = encoder_of_vision(&s->towers.vision, s->towers.config.vision.layers),
                                     .text = &s->towers.text,
                                     .tokenizer = s->tokenizer,
                                     .batch = c->batch,

@@ -18,6 +18,7 @@ struct session_settings {
     int64_t image_size, batch;
 };
 extern const struct option session_options[];
+extern const struct option session_model_options[]; /* weights, model and image size alone */
 
 /* What a verb uses of the model: its vision tower; both towers, with a tokenizer that must fit; the weights alone, all
  * of them. */
@@ -47,6 +48,11 @@ struct session {
     struct input **inputs;
     int input_count;
 };
+
+/* The model of the settings with its weights, on the host, for who has a device of its own; close the towers whether or
+ * not it fails. */
+int session_towers(struct towers *towers, const struct session_settings *settings, enum session_use use,
+                   struct error *error);
 
 /* (all) Close it whether or not it fails. */
 int session_open(struct session *session, const struct world *world, const struct session_settings *settings,

@@ -1,8 +1,8 @@
 /* What a run teaches: a table of functions over a state of its own.  common/run does the rest of a training program and
  * knows nothing else of it.
  *
- *   open -> begin | load -> start -> ( step -> receive, forward of each slice -> between -> backward of each slice ->
- *   gradients -> settle -> gather )* -> close
+ *   open -> begin | load -> start -> ready -> ( step -> receive, forward of each slice -> between -> backward of each
+ *   slice -> gradients -> settle -> gather )* -> finish -> close
  *
  * A rank has the slices n = 0 ... training->plan.mine - 1 of each step.  forward may leave a slice recorded on
  * training->tape, or run it again, recorded, in backward (which meets the slices from the last to the first: the tape
@@ -24,6 +24,8 @@ struct objective {
     size_t figures_bytes; /* what gather copies */
 
     /* --- start --- */
+    /* Where the run lies when --name is not given; the caller frees.  NULL: --name is required. */
+    char *(*folder)(const void *self);
     /* Model, data, frozen parts, on the host; nothing is written.  Fills training->parameters (values still zero),
      * training->samples, and adds to training->identity what options do not say: the model, checksums of data and
      * weights. */
@@ -35,6 +37,8 @@ struct objective {
     /* (all) Plan and step are known: memory on the device, where the weights come to lie; decode threads, from
      * training->step on. */
     int (*start)(void *self, struct error *error);
+    /* (all) A new run is about to take its first step: what it needs to know of its data.  NULL: nothing. */
+    int (*ready)(void *self, struct error *error);
 
     /* --- a step --- */
     void (*step)(void *self);                                                   /* begins; NULL: nothing to do */
@@ -59,6 +63,8 @@ struct objective {
     int (*validate)(void *self, bool last, struct error *error);
     /* Rank 0: the model's files; sums[name] = checksum of each. */
     int (*save)(void *self, const struct checkpoint_writer *writer, json_t *sums, struct error *error);
+    /* (all) All steps are done and saved, by this start of the run or one before: what comes of it.  NULL: nothing. */
+    int (*finish)(void *self, struct error *error);
     void (*close)(void *self); /* whatever open, which was called, and start have come to */
 };
 

@@ -82,7 +82,7 @@ static int open_run(struct training *t, struct resumption *found, struct error *
 {
     const struct training_settings *c = t->settings;
     const struct objective *o = t->objective;
-    t->folder.path = fs_join(c->logs, c->name);
+    t->folder.path = c->name ? fs_join(c->logs, c->name) : o->folder(t->self);
     if (lock_existing(t, error) < 0) return -1;
     int rc = machine_open(&t->device, t->world, &c->machine, error);
     t->opened = rc == 0;
@@ -98,7 +98,9 @@ static int open_run(struct training *t, struct resumption *found, struct error *
 static struct optimizer optimizer_of(const struct training_settings *c)
 {
     bool lamb = !strcmp(c->opt, "lamb"), sgd = !strcmp(c->opt, "sgd");
-    return (struct optimizer){.kind = lamb ? OPTIMIZER_LAMB : sgd ? OPTIMIZER_SGD : OPTIMIZER_ADAMW,
+    return (struct optimizer){.kind = lamb  ? OPTIMIZER_LAMB
+                                      : sgd ? OPTIMIZER_SGD
+                                            : OPTIMIZER_ADAMW,
                               .beta1 = c->beta1,
                               .beta2 = c->beta2,
                               .eps = c->eps,
@@ -175,12 +177,13 @@ static int run(struct training *t, struct error *error)
 {
     int rc = 0;
     t->progress = progress_open("trained", t->plan.steps, t->world->rank > 0);
+    if (t->step == 0 && t->objective->ready) rc = t->objective->ready(t->self, error);
     t->clock = clock_seconds();
     while (rc == 0 && t->step < t->plan.steps) {
         rc = step_train(t, error);
         if (rc == 0) rc = after_step(t, error);
     }
-    return rc;
+    return rc == 0 && t->objective->finish ? t->objective->finish(t->self, error) : rc;
 }
 
 void training_run(const struct world *world, const struct option_program *program, const struct objective *objective,

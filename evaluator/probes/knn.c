@@ -5,7 +5,6 @@
 #include "base/str.h"
 #include "evaluator/probe_data.h"
 #include "evaluator/task.h"
-#include "evaluator/verb.h"
 #include "nn/knn.h"
 
 enum { K_MOST = 64, HEADLINE = 20 };
@@ -105,8 +104,8 @@ static void close_knn(void *self)
     probe_close(&x->data);
 }
 
-static const struct task task = {
-    .name = "probe --kind knn",
+const struct task task_knn = {
+    .name = "knn",
     .summary = "k nearest neighbours by cosine (DINOv2's protocol)",
     .options = options,
     .bytes = sizeof(struct self),
@@ -114,12 +113,5 @@ static const struct task task = {
     .open = open_knn,
     .report = report,
     .close = close_knn,
+    .layered = true,
 };
-
-static int run(const struct world *world, int argc, char **argv, struct error *error)
-{
-    return task_run(&task, world, argc, argv, error);
-}
-
-extern const struct verb probe_knn;
-const struct verb probe_knn = {"knn", "k nearest neighbours by cosine (DINOv2's protocol): nothing is trained", run};

@@ -11,7 +11,6 @@
 #include "evaluator/logistic.h"
 #include "evaluator/probe_data.h"
 #include "evaluator/task.h"
-#include "evaluator/verb.h"
 #include "log/log.h"
 #include "nn/knn.h"
 
@@ -174,8 +173,8 @@ static void close_logistic(void *self)
     probe_close(&x->data);
 }
 
-static const struct task task = {
-    .name = "probe --kind logistic",
+const struct task task_logistic = {
+    .name = "logistic",
     .summary = "logistic regression, its penalty chosen on held-out training data",
     .options = options,
     .bytes = sizeof(struct self),
@@ -183,13 +182,5 @@ static const struct task task = {
     .open = open_logistic,
     .report = report,
     .close = close_logistic,
+    .layered = true,
 };
-
-static int run(const struct world *world, int argc, char **argv, struct error *error)
-{
-    return task_run(&task, world, argc, argv, error);
-}
-
-extern const struct verb probe_logistic;
-const struct verb probe_logistic = {"logistic", "logistic regression (L-BFGS), its penalty chosen on held-out data",
-                                    run};
