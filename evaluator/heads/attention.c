@@ -100,7 +100,7 @@ static struct tensor *output(struct heads *h, struct tape *t, const struct head 
     return tape_close_segment(t, NULL, op_logits(t, y, head_tensor(head, WEIGHT), head_tensor(head, BIAS)));
 }
 
-static const struct head_kind kind = {
+const struct head_kind head_attention = {
     .name = "probe --kind attention",
     .summary =
         "attention over all tokens, and a linear classifier; 10 epochs when neither --epochs nor --steps says more",
@@ -117,7 +117,7 @@ static const struct head_kind kind = {
 
 static int run(const struct world *world, int argc, char **argv, struct error *error)
 {
-    return heads_run(&kind, world, argc, argv, error);
+    return heads_run(&head_attention, world, argc, argv, error);
 }
 
 extern const struct verb verb_attention;

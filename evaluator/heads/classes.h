@@ -9,5 +9,6 @@
 #include "evaluator/heads.h"
 
 extern const struct subject subject_classes;
+extern const struct head_kind head_linear, head_attention;
 
 #endif

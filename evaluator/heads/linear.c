@@ -57,7 +57,7 @@ static struct tensor *output(struct heads *h, struct tape *t, const struct head 
     return tape_close_segment(t, NULL, op_logits(t, x, head_tensor(head, WEIGHT), head_tensor(head, BIAS)));
 }
 
-static const struct head_kind kind = {
+const struct head_kind head_linear = {
     .name = "probe --kind linear",
     .summary = "linear classifiers on one row a picture; 10 epochs when neither --epochs nor --steps says more",
     .task = "linear_probe",
@@ -71,7 +71,7 @@ static const struct head_kind kind = {
 
 static int run(const struct world *world, int argc, char **argv, struct error *error)
 {
-    return heads_run(&kind, world, argc, argv, error);
+    return heads_run(&head_linear, world, argc, argv, error);
 }
 
 extern const struct verb verb_linear;
