@@ -1,75 +1,49 @@
-/* Labels: who learns, who is held out, who names what. */
+/* Labels: who learns, who is held out; batches to learn from. */
 #include "evaluator/heads/classes.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/rng.h"
 #include "dist/share.h"
-#include "dist/stopping.h"
-#include "evaluator/heads/labelled.h"
-#include "evaluator/results.h"
-
-struct classes {
-    struct collection train, data;
-    struct media_options media;
-    struct augmentation augmentation;
-    int32_t *labels; /* [train.samples] */
-    int64_t *taught, taught_count, *held, held_count, unlabelled;
-    int64_t count; /* classes */
-    struct labelled *feed;
-};
-
-static struct classes *classes_of(const struct heads *h)
-{
-    return h->subject;
-}
 
 /* --- samples --- */
 
-/* The label of each training sample, on all ranks; each reads its share. */
+/* Labels as they are stored -> classes. */
+static int number_labels(struct classes *c, struct error *error)
+{
+    const struct dataset *named = c->train.data.sets;
+    int32_t largest = -1;
+    struct error why = {0};
+    for (int64_t i = 0; i < c->train.data.samples; i++) largest = c->labels[i] > largest ? c->labels[i] : largest;
+    c->count = named->class_count ? named->class_count : largest + 1;
+    for (int64_t i = 0; i < c->train.data.samples && !why.code; i++)
+        c->labels[i] = class_set_number(&c->train, i, c->labels[i], c->count, &why);
+    if (why.code) return error_set(error, why.code, "%s", why.text);
+    return largest < 0 ? error_set(error, ERROR_FAILED, "%s: no sample has a label", named->folder) : 0;
+}
+
+/* (all) The label of each training sample, on all ranks; each reads its share. */
 static int read_labels(struct heads *h, struct error *error)
 {
     struct classes *c = classes_of(h);
+    const struct collection *data = &c->train.data;
     const struct world *w = h->run->world;
-    int64_t samples = c->train.samples, first = share_first(samples, w->size, w->rank),
-            end = share_first(samples, w->size, w->rank + 1), failed = end;
-    c->labels = mem_alloc((size_t)samples, sizeof *c->labels);
-#pragma omp parallel for schedule(dynamic, 64) reduction(min : failed)
-    for (int64_t i = first; i < end; i++) {
-        struct record r;
-        if (collection_read(&c->train, i, &r, NULL) == 0)
-            c->labels[i] = r.label;
-        else if (i < failed)
-            failed = i;
-    }
+    int64_t first = share_first(data->samples, w->size, w->rank),
+            end = share_first(data->samples, w->size, w->rank + 1), failed = end;
     struct record r;
-    int rc = failed < end ? collection_read(&c->train, failed, &r, error) : 0;
+    c->labels = mem_alloc((size_t)data->samples, sizeof *c->labels);
+#pragma omp parallel for schedule(dynamic, 64) reduction(min : failed) private(r)
+    for (int64_t i = first; i < end; i++)
+        if (collection_read_texts(data, i, &r, NULL) == 0) {
+            c->labels[i] = r.label;
+            record_release(&r);
+        } else if (i < failed)
+            failed = i;
+    int rc = failed < end ? collection_read_texts(data, failed, &r, error) : 0;
     if (world_agree(w, rc, error) < 0) return -1;
-    world_gather(w, c->labels, samples, sizeof *c->labels);
-    return 0;
-}
-
-/* How many classes there are: as the data sets name them, or as labels go. */
-static int count_classes(struct classes *c, struct error *error)
-{
-    const struct dataset *named = c->train.sets;
-    int32_t largest = -1;
-    for (int64_t i = 0; i < c->train.samples; i++) largest = c->labels[i] > largest ? c->labels[i] : largest;
-    if (largest < 0) return error_set(error, ERROR_FAILED, "%s: no sample has a label", named->folder);
-    for (int64_t i = 0; i < c->train.count + c->data.count; i++) {
-        const struct dataset *d = i < c->train.count ? &c->train.sets[i] : &c->data.sets[i - c->train.count];
-        bool same = d->class_count == named->class_count;
-        for (int64_t k = 0; same && k < d->class_count; k++) same = !strcmp(d->classes[k], named->classes[k]);
-        if (!same) return error_set(error, ERROR_FAILED, "%s: other classes than %s", d->folder, named->folder);
-    }
-    c->count = named->class_count ? named->class_count : largest + 1;
-    if (largest >= c->count)
-        return error_set(error, ERROR_FAILED, "%s: label %d, there are %ld class names", named->folder, largest,
-                         (long)c->count);
-    return 0;
+    world_gather(w, c->labels, data->samples, sizeof *c->labels);
+    return number_labels(c, error);
 }
 
 /* Labelled samples are taught or held out. */
@@ -78,7 +52,7 @@ static int deal_out(struct heads *h, struct error *error)
     struct classes *c = classes_of(h);
     bool choice = h->rate_count > 1 && !strcmp(h->settings.choose, "held-out");
     int64_t labelled = 0, n = 0;
-    for (int64_t i = 0; i < c->train.samples; i++) labelled += c->labels[i] >= 0;
+    for (int64_t i = 0; i < c->train.data.samples; i++) labelled += c->labels[i] >= 0;
     int64_t held = choice ? (int64_t)(h->settings.held_out * (double)labelled) : 0;
     if (choice && !held)
         return error_set(
@@ -87,8 +61,8 @@ static int deal_out(struct heads *h, struct error *error)
             h->settings.held_out, (long)labelled);
     c->taught = mem_alloc((size_t)labelled, sizeof *c->taught);
     c->held = mem_alloc((size_t)held + 1, sizeof *c->held);
-    c->unlabelled = c->train.samples - labelled;
-    for (int64_t i = 0; i < c->train.samples; i++) {
+    c->unlabelled = c->train.data.samples - labelled;
+    for (int64_t i = 0; i < c->train.data.samples; i++) {
         if (c->labels[i] < 0) continue;
         /* an epoch that no run reaches */
         uint64_t at = rng_permute((uint64_t)h->run->settings->seed, UINT64_MAX, (uint64_t)n++, (uint64_t)labelled);
@@ -107,23 +81,22 @@ static int open(struct heads *h, struct error *error)
     const struct option_list *train = &s->train.train_data;
     c->media = media_options_of(&s->train.media);
     int rc = augmentation_of(&c->augmentation, &s->augment, error);
-    if (rc == 0) rc = collection_open(&c->train, train->items, train->count, error);
-    if (rc == 0) rc = collection_open(&c->data, s->data.items, s->data.count, error);
-    if (rc == 0 && !c->train.samples) rc = error_set(error, ERROR_FAILED, "%s: no samples", train->items[0]);
+    if (rc == 0) rc = class_set_open(&c->train, train->items, train->count, &c->train, error);
+    if (rc == 0) rc = class_set_open(&c->data, s->data.items, s->data.count, &c->train, error);
     if (world_agree(h->run->world, rc, error) < 0) return -1;
     if (!strcmp(s->train.verify_shards, "off")) {
-        collection_trust(&c->train);
-        collection_trust(&c->data);
+        collection_trust(&c->train.data);
+        collection_trust(&c->data.data);
     }
-    if (read_labels(h, error) < 0 || count_classes(c, error) < 0 || deal_out(h, error) < 0) return -1;
+    if (read_labels(h, error) < 0 || deal_out(h, error) < 0) return -1;
     if (c->unlabelled && !h->run->world->rank)
         log_warn("%ld of %ld training samples have no label: they are left out", (long)c->unlabelled,
-                 (long)c->train.samples);
+                 (long)c->train.data.samples);
     h->outputs = c->count;
     h->target_bytes = sizeof(int32_t);
     h->run->samples = c->taught_count;
     if (!h->run->world->rank)
-        json_object_set_new(h->run->identity, "train-data", json_checksum(collection_identity(&c->train)));
+        json_object_set_new(h->run->identity, "train-data", json_checksum(collection_identity(&c->train.data)));
     return 0;
 }
 
@@ -131,8 +104,8 @@ static void close(struct heads *h)
 {
     struct classes *c = classes_of(h);
     labelled_close(c->feed);
-    collection_close(&c->train);
-    collection_close(&c->data);
+    class_set_close(&c->train);
+    class_set_close(&c->data);
     free(c->labels);
     free(c->taught);
     free(c->held);
@@ -147,7 +120,8 @@ static int64_t sample(const struct heads *h, uint64_t epoch, uint64_t place)
 static int64_t pictures(const struct heads *h)
 {
     const struct classes *c = classes_of(h);
-    int64_t train = collection_pictures(&c->train, &c->media), data = collection_pictures(&c->data, &c->media);
+    int64_t train = collection_pictures(&c->train.data, &c->media),
+            data = collection_pictures(&c->data.data, &c->media);
     return train > data ? train : data;
 }
 
@@ -163,7 +137,7 @@ static int64_t which_taught(void *context, int64_t number, int64_t *samples, uin
     return p->rows;
 }
 
-static struct labelled_config feed_of(struct heads *h, const struct collection *data)
+struct labelled_config classes_feed(struct heads *h, const struct collection *data)
 {
     enum { AHEAD = 2 };
     const struct classes *c = classes_of(h);
@@ -181,9 +155,9 @@ static void begin(struct heads *h, int64_t first, int64_t end)
 {
     struct classes *c = classes_of(h);
     const struct plan *p = &h->run->plan;
-    struct labelled_config config = feed_of(h, &c->train);
+    struct labelled_config config = classes_feed(h, &c->train.data);
     labelled_close(c->feed);
-    config.augmentation = &c->augmentation;
+    config.augmentation = strcmp(h->settings.augment.kind, "none") ? &c->augmentation : NULL;
     config.rows = p->rows;
     config.first = first * p->mine;
     config.end = end * p->mine;
@@ -195,7 +169,7 @@ static void begin(struct heads *h, int64_t first, int64_t end)
     c->feed = labelled_open(&config);
 }
 
-static struct pictures pictures_of(const struct heads *h, const struct labelled_batch *b)
+struct pictures classes_pictures(const struct heads *h, const struct labelled_batch *b)
 {
     return (struct pictures){.pixels = b->pixels,
                              .count = b->pictures,
@@ -206,308 +180,15 @@ static struct pictures pictures_of(const struct heads *h, const struct labelled_
 
 static int receive(struct heads *h, int64_t n, double *waited, struct error *error)
 {
-    const struct labelled_batch *b = labelled_next(classes_of(h)->feed, waited, error);
+    const struct classes *c = classes_of(h);
+    const struct labelled_batch *b = labelled_next(c->feed, waited, error);
     if (!b) return -1;
-    struct pictures p = pictures_of(h, b);
-    h->lessons[n] = heads_bring(h, (int)n, &p, b->labels);
+    struct pictures p = classes_pictures(h, b);
+    int32_t *targets = mem_alloc((size_t)b->count, sizeof *targets);
+    for (int64_t i = 0; i < b->count; i++) targets[i] = c->labels[b->samples[i]];
+    h->lessons[n] = heads_bring(h, (int)n, &p, targets);
+    free(targets);
     return 0;
-}
-
-/* --- examinations --- */
-
-/* Of all heads on some samples. */
-struct tally {
-    int64_t heads, classes, samples, unlabelled;
-    int64_t *seen; /* [classes], and behind it */
-    int64_t *hits; /* [heads, 2, classes] top 1, top 5 */
-};
-
-static void tally_open(struct tally *t, const struct heads *h)
-{
-    *t = (struct tally){.heads = h->chosen.count * h->rate_count, .classes = classes_of(h)->count};
-    t->seen = mem_zalloc((size_t)(t->classes * (1 + 2 * t->heads)), sizeof *t->seen);
-    t->hits = t->seen + t->classes;
-}
-
-/* (all) */
-static void sum_over_ranks(const struct world *w, int64_t *values, int64_t count)
-{
-    enum { PIECE = 4096 };
-    int64_t *all = mem_alloc((size_t)w->size * PIECE, sizeof *all);
-    for (int64_t at = 0; at < count && w->size > 1; at += PIECE) {
-        int64_t n = count - at < PIECE ? count - at : PIECE;
-        world_gather_all(w, values + at, (size_t)n * sizeof *values, all);
-        memset(values + at, 0, (size_t)n * sizeof *values);
-        for (int64_t i = 0; i < n * w->size; i++) values[at + i % n] += all[i];
-    }
-    free(all);
-}
-
-/* (all) Each rank's counts -> all ranks'. */
-static void tally_sum(struct tally *t, const struct world *w)
-{
-    sum_over_ranks(w, t->seen, t->classes * (1 + 2 * t->heads));
-    t->unlabelled = world_sum(w, t->unlabelled);
-    for (int64_t k = 0; k < t->classes; k++) t->samples += t->seen[k];
-}
-
-struct examination {
-    struct heads *h;
-    const int64_t *chosen; /* samples, or NULL: all */
-    int64_t count;
-    struct tally *tally;
-    const struct labelled_batch *batch;
-    struct lesson lesson;
-    float *outputs; /* [batch, classes] of a head */
-    int rc;
-    struct error *error;
-};
-
-/* Batches are dealt out to ranks in turn. */
-static int64_t which_examined(void *context, int64_t number, int64_t *samples, uint64_t *epochs)
-{
-    const struct examination *x = context;
-    int64_t batch = x->h->settings.session.batch, n = 0;
-    int64_t first = (number * x->h->run->world->size + x->h->run->world->rank) * batch;
-    for (; n < batch && first + n < x->count; n++) {
-        samples[n] = x->chosen ? x->chosen[first + n] : first + n;
-        epochs[n] = 0;
-    }
-    return n;
-}
-
-/* How many outputs beat the label's; of equal ones the lower is ahead.  -1: one is not finite. */
-static int64_t rank_of(const float *outputs, int64_t count, int32_t label)
-{
-    int64_t rank = 0;
-    for (int64_t k = 0; k < count; k++) {
-        if (!isfinite(outputs[k])) return -1;
-        rank += outputs[k] > outputs[label] || (outputs[k] == outputs[label] && k < label);
-    }
-    return rank;
-}
-
-static void judge_head(struct examination *x, int64_t head)
-{
-    struct tally *t = x->tally;
-    int64_t *hits = t->hits + 2 * head * t->classes;
-    for (int64_t i = 0; i < x->batch->count; i++) {
-        int32_t label = x->batch->labels[i];
-        if (label < 0) continue;
-        int64_t rank = rank_of(x->outputs + i * t->classes, t->classes, label);
-        if (rank < 0 && x->rc == 0)
-            x->rc = error_set(x->error, ERROR_FAILED,
-                              "sample %ld: what a head says of it is not finite: the encoder's weights are damaged, or "
-                              "--lr is too high",
-                              (long)x->batch->samples[i]);
-        hits[label] += rank == 0;
-        hits[t->classes + label] += rank >= 0 && rank < 5;
-    }
-}
-
-static void judge(void *context, int64_t index, struct tensor *features)
-{
-    struct examination *x = context;
-    struct heads *h = x->h;
-    struct training *run = h->run;
-    for (int64_t i = 0; i < h->rate_count; i++) {
-        tape_reset(&run->tape);
-        run->tape.recording = false;
-        struct tensor *out = h->kind->output(h, &run->tape, &h->layers[index].heads[i], features, &x->lesson);
-        if (run->device.planning) continue;
-        run->device.kernels->download(&run->device, x->outputs, out->data, (size_t)tensor_count(out) * sizeof(float));
-        judge_head(x, index * h->rate_count + i);
-    }
-}
-
-static int check_labels(struct examination *x)
-{
-    const struct labelled_batch *b = x->batch;
-    for (int64_t i = 0; i < b->count; i++) {
-        if (b->labels[i] >= x->tally->classes)
-            return error_set(x->error, ERROR_FAILED, "sample %ld has label %d, the training data has %ld classes",
-                             (long)b->samples[i], b->labels[i], (long)x->tally->classes);
-        if (b->labels[i] < 0)
-            x->tally->unlabelled++;
-        else
-            x->tally->seen[b->labels[i]]++;
-    }
-    return 0;
-}
-
-static int examine_batch(struct examination *x, struct labelled *feed)
-{
-    double waited = 0;
-    x->batch = labelled_next(feed, &waited, x->error);
-    if (!x->batch || check_labels(x) < 0) return -1;
-    struct pictures p = pictures_of(x->h, x->batch);
-    heads_forget(x->h);
-    x->lesson = heads_bring(x->h, 0, &p, NULL);
-    heads_look(x->h, &x->lesson, true, judge, x);
-    return x->rc;
-}
-
-/* On a GPU: a dry run, which finds the fastest products for such a batch. */
-static void plan(struct examination *x, int64_t pictures)
-{
-    struct device *d = &x->h->run->device;
-    int64_t rows = x->h->settings.session.batch;
-    if (!d->kernels->reserve) return;
-    int32_t *starts = mem_zalloc((size_t)rows + 1, sizeof *starts);
-    for (int64_t i = 0; i <= rows; i++) starts[i] = (int32_t)(i * pictures);
-    struct pictures p = {
-        .count = rows * pictures, .size = extent_square(x->h->encoder.size), .samples = rows, .starts = starts};
-    d->planning = true;
-    heads_forget(x->h);
-    x->lesson = heads_bring(x->h, 0, &p, NULL);
-    heads_look(x->h, &x->lesson, true, judge, x);
-    d->planning = false;
-    free(starts);
-}
-
-/* (all) Every head on samples of a collection: those of `chosen` [count], or all. */
-static int examine_on(struct heads *h, const struct collection *data, const int64_t *chosen, int64_t count,
-                      struct tally *tally, struct error *error)
-{
-    const struct world *w = h->run->world;
-    int64_t batch = h->settings.session.batch, batches = (count + batch - 1) / batch;
-    struct examination x = {.h = h, .chosen = chosen, .count = count, .tally = tally, .error = error};
-    struct labelled_config config = feed_of(h, data);
-    tally_open(tally, h);
-    x.outputs = mem_alloc((size_t)(batch * tally->classes), sizeof *x.outputs);
-    config.rows = batch;
-    config.end = (batches - w->rank + w->size - 1) / w->size;
-    config.which = which_examined;
-    config.context = &x;
-    plan(&x, collection_pictures(data, &classes_of(h)->media));
-    struct labelled *feed = labelled_open(&config);
-    struct progress progress = progress_open("examined", count, w->rank > 0);
-    int rc = 0;
-    for (int64_t n = 0; n * w->size < batches && rc == 0; n++) {
-        rc = stopping_alone("run it again with --resume latest to go on", error);
-        if (rc == 0 && n < config.end) rc = examine_batch(&x, feed);
-        rc = world_agree(w, rc, error);
-        progress_show(&progress, (n + 1) * w->size * batch < count ? (n + 1) * w->size * batch : count, "");
-    }
-    labelled_close(feed);
-    free(x.outputs);
-    if (rc == 0) tally_sum(tally, w);
-    return rc;
-}
-
-/* --- figures --- */
-
-static double accuracy(const struct tally *t, int64_t head, int top)
-{
-    int64_t sum = 0;
-    for (int64_t k = 0; k < t->classes; k++) sum += t->hits[(2 * head + top) * t->classes + k];
-    return (double)sum / (double)t->samples;
-}
-
-static double mean_recall(const struct tally *t, int64_t head)
-{
-    double sum = 0;
-    int64_t present = 0;
-    for (int64_t k = 0; k < t->classes; k++) {
-        if (!t->seen[k]) continue;
-        sum += (double)t->hits[2 * head * t->classes + k] / (double)t->seen[k];
-        present++;
-    }
-    return sum / (double)present;
-}
-
-/* Of the heads of a layer: of equal ones the first. */
-static int64_t best_of(const struct heads *h, const struct tally *t, int64_t index)
-{
-    int64_t first = index * h->rate_count, best = first;
-    for (int64_t i = first; i < first + h->rate_count; i++)
-        if (accuracy(t, i, 0) > accuracy(t, best, 0)) best = i;
-    return best;
-}
-
-/* A layer's figures: those of the head that was best on `choice`. */
-static json_t *figures_of(const struct heads *h, const struct tally *t, const struct tally *held, int64_t index)
-{
-    int64_t best = best_of(h, held ? held : t, index);
-    double acc1 = accuracy(t, best, 0), n = (double)t->samples;
-    json_t *row = json_pack("{s:f, s:f, s:f}", "acc1", acc1, "acc5", accuracy(t, best, 1), "mean_per_class_recall",
-                            mean_recall(t, best));
-    if (t->samples > 1) json_object_set_new(row, "stderr", json_real(sqrt(acc1 * (1 - acc1) / (n - 1))));
-    json_object_set_new(row, "lr", json_real(h->rates[best % h->rate_count] * h->run->settings->lr));
-    if (held) json_object_set_new(row, "held_out_acc1", json_real(accuracy(held, best, 0)));
-    if (h->rate_count == 1) return row;
-    json_t *all = json_array();
-    for (int64_t i = 0; i < h->rate_count; i++) {
-        int64_t head = index * h->rate_count + i;
-        json_t *one = json_pack("{s:f, s:f}", "lr", h->rates[i] * h->run->settings->lr, "acc1", accuracy(t, head, 0));
-        if (held) json_object_set_new(one, "held_out_acc1", json_real(accuracy(held, head, 0)));
-        json_array_append_new(all, one);
-    }
-    json_object_set_new(row, "rates", all);
-    return row;
-}
-
-static json_t *metrics_of(const struct heads *h, const struct tally *t, const struct tally *held)
-{
-    json_t **each = mem_alloc((size_t)h->chosen.count, sizeof *each);
-    for (int64_t i = 0; i < h->chosen.count; i++) each[i] = figures_of(h, t, held, i);
-    json_t *metrics = layers_metrics(&h->chosen, "acc1", each);
-    free(each);
-    return metrics;
-}
-
-/* Rank 0: what the figures are of, beside them. */
-static int write_result(const struct heads *h, const struct tally *t, json_t *metrics, struct error *error)
-{
-    const struct classes *c = classes_of(h);
-    const char *feature = h->feature == FEATURE_TOKENS ? "tokens" : h->settings.feature;
-    json_object_set_new(metrics, "feature", json_string(feature));
-    if (h->rate_count > 1) json_object_set_new(metrics, "lr_chosen_on", json_string(h->settings.choose));
-    json_object_set_new(metrics, "samples", json_integer(t->samples));
-    json_object_set_new(metrics, "classes", json_integer(t->classes));
-    json_object_set_new(metrics, "train_samples", json_integer(c->taught_count));
-    if (c->held_count) json_object_set_new(metrics, "held_out_samples", json_integer(c->held_count));
-    if (t->unlabelled) json_object_set_new(metrics, "unlabelled", json_integer(t->unlabelled));
-    if (c->unlabelled) json_object_set_new(metrics, "train_unlabelled", json_integer(c->unlabelled));
-    struct results_head head = {h->settings.data.items[0], h->towers.config.name, h->settings.session.weights,
-                                h->kind->task};
-    return results_write(h->settings.session.output, &head, metrics, error);
-}
-
-/* A row of metrics.jsonl: of each layer its figures. */
-static void write_row(const struct heads *h, json_t *metrics)
-{
-    json_t *row = json_object(), *layer;
-    size_t i;
-    json_array_foreach (json_object_get(metrics, "layers"), i, layer) {
-        char key[64];
-        snprintf(key, sizeof key, "acc1_layer_%ld", (long)json_integer_value(json_object_get(layer, "layer")));
-        json_object_set(row, key, json_object_get(layer, "acc1"));
-    }
-    log_info("Eval Step: %ld acc1: %.4f (layer %ld of the best)", (long)h->run->step,
-             json_real_value(json_object_get(metrics, "acc1")),
-             (long)json_integer_value(json_object_get(metrics, "best_layer")));
-    training_row(h->run, "val", h->run->step, row);
-    json_decref(metrics);
-}
-
-/* (all) */
-static int examine(struct heads *h, bool result, struct error *error)
-{
-    const struct classes *c = classes_of(h);
-    struct tally held = {0}, t = {0};
-    int rc = c->held_count ? examine_on(h, &c->train, c->held, c->held_count, &held, error) : 0;
-    if (rc == 0) rc = examine_on(h, &c->data, NULL, c->data.samples, &t, error);
-    if (rc == 0 && !t.samples) rc = error_set(error, ERROR_FAILED, "%s: no sample has a label", c->data.sets->folder);
-    if (rc == 0 && t.unlabelled && !h->run->world->rank)
-        log_warn("%ld of %ld samples have no label: they are left out", (long)t.unlabelled, (long)c->data.samples);
-    json_t *metrics = rc == 0 ? metrics_of(h, &t, c->held_count ? &held : NULL) : NULL;
-    if (rc == 0 && !result) write_row(h, metrics);
-    if (rc == 0 && result && !h->run->world->rank) rc = write_result(h, &t, metrics, error);
-    if (rc == 0 && result && h->run->world->rank) json_decref(metrics);
-    free(held.seen);
-    free(t.seen);
-    return world_agree(h->run->world, rc, error);
 }
 
 const struct subject subject_classes = {.bytes = sizeof(struct classes),
@@ -516,5 +197,5 @@ const struct subject subject_classes = {.bytes = sizeof(struct classes),
                                         .begin = begin,
                                         .receive = receive,
                                         .pictures = pictures,
-                                        .examine = examine,
+                                        .examine = classes_examine,
                                         .close = close};

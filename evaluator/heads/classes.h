@@ -7,8 +7,33 @@
 #define EVALUATOR_HEADS_CLASSES_H
 
 #include "evaluator/heads.h"
+#include "evaluator/heads/class_set.h"
+#include "evaluator/heads/labelled.h"
+
+struct classes {
+    struct class_set train, data;
+    struct media_options media;
+    struct augmentation augmentation;
+    int32_t *labels; /* [samples of train] classes, -1: none */
+    int64_t *taught, taught_count, *held, held_count, unlabelled;
+    int64_t count; /* classes */
+    struct labelled *feed;
+};
+
+static inline struct classes *classes_of(const struct heads *h)
+{
+    return h->subject;
+}
 
 extern const struct subject subject_classes;
 extern const struct head_kind head_linear, head_attention;
+
+/* --- between the files of this subject --- */
+
+/* Pictures of a data set in batches, as evaluation sees them. */
+struct labelled_config classes_feed(struct heads *h, const struct collection *data);
+struct pictures classes_pictures(const struct heads *h, const struct labelled_batch *batch);
+/* See subject.examine (classes_examine.c). */
+int classes_examine(struct heads *h, bool result, struct error *error);
 
 #endif

@@ -51,21 +51,26 @@ static int64_t begin(void *self, void *made, int64_t number)
     return b->count = c->which(c->context, number, b->samples, b->epochs);
 }
 
+static int decode(const struct labelled_config *c, const struct labelled_batch *b, int64_t row, const struct record *r,
+                  struct error *error)
+{
+    uint8_t *pixels = b->pixels + row * collection_pictures(c->data, &c->media) * picture_bytes(c);
+    if (media_is_video(r) && !c->data->videos)
+        return error_set(error, ERROR_FAILED, "a video, where dataset.json counts none");
+    return media_pixels(r, &c->media, c->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)b->samples[row],
+                        pixels, error);
+}
+
 static int make(void *self, void *made, int64_t row, struct error *error)
 {
     const struct labelled_config *c = &((struct labelled *)self)->config;
     struct labelled_batch *b = made;
     struct record r;
-    int64_t sample = b->samples[row];
-    if (collection_read(c->data, sample, &r, error) < 0) return -1;
-    if (media_is_video(&r) && !c->data->videos)
-        return error_set(error, ERROR_FAILED, "sample %ld is a video, dataset.json counts none", (long)sample);
+    if (collection_read(c->data, b->samples[row], &r, error) < 0) return -1;
     b->labels[row] = r.label;
-    uint8_t *pixels = b->pixels + row * collection_pictures(c->data, &c->media) * picture_bytes(c);
-    int pictures =
-        media_pixels(&r, &c->media, c->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)sample, pixels, error);
-    b->starts[row + 1] = pictures;
-    return pictures < 0 ? error_prefix(error, "sample %ld", (long)sample) : 0;
+    b->starts[row + 1] = decode(c, b, row, &r, error);
+    record_release(&r);
+    return b->starts[row + 1] < 0 ? error_prefix(error, "sample %ld", (long)b->samples[row]) : 0;
 }
 
 /* All rows are there: close the gaps behind samples of few pictures, and turn counts into places. */
