@@ -1,5 +1,5 @@
 """Whether a folder of scripts/scenes agrees with itself: files, masks, maps, identities, and what is kept apart."""
-import hashlib, json, os
+import hashlib, json, os, sys
 import numpy as np
 from PIL import Image
 from scenery import rle
@@ -22,12 +22,16 @@ class Faults:
 
 
 def check_files(folder, manifest, faults):
+    """Whether all can be read."""
+    missing = 0
     for path, digest in manifest["files"].items():
         try:
             with open(os.path.join(folder, path), "rb") as file:
                 faults.unless(hashlib.sha256(file.read()).hexdigest() == digest, f"{path}: is not what was written")
         except OSError:
+            missing += 1
             faults.unless(False, f"{path}: cannot be read")
+    return missing == 0
 
 
 def check_apart(manifest, faults):
@@ -53,7 +57,7 @@ def check_scene(folder, side, image, annotations, manifest, faults):
     faults.unless(depth.min() > 0 and depth.max() < 10000, f"{where}: depth of {depth.min()} to {depth.max()} mm")
     faults.unless(semantic.max() <= len(CLASSES), f"{where}: class {semantic.max()}")
     objects, others = allowed(manifest, side)
-    faults.unless(set(image["photographs"]) | set(image["unlabelled"]) <= others, f"{where}: made of what is not for {side}")
+    faults.unless({*image["photographs"], *image["unlabelled"]} <= others, f"{where}: made of what is not for {side}")
     faults.unless(2 <= len(annotations) <= 8, f"{where}: {len(annotations)} objects")
     taken = np.zeros(shape, bool)
     for a in annotations:
@@ -80,7 +84,8 @@ def check_scenes(folder, manifest, faults):
         with open(os.path.join(folder, f"coco/annotations/instances_{VAL[side]}2017.json")) as file:
             coco = json.load(file)
         faults.unless(len(coco["images"]) == count, f"{side}: {len(coco['images'])} scenes, not {count}")
-        faults.unless(sorted(a["id"] for a in coco["annotations"]) == list(range(1, len(coco["annotations"]) + 1)), f"{side}: ids")
+        ids = [a["id"] for a in coco["annotations"]]
+        faults.unless(len(set(ids)) == len(ids), f"{side}: two annotations have one id")
         by_image = {}
         for a in coco["annotations"]:
             by_image.setdefault(a["image_id"], []).append(a)
@@ -102,30 +107,38 @@ def check_clips(folder, manifest, faults):
                 faults.unless(picture.size == (width, height), f"clip {stem}: picture of {picture.size}")
             annotation = Image.open(os.path.join(folder, f"davis/Annotations/{stem}.png"))
             ids = np.asarray(annotation)
-            faults.unless(annotation.mode == "P" and ids.shape == (height, width), f"clip {stem}: annotation of another kind")
+            right = annotation.mode == "P" and ids.shape == (height, width)
+            faults.unless(right, f"clip {stem}: annotation {annotation.mode} of {annotation.size}")
             faults.unless(ids.max() <= tracked, f"clip {stem}: id {ids.max()} of {tracked}")
-            faults.unless(frame > 0 or len(np.unique(ids)) == tracked + 1, f"clip {stem}: not all objects are in the first frame")
+            faults.unless(frame > 0 or len(np.unique(ids)) == tracked + 1, f"clip {stem}: not all objects are there")
             hidden += not (ids == 1).any()
-        faults.unless(hidden >= record["hidden_frames_of_1"] >= 2, f"clip {name}: object 1 is hidden for {hidden} frames")
+        faults.unless(hidden >= record["hidden"] >= 2, f"clip {name}: object 1 is not seen in {hidden} frames")
 
 
 def check_labelled(manifest, faults):
-    for part in ("probe", "motions"):
+    sides = {"train": ("train", "train"), "val": ("test", "test"), "seen": ("train", "test")}  # object's, photograph's
+    for part in ("probe", "seen", "motions"):
         for path, record in manifest[part].items():
-            side = {"train": "train", "val": "test"}[path.split("/")[1]]
-            right = record["object"] in manifest["objects"][side] and record["photograph"] in manifest["photographs"][side]
+            side = path.split("/")[1]
+            objects, photographs = manifest["objects"][sides[side][0]], manifest["photographs"][sides[side][1]]
+            right = record["object"] in objects and record["photograph"] in photographs
             faults.unless(right, f"{path}: made of what is not for {side}")
 
 
 def check(folder):
     """0 where all agrees; else 1, and what does not is printed."""
-    with open(os.path.join(folder, "manifest.json")) as file:
-        manifest = json.load(file)
+    try:
+        with open(os.path.join(folder, "manifest.json")) as file:
+            manifest = json.load(file)
+    except OSError as problem:
+        sys.exit(f"{folder}: {problem.strerror}: manifest.json")
+    if not manifest:
+        sys.exit(f"{folder}: was not finished; run scripts/scenes again")
     faults = Faults()
-    check_files(folder, manifest, faults)
     check_apart(manifest, faults)
-    check_scenes(folder, manifest, faults)
-    check_clips(folder, manifest, faults)
     check_labelled(manifest, faults)
+    if check_files(folder, manifest, faults):
+        check_scenes(folder, manifest, faults)
+        check_clips(folder, manifest, faults)
     print(f"{folder}: {len(manifest['files'])} files, {faults.count} faults")
     return 1 if faults.count else 0

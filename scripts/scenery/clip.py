@@ -8,7 +8,8 @@ from collections import namedtuple
 import numpy as np
 from PIL import Image
 from scenery import picture
-from scenery.stage import by_category
+from scenery.material import by_category
+from scenery.stage import log_uniform
 
 TRACKED = (2, 4)
 SMALLEST, LARGEST = 0.16, 0.38  # root of the area of an object's box, of the shorter side
@@ -20,10 +21,10 @@ MOTIONS = {"left": ((-1, 0), (0, 0)), "right": ((1, 0), (0, 0)), "up": ((0, -1),
            "nearer": ((0, 0), (1, 0)), "farther": ((0, 0), (-1, 0)), "clockwise": ((0, 0), (0, 1)),
            "anticlockwise": ((0, 0), (0, -1))}
 
-# How a cut-out moves: path: control points of a cubic curve in pixels, scale and angle (degrees): at the start and the end.
+# How a cut-out moves.  path: control points of a cubic curve in pixels; scale, angle in degrees: at the start and end.
 Actor = namedtuple("Actor", "cutout image path scale angle")
-# frames: JPEGs; ids: uint8 [h, w] of each, i + 1 where actors[i] is seen, the first `tracked` of them; hidden: frames in
-# which nothing of the first is seen
+# frames: JPEGs; ids: uint8 [h, w] of each, i + 1 where actors[i] is seen, the first `tracked` of them; hidden: how many
+# frames show nothing of the first
 Clip = namedtuple("Clip", "frames ids actors tracked hidden photograph")
 
 
@@ -74,7 +75,8 @@ def crossing(rng, size, other, when):
             break
     end = tuple(s + (m - s) * slack / when for s, m in zip(start, meet))
     bow = [rng.uniform(-0.1, 0.1) * s for s in size]
-    path = [tuple(a + (e - a) * t + b * math.sin(math.pi * t) for a, e, b in zip(start, end, bow)) for t in (0, 1 / 3, 2 / 3, 1)]
+    along = lambda t: [s + (e - s) * t + b * math.sin(math.pi * t) for s, e, b in zip(start, end, bow)]
+    path = [along(t) for t in (0, 1 / 3, 2 / 3, 1)]
     miss = [m - p for m, p in zip(meet, on_curve(path, when))]
     return [(x + miss[0], y + miss[1]) for x, y in path]
 
@@ -83,13 +85,14 @@ def rehearse(rng, material, size):
     """Actors from far to near; the last one hides the first."""
     side = min(size)
     groups = by_category(material.objects)
-    pair = rng.sample(rng.choice([g for g in groups.values() if len(g) > 1]), 2)
-    cutouts = pair + [rng.choice(rng.choice(list(groups.values()))) for _ in range(rng.randint(*TRACKED) - 2)]
-    big = side * math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))  # the two that cross are alike in size too
-    actors = []
+    pair = rng.sample(rng.choice([g for g in groups if len(g) > 1]), 2)
+    cutouts = pair + [rng.choice(rng.choice(groups)) for _ in range(rng.randint(*TRACKED) - 2)]
+    alike, actors = side * log_uniform(rng, SMALLEST, LARGEST), []  # the two that cross are of one size too
     for i, cutout in enumerate(cutouts):
-        area_side = big if i < 2 else side * math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST)))
-        path = [within(rng, size) for _ in range(4)] if i != 1 else crossing(rng, size, actors[0].path, rng.uniform(0.3, 0.7))
+        area_side = alike if i < 2 else side * log_uniform(rng, SMALLEST, LARGEST)
+        path = [within(rng, size) for _ in range(4)]
+        if i == 1:
+            path = crossing(rng, size, actors[0].path, rng.uniform(0.3, 0.7))
         actors.append(actor_of(rng, cutout, size, area_side, path))
     rng.shuffle(actors)
     hidden = actors[0]
@@ -159,11 +162,12 @@ def clip(rng, material, size, frames):
         if fits(maps, shares):
             break
     else:
-        raise SystemExit(f"no clip of {frames} frames of {size[0]}x{size[1]} came out in {TRIES} tries: give it more frames")
+        raise ValueError(f"no clip of {frames} frames came out in {TRIES} tries: more --frames may help")
     tracked = len(actors) - 1
     pictures, photograph = shot(rng, material, sprites, look, size)
     ids = [np.where(m > tracked, 0, m).astype(np.uint8) for m in maps]
-    return Clip([picture.finished(rng, p, look) for p in pictures], ids, actors, tracked, frames_hidden(shares), photograph)
+    jpegs = [picture.finished(rng, p, look) for p in pictures]
+    return Clip(jpegs, ids, actors, tracked, frames_hidden(shares), photograph)
 
 
 def shot(rng, material, sprites, look, size):
@@ -183,7 +187,7 @@ def shot(rng, material, sprites, look, size):
 
 def motion(rng, material, kind, size, frames):
     """A clip of one object whose motion is its class; JPEGs, (object, photograph).  No frame alone tells the class."""
-    side, cutout = min(size), rng.choice(rng.choice(list(by_category(material.objects).values())))
+    side, cutout = min(size), rng.choice(rng.choice(by_category(material.objects)))
     look, (dx, dy), (grow, turn) = picture.draw_look(rng, side), *MOTIONS[kind]
     box = picture.frame_sides(side * rng.uniform(0.3, 0.5), cutout.image, 0.7 * side)
     middle, way = [rng.uniform(0.35, 0.65) * s for s in size], side * rng.uniform(0.2, 0.3)

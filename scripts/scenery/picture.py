@@ -10,13 +10,15 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 # rgb [h, w, 3], alpha [h, w] uint8; its top left pixel's place in the canvas.  Truth is where alpha >= 128.
 Sprite = namedtuple("Sprite", "rgb alpha left top")
 
-# What all things in one picture share.  Lengths are in pixels.
+# What all things in one picture share.  feather, blur: radius in pixels; noise: deviation in levels; quality: JPEG's;
+# light: -1..1, which way shadows fall; shade: how dark, of 255.
 Look = namedtuple("Look", "feather blur noise quality light shade")
 
 
 def draw_look(rng, side):
-    return Look(feather=rng.uniform(0.4, 0.8) * max(1, side / 256), blur=rng.uniform(0, 0.7) * side / 256,
-                noise=rng.randint(0, 6), quality=rng.randint(70, 95), light=rng.uniform(-1, 1), shade=rng.randint(60, 150))
+    fine = side / 256
+    return Look(feather=rng.uniform(0.4, 0.8) * max(1, fine), blur=rng.uniform(0, 0.7) * fine, noise=rng.randint(0, 6),
+                quality=rng.randint(70, 95), light=rng.uniform(-1, 1), shade=rng.randint(60, 150))
 
 
 def sprite_of(image, feather):
@@ -63,7 +65,7 @@ def moments(pixels):
 
 
 def dye_of(rng, sprite, surroundings):
-    """uint8 [3, 256]: mean and spread of the colours move towards the surroundings', and a tint by chance: colour tells little."""
+    """uint8 [3, 256]: colours move towards mean and spread of the surroundings', and take a tint: they tell little."""
     (own, own_spread), (near, near_spread) = moments(sprite.rgb[sprite.alpha >= 128]), moments(surroundings)
     share, levels, table = rng.randint(40, 130), np.arange(256), []  # share of 256
     for c in range(3):
@@ -131,7 +133,8 @@ def rag(rng, photograph, pixels):
     points = [(radius(t) * math.cos(t), radius(t) * math.sin(t)) for t in (2 * math.pi * i / 48 for i in range(48))]
     reach = max(max(abs(x), abs(y)) for x, y in points)
     outline = Image.new("L", (2 * pixels, 2 * pixels))
-    ImageDraw.Draw(outline).polygon([(round(pixels * (1 + x / reach)), round(pixels * (1 + y / reach))) for x, y in points], 255)
+    place = lambda v: round(pixels * (1 + v / reach))
+    ImageDraw.Draw(outline).polygon([(place(x), place(y)) for x, y in points], 255)
     image = crop(rng, photograph.image, (0, 0, *photograph.image.size), (pixels, pixels), 0.3).convert("RGBA")
     image.putalpha(outline.reduce(2))
     return image.crop(image.getchannel("A").getbbox())

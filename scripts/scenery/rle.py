@@ -1,9 +1,10 @@
-"""COCO's run lengths: a mask read column by column, alternating runs that begin with zeros, packed six bits to a character."""
+"""COCO's run lengths of a mask: column by column, alternating runs, zeros first; five bits of a number to a character,
+the lowest first, and a sixth bit where more follow."""
 import numpy as np
 
 
 def encode(mask):
-    """bool [h, w] -> {"size", "counts"}"""
+    """bool [h, w] -> {"size", "counts"}."""
     flat = np.concatenate(([False], mask.ravel(order="F"), [False]))
     edges = np.flatnonzero(flat[1:] != flat[:-1])
     runs = [int(r) for r in np.diff(np.concatenate(([0], edges, [mask.size])))]

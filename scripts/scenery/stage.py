@@ -1,16 +1,16 @@
 """Still scenes: a floor in perspective, a wall behind it, objects that stand on the floor, and the truth of each pixel.
 
 The camera looks along the floor from 1.5 m, its horizon moves from picture to picture.  Row v of the floor is
-    focal * 1500 / (v + 1/2 - horizon)  millimetres away, focal = 13/16 of the shorter side,
-up to the wall, whose depth is the same everywhere.  An object is upright at one depth, and touches the floor there.  How
-large it appears is drawn independently of its depth, its category and its place: what tells depth is where it stands.
+    focal * 1500 / (v + 1/2 - horizon)  mm away, focal = 13/16 of the shorter side in pixels,
+up to the wall, whose depth is the same everywhere.  An object is upright at one depth, and touches the floor there.
+How large it appears is drawn independently of its depth, its category and its place: where it stands tells its depth.
 """
 import math
 from collections import namedtuple
 import numpy as np
 from PIL import Image
 from scenery import picture
-from scenery.material import CLASSES
+from scenery.material import CLASSES, by_category
 
 CAMERA, NEAREST_WALL, FARTHEST_WALL = 1500, 4000, 9500  # mm
 SMALLEST, LARGEST = 0.08, 0.64   # root of the area of an object's box, of the shorter side
@@ -18,8 +18,13 @@ LABELLED, STRAYS, RAGS = (2, 8), (1, 4), (0, 2)  # how many are laid; hidden one
 VISIBLE, INSIDE = 0.2, 0.6  # least share of an object that nothing hides; that is within the picture
 
 Thing = namedtuple("Thing", "cutout sprite depth")
-# image: JPEG; ids [h, w] uint8: i + 1 where things[i] is seen; depth [h, w] uint16 mm; semantic [h, w] uint8: see CLASSES
+# image: JPEG; ids [h, w] uint8: i + 1 where things[i] is seen; depth [h, w] uint16 mm; semantic [h, w] uint8: CLASSES
+# says of what; shares: of each thing that is seen; photographs: names
 Scene = namedtuple("Scene", "image ids depth semantic things shares photographs")
+
+
+def log_uniform(rng, low, high):
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
 class Floor:
@@ -89,30 +94,33 @@ def build(rng, material, size):
     wall = rng.choice(["scenery", "scenery", *sorted(kinds.keys() & {"brick", "foliage", "sky"})])
     under, behind = rng.choice(kinds[ground]), rng.choice(kinds[wall])
     canvas = np.empty((size[1], size[0], 3), np.uint8)
-    backdrop = picture.crop(rng, behind.image, behind.shows[wall], (size[0], floor.end))
-    canvas[:floor.end] = np.asarray(backdrop)
+    canvas[:floor.end] = np.asarray(picture.crop(rng, behind.image, behind.shows[wall], (size[0], floor.end)))
     paint_floor(rng, canvas, floor, texture_of(rng, under, ground, max(size)))
     depth = np.full((size[1], size[0]), floor.wall, np.uint16)
-    semantic = np.full((size[1], size[0]), 1 + CLASSES.index(wall) if wall in CLASSES else 0, np.uint8)
+    semantic = np.full(depth.shape, 1 + CLASSES.index(wall) if wall in CLASSES else 0, np.uint8)
+    semantic[floor.end:] = 1 + CLASSES.index(ground)
     for row in range(floor.end, size[1]):
         depth[row] = min(floor.wall, floor.depth(row))
-    semantic[floor.end:] = 1 + CLASSES.index(ground)
     return canvas, depth, semantic, floor, [under.name, behind.name]
+
+
+def posed(rng, cutout, side, extent, look):
+    """The cut-out, its size log-uniform in the extent (of side), turned a little, perhaps mirrored."""
+    box = picture.frame_sides(side * log_uniform(rng, *extent), cutout.image, 0.95 * side)
+    image = picture.shaped(cutout.image, *box, rng.random() < 0.5)
+    return picture.sprite_of(image.rotate(rng.uniform(-30, 30), Image.BICUBIC, expand=True), look.feather)
 
 
 def stand(rng, floor, size, cutout, look):
     """A thing somewhere on the floor, or None where it would not be inside."""
-    side = min(size)
-    box = picture.frame_sides(side * math.exp(rng.uniform(math.log(SMALLEST), math.log(LARGEST))), cutout.image, 0.95 * side)
-    image = picture.shaped(cutout.image, *box, rng.random() < 0.5).rotate(rng.uniform(-30, 30), Image.BICUBIC, expand=True)
-    sprite = picture.sprite_of(image, look.feather)
+    sprite = posed(rng, cutout, min(size), (SMALLEST, LARGEST), look)
     solid = sprite.alpha >= 128
     if not solid.any():
         return None
     foot, middle = int(solid.any(1).nonzero()[0][-1]), solid.shape[1] // 2
     near, far = floor.depth(size[1] * 17 // 16), floor.wall * 19 // 20
     for _ in range(8):
-        depth = round(math.exp(rng.uniform(math.log(near), math.log(max(near + 1, far)))))
+        depth = round(log_uniform(rng, near, max(near + 1, far)))
         placed = sprite._replace(left=rng.randrange(size[0]) - middle, top=floor.row(depth) - foot)
         meet = picture.overlap((size[1], size[0]), placed)
         if meet and solid[meet[1]].sum() >= INSIDE * solid.sum():
@@ -121,7 +129,7 @@ def stand(rng, floor, size, cutout, look):
 
 
 def seen(things, shape):
-    """ids, and of each thing the share that is seen.  Far ones come first in things."""
+    """ids; of each thing, the far ones first, the share that is seen and the number of pixels."""
     ids = np.zeros(shape, np.uint8)
     for i, thing in enumerate(things):
         picture.paint_mask(ids, thing.sprite, i + 1)
@@ -131,7 +139,7 @@ def seen(things, shape):
 
 def cast(rng, material, floor, size, look):
     """Things from far to near, none of a category hidden too much."""
-    cutouts = [rng.choice(by) for by in rng.choices(list(by_category(material.objects).values()), k=rng.randint(*LABELLED))]
+    cutouts = [rng.choice(alike) for alike in rng.choices(by_category(material.objects), k=rng.randint(*LABELLED))]
     cutouts += rng.choices(material.strays, k=rng.randint(*STRAYS))
     for _ in range(rng.randint(*RAGS)):
         source = rng.choice(material.photographs)
@@ -144,13 +152,6 @@ def cast(rng, material, floor, size, look):
         if not hidden:
             return things, ids, shares
         del things[min(hidden)[1]]
-
-
-def by_category(objects):
-    found = {}
-    for cutout in objects:
-        found.setdefault(cutout.category, []).append(cutout)
-    return found
 
 
 def scene(rng, material, size):
@@ -176,12 +177,10 @@ def portrait(rng, material, cutout, size):
     look = picture.draw_look(rng, side)
     behind = rng.choice([p for p in material.photographs if "scenery" in p.shows])
     canvas = np.array(picture.crop(rng, behind.image, behind.shows["scenery"], size, 0.3))
-    box = picture.frame_sides(side * math.exp(rng.uniform(math.log(0.4), math.log(0.85))), cutout.image, 0.95 * side)
-    image = picture.shaped(cutout.image, *box, rng.random() < 0.5).rotate(rng.uniform(-30, 30), Image.BICUBIC, expand=True)
-    sprite = picture.sprite_of(image, look.feather)
-    room = [(o - i) / 2 + 0.12 * i for o, i in zip(size, image.size)]  # how far its middle may be from the picture's
-    offset = [rng.uniform(-abs(r), abs(r)) for r in room]
-    sprite = sprite._replace(left=round((size[0] - image.width) / 2 + offset[0]), top=round((size[1] - image.height) / 2 + offset[1]))
+    sprite = posed(rng, cutout, side, (0.5, 0.9), look)
+    free = [whole - own for whole, own in zip(size, sprite.rgb.shape[1::-1])]
+    left, top = (round(rng.uniform(-0.12 * (s - f), f + 0.12 * (s - f))) for s, f in zip(size, free))  # 12 % outside
+    sprite = sprite._replace(left=left, top=top)
     meet = picture.overlap(canvas.shape, sprite)
     picture.darken(canvas, picture.cast_behind(sprite, look.light), look.shade // 2)
     picture.lay(canvas, picture.dyed(sprite, picture.dye_of(rng, sprite, canvas[meet[0]])))
