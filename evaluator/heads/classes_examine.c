@@ -150,7 +150,8 @@ static void plan(struct examination *x, int64_t pictures)
     if (!d->kernels->reserve) return;
     int32_t *starts = mem_zalloc((size_t)rows + 1, sizeof *starts);
     for (int64_t i = 0; i <= rows; i++) starts[i] = (int32_t)(i * pictures);
-    struct pictures p = {.count = rows * pictures, .size = x->h->encoder.size, .samples = rows, .starts = starts};
+    struct pictures p = {
+        .count = rows * pictures, .size = extent_square(x->h->encoder.size), .samples = rows, .starts = starts};
     d->planning = true;
     heads_forget(x->h);
     x->lesson = heads_bring(x->h, 0, &p, NULL);
