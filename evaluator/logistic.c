@@ -99,7 +99,7 @@ int logistic_open(struct logistic *l, struct device *device, const struct world 
     l->workers = world_split(world, l->works ? 0 : 1);
     arena_open(&l->memory, (size_t)1 << ADDRESS_BITS);
     l->mean = take(l, rows.dim);
-    l->active = arena_take(&l->memory, (size_t)classes, sizeof *l->active);
+    l->active = memset(arena_take(&l->memory, (size_t)classes, sizeof *l->active), 0, (size_t)classes);
     l->parameters = memset(arena_take(&l->memory, count, sizeof(double)), 0, count * sizeof(double));
     if (world_agree(world, stopping_alone("run it again", error), error) < 0) return -1;
     if (l->works) prepare(l, samples);

@@ -74,8 +74,8 @@ int logistic_fit(struct logistic *l, double c, const bool *held, double toleranc
 /* (all) How many of the held rows the last fit names the class of. */
 int64_t logistic_hits(struct logistic *l);
 
-/* (all) The last fit, on all ranks: logits = weights [classes, dim] (x - l->mean) + biases [classes]; of a class that it
- * has no samples of the bias is -infinity. */
+/* (all) The last fit, on all ranks: logits = weights [classes, dim] (x - l->mean) + biases [classes]; the bias of a
+ * class that it has no samples of is -infinity. */
 void logistic_weights(struct logistic *l, float *weights, double *biases);
 /* (all) The last fit on other rows of this rank, which are changed in place.  Of equal logits the lower class is ahead;
  * a class that it has no samples of is no answer. */

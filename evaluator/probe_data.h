@@ -4,9 +4,11 @@
  *   metrics: acc1 (best layer), acc1_last, best_layer, last_layer, layers [{layer, acc1, ...}], the best layer's other
  *   figures, then samples, classes, train_samples, chance, feature, pixels {acc1, ...}
  *
- * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  A test sample
- * of a class that training has none of counts as wrong, and is counted.  chance: accuracy of naming training's most
- * frequent class; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with --baseline. */
+ * Features of all chosen layers stay in memory: 4 bytes for each column, layer and labelled sample, over all ranks.
+ *
+ * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  A test
+ * sample of a class that training has none of counts as wrong, and is counted.  chance: accuracy of naming training's
+ * most frequent class; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with --baseline. */
 #ifndef EVALUATOR_PROBE_DATA_H
 #define EVALUATOR_PROBE_DATA_H
 

@@ -1,6 +1,7 @@
 /* Writing and showing results. */
 #include "evaluator/results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +12,11 @@ static void print(json_t *metrics)
     const char *key;
     json_t *value;
     json_object_foreach (metrics, key, value) {
-        if (json_is_real(value))
-            printf("%-28s %.4f\n", key, json_real_value(value));
+        double real = json_real_value(value);
+        if (json_is_real(value) && real != 0 && fabs(real) < 1e-3)
+            printf("%-28s %.3g\n", key, real);
+        else if (json_is_real(value))
+            printf("%-28s %.4f\n", key, real);
         else if (json_is_integer(value))
             printf("%-28s %lld\n", key, (long long)json_integer_value(value));
         else if (json_is_string(value))

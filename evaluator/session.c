@@ -12,7 +12,8 @@
 /* clang-format off */
 const struct option session_model_options[] = {
     {OPTION_STRING, "weights", AT(weights), "!", 0, 0, NULL,
-     ".safetensors file (PE, open_clip or timm naming), checkpoint folder, or init:SEED: a model that has learned nothing"},
+     ".safetensors file (PE, open_clip or timm naming), checkpoint folder, or init:SEED: a model that has learned "
+     "nothing"},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},
     {OPTION_INT, "force-image-size", AT(image_size), "0", 0, 4096, NULL,
      "the size the weights were trained for; 0: the model's"},

@@ -4,15 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-static double dot(const double *a, const double *b, int64_t n)
-{
-    double part[8] = {0};
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++) part[k] += a[i + k] * b[i + k];
-    for (; i < n; i++) part[0] += a[i] * b[i];
-    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
-}
+#include "optim/dot.h"
 
 /* The lower half of a becomes L of a = L L^T. */
 static int factor(double *a, int64_t n, int threads)

@@ -6,20 +6,11 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "optim/dot.h"
 
 #define ARMIJO 1e-4 /* part of the decrease that the slope promises */
 #define FLAT 0.9    /* part of the slope that may be left */
 enum { TRIES = 40 };
-
-static double dot(const double *a, const double *b, int64_t n)
-{
-    double part[8] = {0};
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (int k = 0; k < 8; k++) part[k] += a[i + k] * b[i + k];
-    for (; i < n; i++) part[0] += a[i] * b[i];
-    return ((part[0] + part[4]) + (part[1] + part[5])) + ((part[2] + part[6]) + (part[3] + part[7]));
-}
 
 /* y += a x */
 static void add(double *y, double a, const double *x, int64_t n)

@@ -7,13 +7,13 @@
 #include "evaluator/task.h"
 #include "nn/knn.h"
 
-enum { K_MOST = 64, HEADLINE = 20 };
+enum { K_COUNT = 64, K_MOST = 10000, HEADLINE = 20 };
 
 struct self {
     struct probe_settings settings;
     char *k_list; /* options */
     double temperature;
-    int64_t k[K_MOST];
+    int64_t k[K_COUNT];
     struct knn_settings knn;
     struct probe_data data;
 };
@@ -32,17 +32,17 @@ static int read_k(struct self *x, struct error *error)
 {
     const char *text = x->k_list;
     int64_t count = 0, last = 0;
-    for (char *rest; count < K_MOST; text = rest + 1) {
+    for (char *rest; count < K_COUNT; text = rest + 1) {
         errno = 0;
         int64_t k = x->k[count++] = strtol(text, &rest, 10);
-        if (rest == text || errno || k <= last || (*rest && *rest != ',')) break;
+        if (rest == text || errno || k <= last || k > K_MOST || (*rest && *rest != ',')) break;
         last = k;
         if (*rest) continue;
         x->knn = (struct knn_settings){x->k, count, x->temperature};
         return 0;
     }
-    return error_set(error, ERROR_USAGE, "--k %s: give numbers from 1, ascending, like 10,20,100,200; %d at most",
-                     x->k_list, K_MOST);
+    return error_set(error, ERROR_USAGE, "--k %s: give numbers from 1 to %d, ascending, like 10,20,100,200", x->k_list,
+                     K_MOST);
 }
 
 static enum session_use use(const void *self)
@@ -64,7 +64,7 @@ static int measure(void *self, struct session *s, int64_t train_samples, int64_t
                    struct labelled_rows test, json_t *figures, struct error *error)
 {
     const struct self *x = self;
-    struct classification_scores scores[K_MOST];
+    struct classification_scores scores[K_COUNT];
     int64_t headline = 0;
     (void)train_samples;
     if (check_k(x, world_sum(s->world, train.count), error) < 0) return -1;

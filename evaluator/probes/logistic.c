@@ -33,7 +33,8 @@ struct self {
 static const struct option options[] = {
     {OPTION_TABLE, .offset = AT(settings), .table = probe_options},
     {OPTION_STRING, "c", AT(c_list), "decades", 0, 0, NULL,
-     "inverse strengths of the penalty, like 0.1,1,10: the best on a held-out tenth of training counts, a single one is taken as it is; decades: the 12 from 1e-6 to 1e5; dinov2: its 45 in the same range"},
+     "inverse strengths of the penalty, like 0.1,1,10, of which the best on a held-out tenth of training is taken; a "
+     "single one is taken as it is; decades: the 12 from 1e-6 to 1e5; dinov2: its 45 in that range"},
     {OPTION_BOOL, "normalize", AT(normalize), "false", 0, 0, NULL, "features of unit length; DINOv2 takes them as they are"},
     {OPTION_REAL, "tolerance", AT(tolerance), "1e-8", 1e-12, 0.1, NULL, "the last fit ends when a step promises less than this part of its loss"},
     {OPTION_INT, "iterations", AT(iterations), "1000", 1, 1e6, NULL, "steps of a fit at most"},
@@ -74,9 +75,9 @@ static enum session_use use(const void *self)
 /* --- choosing C --- */
 
 struct choice {
-    bool *held;      /* [rows] */
-    int64_t count;   /* of all ranks */
-    double accuracy; /* on them */
+    bool *held;      /* [rows] of this rank */
+    int64_t count;   /* held, of all ranks */
+    double accuracy; /* on them, of the C that was chosen */
 };
 
 static void hold_out(struct choice *h, const struct self *x, const struct world *world,
@@ -92,30 +93,39 @@ static void hold_out(struct choice *h, const struct self *x, const struct world 
     h->count = world_sum(world, count);
 }
 
-/* The best of the list, whose fit l holds afterwards; 0 with `error`. */
-static double choose(const struct self *x, struct logistic *l, struct choice *h, struct error *error)
+static int fit_with(const struct self *x, struct logistic *l, double c, const bool *held, struct logistic_fit *fit,
+                    struct error *error)
+{
+    double tolerance = held && x->tolerance < ROUGH ? ROUGH : x->tolerance;
+    if (logistic_fit(l, c, held, tolerance, x->iterations, fit, error) < 0) return -1;
+    if (!fit->converged && !l->world->rank)
+        log_warn("the fit with C %g did not converge in %ld steps and counts as it is: --iterations", c,
+                 (long)fit->iterations);
+    return 0;
+}
+
+/* *c: the best of the list, whose fit l holds afterwards. */
+static int choose(const struct self *x, struct logistic *l, struct choice *h, double *c, struct error *error)
 {
     size_t count = (size_t)(l->classes * (l->dim + 1));
-    double *best = mem_alloc(count, sizeof *best), c = 0;
+    double *best = mem_alloc(count, sizeof *best);
     int64_t most = -1;
-    if (!h->count)
-        error_set(error, ERROR_FAILED, "--train-data is too small to hold a tenth of it out; give a single --c");
-    for (int i = 0; i < x->c_count && h->count; i++) {
+    int rc = h->count ? 0
+                      : error_set(error, ERROR_FAILED,
+                                  "--train-data is too small to hold a tenth of it out; give a single --c");
+    for (int i = 0; i < x->c_count && rc == 0; i++) {
         struct logistic_fit fit;
-        if (logistic_fit(l, x->c[i], h->held, fmax(x->tolerance, ROUGH), x->iterations, &fit, error) < 0) {
-            c = 0;
-            break;
-        }
-        int64_t hits = logistic_hits(l);
+        rc = fit_with(x, l, x->c[i], h->held, &fit, error);
+        int64_t hits = rc == 0 ? logistic_hits(l) : -1;
         if (hits <= most) continue;
         most = hits;
-        c = x->c[i];
+        *c = x->c[i];
+        h->accuracy = (double)hits / (double)h->count;
         memcpy(best, l->parameters, count * sizeof *best);
     }
-    if (c > 0) memcpy(l->parameters, best, count * sizeof *best);
-    h->accuracy = (double)most / (double)h->count;
+    if (rc == 0) memcpy(l->parameters, best, count * sizeof *best);
     free(best);
-    return c;
+    return rc;
 }
 
 /* --- the probe --- */
@@ -135,9 +145,9 @@ static int measure(void *self, struct session *s, int64_t train_samples, int64_t
     int rc = logistic_open(&l, &s->host, s->world, train, train_samples, classes, error);
     if (rc == 0 && x->c_count > 1) {
         hold_out(&choice, x, s->world, &train, train_samples);
-        c = choose(x, &l, &choice, error);
+        rc = choose(x, &l, &choice, &c, error);
     }
-    if (rc == 0) rc = c > 0 ? logistic_fit(&l, c, NULL, x->tolerance, x->iterations, &fit, error) : -1;
+    if (rc == 0) rc = fit_with(x, &l, c, NULL, &fit, error);
     if (rc == 0) {
         struct classification_scores scores = logistic_score(&l, test);
         probe_figures(figures, &scores);
@@ -146,8 +156,6 @@ static int measure(void *self, struct session *s, int64_t train_samples, int64_t
         json_object_set_new(figures, "loss", json_real(fit.loss));
         json_object_set_new(figures, "iterations", json_integer(fit.iterations));
         if (!fit.converged) json_object_set_new(figures, "converged", json_false());
-        if (!fit.converged && !s->world->rank)
-            log_warn("a fit with C %g did not converge in %ld steps: --iterations", c, (long)fit.iterations);
     }
     logistic_close(&l);
     free(choice.held);

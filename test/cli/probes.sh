@@ -28,8 +28,8 @@ check unknown_kind says "probe --kind kmeans: must be one of knn|logistic" pe-ev
 check no_data says "--train-data" status 2 $knn --data "$tmp/test-data"
 check layer_beyond says "--layers 3: the encoder has layers 0 to 2" status 2 $knn $data --layers 1,3
 check k_beyond_training says "--k 10,20,100,200: there are 30 labelled samples to choose 200 from" status 2 $knn $data
-check k_that_is_none says "--k 5,x: give numbers from 1" status 2 $knn $data --k 5,x
-check k_that_falls says "--k 20,10: give numbers from 1, ascending" status 2 $knn $data --k 20,10
+check k_that_is_none says "--k 5,x: give numbers from 1 to 10000" status 2 $knn $data --k 5,x
+check k_that_falls says "--k 20,10: give numbers from 1 to 10000, ascending" status 2 $knn $data --k 20,10
 check c_that_is_none says "--c 0,1: give decades, dinov2, or numbers above 0" status 2 $logistic $data --c 0,1
 check seed_that_is_none says "--weights init:x: the seed is a whole number" status 2 $knn $data --weights init:x
 check same_data says "the same samples are in --train-data" status 2 $knn --train-data "$tmp/test-data" "$tmp/train-data" --data "$tmp/train-data" --k 5

@@ -19,8 +19,8 @@ struct data {
     int32_t labels[SAMPLES];
 };
 
-/* Of `count` samples those that this one of `ranks` holds: dealt out in turn, or (share) as a regression wants them; not
- * each number has one. */
+/* Of `count` samples those that this rank holds: dealt out in turn, or (share) as a regression wants them.  Not each
+ * number has one. */
 static struct labelled_rows draw(struct data *d, const struct world *w, int64_t count, uint64_t seed, bool share)
 {
     int64_t first = 0, end = count, n = 0;
