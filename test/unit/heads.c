@@ -50,7 +50,8 @@ static char *write_data(const char *name, bool labelled, int64_t names)
     }
     if (rc == 0) rc = writer_finish(&w, &e);
     if (rc == 0) rc = writer_gather(folder, 1, &index, &e);
-    if (rc == 0) rc = writer_commit(folder, &index, (char *const *)(uintptr_t)classes, names, recipe, &e);
+    struct writer_names labels = {.classes = (char *const *)(uintptr_t)classes, .class_count = names};
+    if (rc == 0) rc = writer_commit(folder, &index, &labels, recipe, &e);
     EXPECT(rc == 0, "%s", e.text);
     if (rc == 0) writer_index_free(&index);
     return folder;
