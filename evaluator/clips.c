@@ -196,3 +196,12 @@ int clips_mask(const struct clips *s, int64_t frame, struct mask *mask, struct e
     if (rc < 0) mask_free(mask);
     return rc;
 }
+
+/* In double, as the reference. */
+struct extent clips_fit(struct extent size, int64_t short_side, int64_t multiple)
+{
+    bool high = size.height > size.width;
+    double ratio = high ? (double)size.height / (double)size.width : (double)size.width / (double)size.height;
+    int64_t longer = (int64_t)((double)short_side * ratio) / multiple * multiple;
+    return high ? (struct extent){longer, short_side} : (struct extent){short_side, longer};
+}

@@ -34,4 +34,8 @@ int64_t clips_of_frame(const struct clips *s, int64_t frame); /* the number of i
 /* The mask of a frame, which must have its sequence's size. */
 int clips_mask(const struct clips *s, int64_t frame, struct mask *mask, struct error *error);
 
+/* The size at which frames of this size are seen: the shorter side becomes short_side, the longer one follows and is
+ * floored to a multiple.  Of a square the width counts as the longer. */
+struct extent clips_fit(struct extent size, int64_t short_side, int64_t multiple);
+
 #endif

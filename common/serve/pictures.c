@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/check.h"
 #include "base/fs.h"
 #include "data/resize.h"
 #include "data/ring.h"
@@ -160,6 +161,7 @@ struct picture_feed *pictures_open(const struct pictures_config *config)
     const struct picture_source *s = &config->source;
     f->config = *config;
     f->config.media.border = s->border;
+    CHECK(!s->group_count || s->paths, "groups of a data set, whose pictures become squares");
     f->room = s->data ? collection_pictures(s->data, &config->media) : 1;
     deal_open(&f->deal, s->count, extent_square(config->size), config->batch, config->ranks, s->groups, s->group_count);
     struct ring_config c = {.maker = &maker,
