@@ -70,8 +70,8 @@ int session_pass(struct session *session, struct error *error);
 /* Closes the inputs: other tasks may begin. */
 void session_forget(struct session *session);
 
-/* (all) Rank 0 writes the result object (results.h) to session->output and prints the metrics.  data: the first data set's
- * folder.  metrics: reference taken. */
+/* (all) Rank 0 writes the result object (results.h) to session->output and prints the metrics.  data: the first data
+ * set's folder.  metrics: reference taken. */
 int session_report(const struct session *session, const char *data, const char *task, json_t *metrics,
                    struct error *error);
 

@@ -1,5 +1,5 @@
-/* Layer norm as an op of its own (ln_pre, ln_post, ln_final), RMS norm, L2 normalisation, columns made standard, and the
- * cosine of rows. */
+/* Layer norm as an op of its own (ln_pre, ln_post, ln_final), RMS norm, L2 normalisation, columns made standard, and
+ * the cosine of rows. */
 #include "base/check.h"
 #include "ops/ops.h"
 

@@ -44,8 +44,8 @@ struct coco {
     bool zero;                        /* an annotation has id 0 */
 };
 
-/* In this order, into what is zeroed but for masks and d.federated; coco_free also when they failed.  truth: path of the
- * first, for the errors of the second. */
+/* In this order, into what is zeroed but for masks and d.federated; coco_free also when they failed.  truth: path of
+ * the first, for the errors of the second. */
 int coco_read_truth(struct coco *coco, const char *path, struct error *error);
 int coco_read_results(struct coco *coco, const char *path, const char *truth, struct error *error);
 /* The same from memory. */

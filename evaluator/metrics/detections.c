@@ -165,7 +165,8 @@ static double most(double a, double b)
     return a > b ? a : b;
 }
 
-/* Of a detection with an annotation: the part of both that they share, or of the detection where the other is a crowd. */
+/* Of a detection with an annotation: the part of both that they share, or of the detection where the other is a crowd.
+ */
 static double overlap(const struct detections *d, const struct object *found, const struct object *truth)
 {
     const double *a = found->box, *b = truth->box;
