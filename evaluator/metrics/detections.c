@@ -7,6 +7,8 @@
 #include "base/check.h"
 #include "base/memory.h"
 
+/* numpy.linspace(.5, .95, 10) */
+static const double overlaps[OVERLAPS] = {.5, .55, .6, .65, .7, .75, .8, .85, 0.8999999999999999, .95};
 enum { BEST_OF_CATEGORY = 100, BEST_OF_IMAGE = 300 };
 
 bool size_holds(enum size_range range, double area)
@@ -48,23 +50,23 @@ void detections_free(struct detections *d)
 /* --- order --- */
 
 /* An object's number in the file with what it is sorted by. */
-struct row {
+struct entry {
     double score;
     int32_t number, image, category;
 };
 
 static int by_score(const void *a, const void *b)
 {
-    const struct row *x = a, *y = b;
+    const struct entry *x = a, *y = b;
     if (x->score != y->score) return x->score < y->score ? 1 : -1;
     return (x->number > y->number) - (x->number < y->number);
 }
 
 /* Counting sort, stable, by image or category below `bound`. */
-static void sort_rows(struct row **rows, struct row **scratch, int64_t count, int64_t bound, bool by_category)
+static void sort_rows(struct entry **rows, struct entry **scratch, int64_t count, int64_t bound, bool by_category)
 {
     int64_t *starts = mem_zalloc((size_t)bound + 1, sizeof *starts);
-    struct row *from = *rows, *to = *scratch;
+    struct entry *from = *rows, *to = *scratch;
     for (int64_t i = 0; i < count; i++) starts[(by_category ? from[i].category : from[i].image) + 1]++;
     for (int64_t k = 0; k < bound; k++) starts[k + 1] += starts[k];
     for (int64_t i = 0; i < count; i++) to[starts[by_category ? from[i].category : from[i].image]++] = from[i];
@@ -74,7 +76,7 @@ static void sort_rows(struct row **rows, struct row **scratch, int64_t count, in
 }
 
 /* Rows of each picture by score, at most `best` of it, and of those the ones of a category.  How many stay. */
-static int64_t rank_images(struct row *rows, int64_t count, int64_t best, int64_t *cut)
+static int64_t rank_images(struct entry *rows, int64_t count, int64_t best, int64_t *cut)
 {
     int64_t kept = 0;
     for (int64_t i = 0, end; i < count; i = end) {
@@ -89,7 +91,7 @@ static int64_t rank_images(struct row *rows, int64_t count, int64_t best, int64_
 }
 
 /* At most `best` rows of each category and picture stay. */
-static int64_t cut_categories(struct row *rows, int64_t count, int64_t best, int64_t *cut)
+static int64_t cut_categories(struct entry *rows, int64_t count, int64_t best, int64_t *cut)
 {
     int64_t kept = 0, rank = 0;
     int32_t category = -1, image = -1;
@@ -107,9 +109,10 @@ static void sort_objects(struct object_list *list, const struct detections *d, b
 {
     int64_t count = list->count;
     CHECK(count <= INT32_MAX, "%ld objects", (long)count);
-    struct row *rows = mem_alloc((size_t)count + 1, sizeof *rows), *other = mem_alloc((size_t)count + 1, sizeof *other);
+    struct entry *rows = mem_alloc((size_t)count + 1, sizeof *rows),
+                 *other = mem_alloc((size_t)count + 1, sizeof *other);
     for (int64_t i = 0; i < count; i++)
-        rows[i] = (struct row){list->data[i].score, (int32_t)i, list->data[i].image, list->data[i].category};
+        rows[i] = (struct entry){list->data[i].score, (int32_t)i, list->data[i].image, list->data[i].category};
     sort_rows(&rows, &other, count, d->images, false);
     if (ranked) count = rank_images(rows, count, d->federated ? BEST_OF_IMAGE : INT64_MAX, cut);
     sort_rows(&rows, &other, count, d->categories, true);
@@ -165,8 +168,7 @@ static double most(double a, double b)
     return a > b ? a : b;
 }
 
-/* Of a detection with an annotation: the part of both that they share, or of the detection where the other is a crowd.
- */
+/* Of a detection with an annotation: the part of both that they share; of the detection where the other is a crowd. */
 static double overlap(const struct detections *d, const struct object *found, const struct object *truth)
 {
     const double *a = found->box, *b = truth->box;
@@ -199,51 +201,44 @@ static void matching_room(struct matching *m, int64_t truths)
         m->near = mem_realloc(m->near, (size_t)m->room, sizeof *m->near);
         m->taken = mem_realloc(m->taken, (size_t)m->room * SIZES, sizeof *m->taken);
     }
-    memset(m->taken, 0, (size_t)truths * SIZES * sizeof *m->taken);
+    if (truths) memset(m->taken, 0, (size_t)truths * SIZES * sizeof *m->taken);
 }
 
-/* The best free annotation of those that count in the range (or that do not), -1: none. */
+/* The best free annotation at overlap t of those that count in the range (or that do not), -1: none. */
 static int64_t best_of(const struct group *g, const struct matching *m, int64_t near, enum size_range range, int t,
-                       double least, bool counting)
+                       bool counting)
 {
+    double reached = overlaps[t];
     int64_t best = -1;
     for (int64_t i = 0; i < near; i++) {
         int64_t k = m->near[i];
         const struct object *truth = &g->truths[k];
         if (counting == (truth->ignored || !size_holds(range, truth->area))) continue;
         if (m->taken[k * SIZES + range] >> t & 1 && !truth->crowd) continue;
-        if (m->overlaps[k] < least) continue;
-        least = m->overlaps[k];
+        if (m->overlaps[k] < reached) continue;
+        reached = m->overlaps[k];
         best = k;
     }
     return best;
 }
 
 /* Does detection i find something at overlap t? */
-static void match_at(const struct group *g, struct matching *m, int64_t i, int64_t near, enum size_range range, int t,
-                     double least)
+static void match_at(const struct group *g, struct matching *m, int64_t i, int64_t near, enum size_range range, int t)
 {
     struct outcome *out = &g->outcomes[i];
     uint16_t bit = (uint16_t)(1 << t);
-    bool counting = true;
-    int64_t best = best_of(g, m, near, range, t, least, true);
-    if (best < 0) {
-        counting = false;
-        best = best_of(g, m, near, range, t, least, false);
-    }
+    int64_t counting = best_of(g, m, near, range, t, true);
+    int64_t best = counting >= 0 ? counting : best_of(g, m, near, range, t, false);
     if (best < 0) return;
     m->taken[best * SIZES + range] |= bit;
-    bool none = g->truths[best].zero && !g->forgive;
-    if (!counting)
+    if (counting < 0)
         out->ignored[range] |= bit;
-    else if (!none)
+    else if (!g->truths[best].zero || g->forgive)
         out->right[range] |= bit;
 }
 
 static void match_one(const struct group *g, struct matching *m, int64_t i)
 {
-    static const double overlaps[OVERLAPS] = {.5, .55, .6, .65, .7, .75, .8, .85, 0.8999999999999999,
-                                              .95}; /* NumPy's */
     const uint16_t all = (1 << OVERLAPS) - 1;
     struct outcome *out = &g->outcomes[i];
     int64_t near = 0;
@@ -254,7 +249,7 @@ static void match_one(const struct group *g, struct matching *m, int64_t i)
         best = most(best, m->overlaps[k]);
     }
     for (int range = 0; range < SIZES; range++) {
-        for (int t = 0; t < OVERLAPS && overlaps[t] <= best; t++) match_at(g, m, i, near, range, t, overlaps[t]);
+        for (int t = 0; t < OVERLAPS && overlaps[t] <= best; t++) match_at(g, m, i, near, range, t);
         if (g->partial || !size_holds(range, g->found[i].area)) out->ignored[range] |= all & ~out->right[range];
         if (g->unknown) out->ignored[range] = all;
     }

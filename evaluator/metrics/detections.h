@@ -19,13 +19,8 @@
 #include "evaluator/metrics/rle.h"
 
 enum { OVERLAPS = 10 }; /* .5, .55 .. .95: bits of a uint16_t */
-enum size_range {
-    SIZE_ALL,
-    SIZE_SMALL,
-    SIZE_MEDIUM,
-    SIZE_LARGE,
-    SIZES
-}; /* up to 32^2, from there to 96^2, from there */
+/* Areas: all; up to 32^2; from there to 96^2; from there. */
+enum size_range { SIZE_ALL, SIZE_SMALL, SIZE_MEDIUM, SIZE_LARGE, SIZES };
 
 /* An annotation or a detection. */
 struct object {
@@ -69,7 +64,7 @@ struct detections {
     struct outcome *outcomes;         /* [found.count] of detections_match */
 };
 
-/* By category and picture: annotations in their order, detections by score, cut to the best, of a category. */
+/* By category and picture: annotations in the order of the file, detections by score, only the best of them. */
 void detections_sort(struct detections *d);
 /* forgive: id 0 as any other. */
 void detections_match(struct detections *d, bool forgive);

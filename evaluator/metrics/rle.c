@@ -172,7 +172,7 @@ void rle_from_polygon(struct runs *out, const double *xy, int64_t points, int64_
     memcpy(fine + 2 * points, fine, 2 * sizeof *fine);
     struct outline o = {.height = height, .width = width, .x = fine[0], .y = fine[1]};
     for (int64_t i = 0; i < 2 * points; i += 2) walk(&o, fine[i], fine[i + 1], fine[i + 2], fine[i + 3]);
-    qsort(o.turns.data, (size_t)o.turns.count, sizeof *o.turns.data, by_pixel);
+    if (o.turns.count) qsort(o.turns.data, (size_t)o.turns.count, sizeof *o.turns.data, by_pixel);
     int64_t first = out->count;
     uint32_t at = 0;
     for (int64_t i = 0; i < o.turns.count; i++) {

@@ -2,7 +2,7 @@
 """Data and peers of the COCO benchmark.
 
 peer_coco.py make FOLDER IMAGES DETECTIONS [box|mask]        writes truth.json (7.3 annotations a picture, 80 categories, polygons) and results.json
-peer_coco.py pycocotools|faster FOLDER [box|mask]            prints seconds in all (reading, matching, accumulating), of reading, and AP
+peer_coco.py pycocotools|faster-coco-eval FOLDER [box|mask]  prints seconds in all (reading, matching, accumulating), of reading, and AP
 """
 import contextlib, io, json, os, sys, time
 
@@ -60,7 +60,7 @@ def make(folder, images, detections, kind):
 
 
 def score(peer, folder, kind):
-    if peer == "faster":
+    if peer == "faster-coco-eval":
         from faster_coco_eval import COCO, COCOeval_faster as COCOeval
     else:
         from pycocotools.coco import COCO

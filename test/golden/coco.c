@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/rng.h"
 #include "evaluator/metrics/metric.h"
+#include "evaluator/metrics/rle.h"
 #include "test/harness.h"
 
 static const char folder[] = "test/golden/coco";
@@ -162,9 +163,38 @@ static void resamples_are_copies(void)
     }
 }
 
+/* --- masks --- */
+
+/* The official strings, read and written again. */
+static void strings_of_masks(void)
+{
+    struct error error = {0};
+    char path[128];
+    snprintf(path, sizeof path, "%s/maskties-results.json", folder);
+    json_t *results = json_read(path, &error), *result;
+    EXPECT(json_array_size(results) > 10, "%s", error.text);
+    size_t i;
+    json_array_foreach (results, i, result) {
+        struct runs runs = {0};
+        struct str again = {0};
+        json_int_t height = 0, width = 0;
+        const char *text = NULL;
+        json_unpack(result, "{s:{s:[I, I], s:s}}", "segmentation", "size", &height, &width, "counts", &text);
+        const char *wrong = rle_from_string(&runs, text, strlen(text), height * width);
+        EXPECT(!wrong, "results[%zu]: %s", i, wrong);
+        rle_to_string(&again, mask_of(&runs));
+        EXPECT(!strcmp(again.data, text), "results[%zu]: %s, official %s", i, again.data, text);
+        str_free(&again);
+        runs_free(&runs);
+    }
+    json_decref(results);
+}
+
 int main(int argc, char **argv)
 {
-    return test_main(
-        argc, argv,
-        (struct test[]){{"official_figures", official_figures}, {"resamples_are_copies", resamples_are_copies}, {0}});
+    return test_main(argc, argv,
+                     (struct test[]){{"official_figures", official_figures},
+                                     {"resamples_are_copies", resamples_are_copies},
+                                     {"strings_of_masks", strings_of_masks},
+                                     {0}});
 }
