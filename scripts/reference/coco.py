@@ -2,7 +2,7 @@
 """Golden figures of COCO and LVIS: small random truths and results, and what the official evaluators say of them.   scripts/reference/coco.py test/golden/coco
 (needs pycocotools 2.0.11, lvis 0.5.3, numpy)
 
-Writes NAME-truth.json, NAME-results.json and cases.json: { NAME: { metric: { key: figure } } }, -1 as they have it.  Cases hold crowds, polygons in parts, runs as
+Writes NAME-truth.json, NAME-results.json and cases.json: { NAME: { metric: { key: figure } } }, -1 as they have it; polygons.json: [{ polygons, size, counts }].  Cases hold crowds, polygons in parts, runs as
 strings and lists, equal scores, empty pictures, categories without annotations or detections, areas on the bounds of sizes, ids with gaps in no order, id 0.
 """
 import contextlib, copy, io, json, logging, os, sys
@@ -179,9 +179,31 @@ def golden_tables():
     return {"plain": (truth, results), "zero": (zero, results), "area": (area, results), "missed": (truth, results[:5])}
 
 
+def at_limit(count, lvis=False):
+    """Of two objects the detections are numbers `count` and count + 1 by score, behind false ones."""
+    images = [dict(id=1, neg_category_ids=[], not_exhaustive_category_ids=[])]
+    objects = [[0, 0, 40, 40], [50, 50, 40, 40]]
+    truth = dict(images=images, categories=[dict(id=1, frequency="f"), dict(id=2, frequency="r")],
+                 annotations=[dict(id=i + 1, image_id=1, category_id=1, bbox=b, area=1600, iscrowd=0) for i, b in enumerate(objects)])
+    result = lambda i, b: dict(image_id=1, category_id=1 + (lvis and i % 2 and i < count - 1), score=1 - i / 1024, bbox=b)
+    return truth, [result(i, [99, 9, 9, 9]) for i in range(count - 1)] + [result(count - 1 + i, b) for i, b in enumerate(objects)]
+
+
+def polygons():
+    """Objects of one to three polygons on a picture of 30 x 40, whole numbers, halves and hundredths, also beyond its edges: with their runs."""
+    r, out = np.random.default_rng(3), []
+    for i in range(60):
+        grain = [1, 2, 100, 1][i % 4]
+        parts = [(np.round(r.uniform(-4, 44, 2 * int(r.integers(3, 7))) * grain) / grain).tolist() for _ in range(1 + i % 3)]
+        code = rle.merge(rle.frPyObjects(parts, 30, 40))
+        out.append(dict(size=code["size"], counts=code["counts"].decode(), polygons=parts))
+    return out
+
+
 def main(folder):
     os.makedirs(folder, exist_ok=True)
     cases = {name: (["coco-box"], *case) for name, case in golden_tables().items()}
+    cases["best100"], cases["best300"] = (["coco-box"], *at_limit(100)), (["lvis-box"], *at_limit(300, True))
     for name, metrics, options in [
             ("box", ["coco-box"], dict(seed=20, masks=False, images=9)),
             ("ties", ["coco-box"], dict(seed=2, masks=False, few=4, images=9)),
@@ -202,6 +224,8 @@ def main(folder):
                 json.dump(value, f, separators=(",", ":"))
         out[name] = {m: figures(m, truth, results) for m in metrics}
         print(name, len(truth["annotations"]), len(results), {m: round(v["AP"], 6) for m, v in out[name].items()})
+    with open(os.path.join(folder, "polygons.json"), "w") as f:
+        json.dump(polygons(), f, separators=(",", ":"))
     with open(os.path.join(folder, "cases.json"), "w") as f:
         json.dump(out, f, indent=1)
 
