@@ -11,7 +11,8 @@
 
 /* What a metric has found; everything but `figures` stays in its own memory until close. */
 struct metric_result {
-    json_t *figures; /* an object, empty at first: official keys in the official order, each a real or an integer */
+    json_t *figures; /* an object, empty at first: official keys in the official order, each a real, an integer, or null
+                        where there is none */
     int64_t units;   /* what is drawn again in a bootstrap: questions, pictures, sequences */
     const double *values; /* [units] their mean is the headline; NULL: it is no mean (metric.resample) */
     char *const *keys;    /* [units] what they are called in the files, for the paired comparison */
