@@ -241,7 +241,7 @@ static int save(void *self, const struct checkpoint_writer *w, json_t *sums, str
 /* Host memory of a step's lessons, or of an examination's batch: targets, starts, and those of heads_sequences. */
 static size_t host_bytes(const struct heads *h)
 {
-    enum { ALIGNMENT = 256 };
+    enum { ALIGNMENT = 512 }; /* and a red zone under AddressSanitizer */
     const struct plan *p = &h->run->plan;
     int64_t rows = p->rows > h->settings.session.batch ? p->rows : h->settings.session.batch;
     size_t starts = (size_t)(rows + 1) * sizeof(int32_t) + ALIGNMENT;

@@ -79,8 +79,8 @@ struct heads {
 /* What is taught.  Its state is h->subject, `bytes` zeroed bytes. */
 struct subject {
     size_t bytes;
-    /* (all) Samples and targets; ranks that fail leave it together: sets h->outputs and h->run->samples, and adds to
-     * h->run->identity. */
+    /* (all) Samples and targets: sets h->outputs, h->target_bytes and h->run->samples, and adds to h->run->identity.
+     * Ranks fail together. */
     int (*open)(struct heads *h, struct error *error);
     int64_t (*sample)(const struct heads *h, uint64_t epoch, uint64_t place);
     /* From now on receive gives this rank's slices of steps [first, end), then no more. */

@@ -19,6 +19,7 @@ check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cu
     core_parity_bf16_recomputed
 check cuda_decoder program golden/llama llama_parity_scaled_rope_tied llama_parity_in_parts_untied llama_meta_pth generation_same_in_any_batch
 check cuda_features program mpi/features takers_share_a_pass_cuda takers_share_a_pass_bf16 groups_stay_together_cuda
+check cuda_heads program golden/heads heads_linear_cuda heads_attention_cuda
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
 # on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
 groups() { EMULATED_GPUS=3 ranks 3 "$BUILD/test/mpi/world" && program unit/dist tree_sum; }
@@ -126,6 +127,25 @@ pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/cpu.npy" > /de
 embeds() { pe-evaluator embed $model --images "$tmp/pictures" --batch-size 16 --device cuda --precision "$1" --output "$tmp/$1.npy" && close "$tmp/cpu.npy" "$tmp/$1.npy" "$2"; }
 check cuda_embeds_in_fp32 embeds fp32 1e-5
 check cuda_embeds_in_bf16 embeds bf16 2e-2
+# probes: each head's figures are the CPU's, and the same on any number of ranks
+mkdir "$tmp/classes" && for i in $(seq -f %04.0f 0 39); do
+    class=$(head -1 "$tmp/pictures/$i.txt" | cut -d' ' -f2)
+    mkdir -p "$tmp/classes/$class" && cp "$tmp"/pictures/"$i".[jw]* "$tmp/classes/$class"
+done
+pe-dataloader pack --input "$tmp/classes" --output "$tmp/labelled" > /dev/null 2>&1
+probe() { # KIND NAME RANKS OPTION...
+    local kind=$1 name=$2 n=$3; shift 3
+    ranks "$n" pe-evaluator probe --kind "$kind" $model --train-data "$tmp/labelled" --data "$tmp/labelled" --global-batch-size 16 --slices 4 --steps 3 --norm-samples 32 \
+        --save-frequency 0 --log-every-n-steps 1 --logs "$tmp/logs" --name "$name" --output "$tmp/$name.json" "$@"
+}
+probes() { # KIND OPTION...
+    local kind=$1; shift
+    probe "$kind" "$kind-cpu" 1 "$@" && probe "$kind" "$kind-1" 1 "$@" --device cuda --reduction exact && probe "$kind" "$kind-3" 3 "$@" --device cuda --reduction exact &&
+        follows "$kind-1" 1e-3 "$kind-cpu" && same "$(weights "$kind-1")" "$(weights "$kind-3")" && same "$tmp/$kind-1.json" "$tmp/$kind-3.json" &&
+        probe "$kind" "$kind-bf16" 1 "$@" --device cuda --precision bf16 && follows "$kind-bf16" 2e-2 "$kind-cpu"
+}
+check cuda_linear_probes_follow_cpu probes linear --lr-grid 1e-2,0.1
+check cuda_attention_probes_follow_cpu probes attention
 figures() {
     pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r0.json" &&
         pe-evaluator retrieval $model --data "$tmp/data" --batch-size 7 --device cuda --output "$tmp/r1.json" && same "$tmp/r0.json" "$tmp/r1.json"

@@ -54,6 +54,7 @@ static char *write_data(const char *name, bool labelled, int64_t names)
     if (rc == 0) rc = writer_commit(folder, &index, &labels, recipe, &e);
     EXPECT(rc == 0, "%s", e.text);
     if (rc == 0) writer_index_free(&index);
+    json_decref(recipe);
     return folder;
 }
 
@@ -90,7 +91,7 @@ static int probe(const struct head_kind *kind, struct error *error, const char *
     EXPECT(fs_remove_tree(run, &none) == 0 && fs_remove_tree(output, &none) == 0, "%s", none.text);
     str_printf(&all,
                "--weights %s --model PE-Core-Test8-32 --threads 1 --train-data %s --data %s --output %s --steps 2 "
-               "--global-batch-size 8 --slices 2 --batch-size 7 --aug none %s",
+               "--global-batch-size 8 --slices 2 --batch-size 7 --norm-samples 16 --aug none %s",
                weights, data, data, output, words);
     line = str_steal(&all);
     for (char *word = strtok_r(line, " ", &rest); word && argc < WORDS; word = strtok_r(NULL, " ", &rest))
@@ -183,7 +184,7 @@ static void measured(const struct head_kind *kind, enum feature feature, const c
     char *path = fs_join(test_folder(), "results.run/checkpoints/latest/model.safetensors");
     EXPECT(safetensors_open(&file, path, &e) == 0, "%s", e.text);
     for (int64_t layer = 1; layer <= 2; layer++) {
-        char name[2][32];
+        char name[2][64];
         float mean[4096], scale[4096];
         int64_t n = s.rows[layer - 1], count = 0;
         for (int64_t k = 0; k < s.cols; k++) {
