@@ -253,6 +253,17 @@ static json_t *metrics_of(const struct heads *h, const struct tally *t, const st
     return metrics;
 }
 
+/* The share of who always names the class most common in training; of equal ones the first. */
+static double chance_of(const struct classes *c, const struct tally *t)
+{
+    int64_t *taught = mem_zalloc((size_t)c->count, sizeof *taught), most = 0;
+    for (int64_t i = 0; i < c->taught_count; i++) taught[c->labels[c->taught[i]]]++;
+    for (int64_t k = 0; k < c->count; k++)
+        if (taught[k] > taught[most]) most = k;
+    free(taught);
+    return (double)t->seen[most] / (double)t->samples;
+}
+
 /* Rank 0: what the figures are of, beside them. */
 static int write_result(const struct heads *h, const struct tally *t, json_t *metrics, struct error *error)
 {
@@ -260,6 +271,7 @@ static int write_result(const struct heads *h, const struct tally *t, json_t *me
     const char *feature = h->feature == FEATURE_TOKENS ? "tokens" : h->settings.feature;
     json_object_set_new(metrics, "feature", json_string(feature));
     if (h->rate_count > 1) json_object_set_new(metrics, "lr_chosen_on", json_string(h->settings.choose));
+    json_object_set_new(metrics, "chance", json_real(chance_of(c, t)));
     json_object_set_new(metrics, "samples", json_integer(t->samples));
     json_object_set_new(metrics, "classes", json_integer(t->classes));
     json_object_set_new(metrics, "train_samples", json_integer(c->taught_count));
