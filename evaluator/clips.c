@@ -9,47 +9,8 @@
 #include "base/str.h"
 #include "data/image.h"
 #include "evaluator/metrics/davis.h"
+#include "evaluator/sequences.h"
 #include "serve/texts.h"
-
-/* --- names --- */
-
-static int list_folders(const char *folder, char ***names, int64_t *count, struct error *error)
-{
-    struct fs_list list;
-    if (fs_list(folder, &list, error) < 0) return -1;
-    *names = mem_alloc(list.count + 1, sizeof **names);
-    for (size_t i = 0; i < list.count; i++) {
-        char *path = fs_join(folder, list.names[i]);
-        if (fs_is_folder(path)) (*names)[(*count)++] = mem_strdup(list.names[i]);
-        free(path);
-    }
-    fs_list_free(&list);
-    return 0;
-}
-
-static int check_names(char *const *names, int64_t count, const char *where, struct error *error)
-{
-    if (!count) return error_set(error, ERROR_FAILED, "%s: no sequence in it", where);
-    for (int64_t i = 0; i < count; i++) {
-        if (strchr(names[i], '/') || names[i][0] == '.')
-            return error_set(error, ERROR_FAILED, "%s: \"%s\" is no name of a sequence", where, names[i]);
-        for (int64_t k = 0; k < i; k++)
-            if (!strcmp(names[i], names[k]))
-                return error_set(error, ERROR_FAILED, "%s: %s is there twice", where, names[i]);
-    }
-    return 0;
-}
-
-static int read_names(const char *folder, const char *pictures, const char *file, char ***names, int64_t *count,
-                      struct error *error)
-{
-    char *standard = fs_join(folder, "ImageSets/2017/val.txt");
-    if (!file && fs_exists(standard)) file = standard;
-    int rc = file ? texts_read(file, true, names, count, error) : list_folders(pictures, names, count, error);
-    if (rc == 0) rc = check_names(*names, *count, file ? file : pictures, error);
-    free(standard);
-    return rc;
-}
 
 /* --- one sequence --- */
 
@@ -146,7 +107,7 @@ int clips_open(struct clips *s, const char *folder, const char *file, int64_t ma
     char **names = NULL, *pictures = fs_join(folder, "JPEGImages/480p"), *masks = fs_join(folder, "Annotations/480p");
     int64_t count = 0;
     int rc = fs_is_folder(pictures) && fs_is_folder(masks)
-                 ? read_names(folder, pictures, file, &names, &count, error)
+                 ? sequences_read(folder, pictures, file, &names, &count, error)
                  : error_set(error, ERROR_FAILED,
                              "%s: not both JPEGImages/480p and Annotations/480p are in it: give a "
                              "folder of DAVIS's layout",

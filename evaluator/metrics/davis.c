@@ -16,6 +16,7 @@
 #include "evaluator/metrics/davis.h"
 #include "evaluator/metrics/metric.h"
 #include "evaluator/metrics/pairs.h"
+#include "evaluator/sequences.h"
 #include "serve/texts.h"
 
 extern const struct metric metric_davis;
@@ -130,38 +131,16 @@ static int open_sequence(struct davis_sequence *sequence, const char *truth, con
     return rc;
 }
 
-/* Names of the folders in `folder`. */
-static int list_folders(const char *folder, char ***names, int64_t *count, struct error *error)
-{
-    struct fs_list list;
-    if (fs_list(folder, &list, error) < 0) return -1;
-    *names = mem_zalloc(list.count + 1, sizeof **names);
-    for (size_t i = 0; i < list.count; i++) {
-        char *path = fs_join(folder, list.names[i]);
-        if (fs_is_folder(path)) (*names)[(*count)++] = mem_strdup(list.names[i]);
-        free(path);
-    }
-    fs_list_free(&list);
-    return *count ? 0 : error_set(error, ERROR_FAILED, "%s: no folder of a sequence in it", folder);
-}
-
 static int open_sequences(struct self *x, const char *truth, const char *predictions, struct error *error)
 {
-    char **names = NULL, *standard = fs_join(truth, "ImageSets/2017/val.txt"),
-         *folder = fs_join(truth, "Annotations/480p");
+    char **names = NULL, *folder = fs_join(truth, "Annotations/480p");
     int64_t count = 0;
-    const char *list = x->list, *below = fs_is_folder(folder) ? folder : truth;
-    if (!list && fs_exists(standard)) list = standard;
-    int rc = list ? texts_read(list, true, &names, &count, error) : list_folders(below, &names, &count, error);
+    const char *below = fs_is_folder(folder) ? folder : truth;
+    int rc = sequences_read(truth, below, x->list, &names, &count, error);
     x->sequences = mem_zalloc((size_t)count + 1, sizeof *x->sequences);
-    for (; rc == 0 && x->count < count; x->count++) {
-        for (int64_t i = 0; i < x->count && rc == 0; i++)
-            if (!strcmp(names[i], names[x->count]))
-                rc = error_set(error, ERROR_FAILED, "%s: %s is there twice", list, names[i]);
-        if (rc == 0) rc = open_sequence(&x->sequences[x->count], below, predictions, names[x->count], error);
-    }
+    for (; rc == 0 && x->count < count; x->count++)
+        rc = open_sequence(&x->sequences[x->count], below, predictions, names[x->count], error);
     texts_free(names, count);
-    free(standard);
     free(folder);
     return rc;
 }

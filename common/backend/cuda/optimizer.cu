@@ -141,7 +141,7 @@ static __global__ void sgd_kernel(struct update u)
     int32_t owner = u.owner[blockIdx.x];
     if (factor == 0 || owner < 0) return;
     float decay = u.decay[owner], rate = u.rate * u.rates[owner];
-    for (int k = 0; k < SQUARE_BLOCK / THREADS; k++) {
+    for (int k = 0; k < 4 * UPDATE_QUADS; k++) {
         int64_t at = (int64_t)blockIdx.x * SQUARE_BLOCK + k * THREADS + threadIdx.x;
         float m = u.beta1 * u.m[at] + (u.g[at] * factor + decay * u.p[at]), p = u.p[at] - rate * m;
         u.m[at] = m;
