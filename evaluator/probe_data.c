@@ -1,13 +1,12 @@
 /* Labels of several data sets made one, and a kind's figures gathered. */
 #include "evaluator/probe_data.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
+#include "evaluator/classification.h"
 #include "evaluator/logistic.h"
-#include "log/log.h"
 #include "models/pixels.h"
 
 #define AT(field) offsetof(struct probe_settings, field)
@@ -107,11 +106,6 @@ static int64_t classes_of(const struct feature_store *s)
 
 /* --- the report --- */
 
-/* Samples of all ranks, and what is to be said of their labels. */
-struct stock {
-    int64_t train, test, train_unlabelled, unlabelled, unseen, common; /* common: tests of training's commonest class */
-};
-
 static int64_t *count_labels(const struct feature_store *s, const struct world *world, int64_t classes)
 {
     int64_t *counts = mem_zalloc((size_t)classes + 1, sizeof *counts);
@@ -120,43 +114,22 @@ static int64_t *count_labels(const struct feature_store *s, const struct world *
     return counts;
 }
 
-static int take_stock(struct probe_data *d, const struct world *world, struct stock *out, struct error *error)
+static int take_stock(struct probe_data *d, const struct world *world, struct class_stock *out, struct error *error)
 {
     d->classes = world_max(world, classes_of(&d->train));
-    int64_t in_test = world_max(world, classes_of(&d->test)), most = 0;
+    int64_t in_test = world_max(world, classes_of(&d->test));
     if (in_test > d->classes) d->classes = in_test;
     int64_t *train = count_labels(&d->train, world, d->classes), *test = count_labels(&d->test, world, d->classes);
-    *out = (struct stock){.train_unlabelled = world_sum(world, d->train.unlabelled),
-                          .unlabelled = world_sum(world, d->test.unlabelled)};
-    for (int64_t c = 0; c < d->classes; c++) {
-        out->train += train[c];
-        out->test += test[c];
-        if (!train[c]) out->unseen += test[c];
-        if (train[c] > train[most]) most = c;
-    }
-    out->common = test[most];
+    *out = class_stock_of(train, test, d->classes);
+    out->train_unlabelled = world_sum(world, d->train.unlabelled);
+    out->unlabelled = world_sum(world, d->test.unlabelled);
     free(train);
     free(test);
     const struct probe_settings *c = d->settings;
     if (!out->train) return error_set(error, ERROR_FAILED, "--train-data %s: no sample has a label", c->train.items[0]);
     if (!out->test) return error_set(error, ERROR_FAILED, "--data %s: no sample has a label", c->test.items[0]);
-    if (world->rank) return 0;
-    if (out->train_unlabelled)
-        log_warn("--train-data: %ld samples have no label, they are left out", (long)out->train_unlabelled);
-    if (out->unlabelled) log_warn("--data: %ld samples have no label, they are left out", (long)out->unlabelled);
-    if (out->unseen)
-        log_warn("--data: %ld samples are of classes that --train-data has none of: they count as wrong",
-                 (long)out->unseen);
+    if (!world->rank) class_stock_warn(out);
     return 0;
-}
-
-void probe_figures(json_t *figures, const struct classification_scores *m)
-{
-    json_object_set_new(figures, "acc1", json_real(m->acc1));
-    json_object_set_new(figures, "acc5", json_real(m->acc5));
-    json_object_set_new(figures, "mean_per_class_recall", json_real(m->mean_per_class_recall));
-    if (m->samples > 1)
-        json_object_set_new(figures, "stderr", json_real(sqrt(m->acc1 * (1 - m->acc1) / (double)(m->samples - 1))));
 }
 
 static json_t *measure(const struct probe_data *d, struct session *s, const struct feature_store *train,
@@ -189,28 +162,21 @@ static json_t *measure_pixels(struct probe_data *d, struct session *s, struct er
 }
 
 /* What the best layer has beside acc1 stands at the top as well, in its order. */
-static json_t *gather(const struct probe_data *d, json_t *const *each, const struct stock *stock)
+static json_t *gather(const struct probe_data *d, json_t *const *each, const struct class_stock *stock)
 {
     json_t *metrics = layers_metrics(&d->layers, "acc1", each), *layer = json_object_get(metrics, "best_layer"), *row;
     size_t i;
     json_array_foreach (json_object_get(metrics, "layers"), i, row)
         if (json_equal(json_object_get(row, "layer"), layer)) json_object_update_missing(metrics, row);
     json_object_del(metrics, "layer");
-    json_object_set_new(metrics, "samples", json_integer(stock->test));
-    json_object_set_new(metrics, "classes", json_integer(d->classes));
-    json_object_set_new(metrics, "train_samples", json_integer(stock->train));
-    if (stock->unlabelled) json_object_set_new(metrics, "unlabelled", json_integer(stock->unlabelled));
-    if (stock->train_unlabelled)
-        json_object_set_new(metrics, "train_unlabelled", json_integer(stock->train_unlabelled));
-    if (stock->unseen) json_object_set_new(metrics, "unseen", json_integer(stock->unseen));
-    json_object_set_new(metrics, "chance", json_real((double)stock->common / (double)stock->test));
+    class_stock_figures(metrics, stock);
     json_object_set_new(metrics, "feature", json_string(d->settings->feature));
     return metrics;
 }
 
 int probe_report(struct probe_data *d, struct session *s, struct error *error)
 {
-    struct stock stock;
+    struct class_stock stock;
     if (relabel(d, s->world, &d->train, &d->test, error) < 0 || take_stock(d, s->world, &stock, error) < 0) return -1;
     json_t **each = mem_zalloc((size_t)d->layers.count, sizeof *each), *pixels = NULL;
     bool whole = true;

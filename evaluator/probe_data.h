@@ -6,9 +6,8 @@
  *
  * Features of all chosen layers stay in memory: 4 bytes for each column, layer and labelled sample, over all ranks.
  *
- * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  A test
- * sample of a class that training has none of counts as wrong, and is counted.  chance: accuracy of naming training's
- * most frequent class; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with --baseline. */
+ * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  What results
+ * say of samples: classification.h; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with --baseline. */
 #ifndef EVALUATOR_PROBE_DATA_H
 #define EVALUATOR_PROBE_DATA_H
 
@@ -29,7 +28,7 @@ extern const struct option probe_options[];
 struct probe_kind {
     const char *task; /* as results name it */
     bool shares;      /* training rows come by logistic_share, else each rank has those it embedded */
-    /* (all) figures: an empty object; probe_figures is the first to fill it. */
+    /* (all) figures: an empty object; classification_figures is the first to fill it. */
     int (*measure)(void *self, struct session *session, int64_t train_samples, int64_t classes,
                    struct labelled_rows train, struct labelled_rows test, json_t *figures, struct error *error);
     void *self;
@@ -51,8 +50,5 @@ int probe_open(struct probe_data *data, struct session *session, const struct pr
 void probe_close(struct probe_data *data);
 /* (all) After the pass. */
 int probe_report(struct probe_data *data, struct session *session, struct error *error);
-
-/* acc1, acc5, mean_per_class_recall, and stderr of acc1: the samples' deviation / sqrt(samples). */
-void probe_figures(json_t *figures, const struct classification_scores *scores);
 
 #endif

@@ -290,6 +290,7 @@ struct jury {
     const int32_t *labels;
     double *weights, *votes; /* [most], [classes] */
     struct tally *tallies;   /* [k_count] */
+    int64_t *ranks;          /* [queries, k_count] or NULL */
 };
 
 static int64_t rank_of(const double *votes, int64_t classes, int32_t label)
@@ -308,17 +309,23 @@ static void judge(void *self, int64_t query, const struct neighbour *nearest)
     for (int64_t i = 0; i < c->k_count; i++) {
         struct tally *t = &j->tallies[i];
         knn_vote(j->votes, t->classes, nearest, j->weights, c->k[i]);
-        tally_add(t, j->labels[query], rank_of(j->votes, t->classes, j->labels[query]));
+        int64_t rank = rank_of(j->votes, t->classes, j->labels[query]);
+        tally_add(t, j->labels[query], rank);
+        if (j->ranks) j->ranks[query * c->k_count + i] = rank;
     }
 }
 
 int knn_score(struct device *device, const struct world *world, const struct labelled_rows *items,
               const struct labelled_rows *queries, int64_t classes, const struct knn_settings *settings,
-              struct classification_scores *scores, struct error *error)
+              struct classification_scores *scores, int64_t *ranks, struct error *error)
 {
     int64_t count = settings->k_count, most = settings->k[count - 1];
-    struct jury jury = {settings, queries->labels, mem_alloc((size_t)most, sizeof *jury.weights),
-                        mem_alloc((size_t)classes, sizeof *jury.votes), mem_alloc((size_t)count, sizeof *jury.tallies)};
+    struct jury jury = {settings,
+                        queries->labels,
+                        mem_alloc((size_t)most, sizeof *jury.weights),
+                        mem_alloc((size_t)classes, sizeof *jury.votes),
+                        mem_alloc((size_t)count, sizeof *jury.tallies),
+                        ranks};
     for (int64_t i = 0; i < count; i++) tally_open(&jury.tallies[i], classes);
     int rc = knn_search(device, world, items, queries, most, judge, &jury, error);
     for (int64_t i = 0; i < count; i++) {

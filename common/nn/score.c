@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "nn/tally.h"
 
 enum { BLOCK = 256 };
 
@@ -52,8 +53,7 @@ static void each(const struct scores *s, const struct world *world, void (*judge
     mem_unmap(block, (size_t)(BLOCK * s->item_count), sizeof *block);
 }
 
-/* How many items beat item `which`. */
-static int64_t rank_of(const float *scores, int64_t count, int64_t which)
+int64_t score_rank(const float *scores, int64_t count, int64_t which)
 {
     int64_t rank = 0;
     for (int64_t i = 0; i < count; i++) rank += scores[i] > scores[which] || (scores[i] == scores[which] && i < which);
@@ -71,7 +71,7 @@ struct retrieval_pass {
 static void judge_text(void *context, int64_t text, const float *scores)
 {
     struct retrieval_pass *p = context;
-    p->rank[text] = (int32_t)rank_of(scores, p->items, p->owner[text]);
+    p->rank[text] = (int32_t)score_rank(scores, p->items, p->owner[text]);
 }
 
 static void judge_image(void *context, int64_t image, const float *scores)
@@ -82,7 +82,7 @@ static void judge_image(void *context, int64_t image, const float *scores)
         int64_t text = p->order[k];
         if (best < 0 || scores[text] > scores[best] || (scores[text] == scores[best] && text < best)) best = text;
     }
-    p->rank[image] = best < 0 ? (int32_t)p->items : (int32_t)rank_of(scores, p->items, best);
+    p->rank[image] = best < 0 ? (int32_t)p->items : (int32_t)score_rank(scores, p->items, best);
 }
 
 static int by_value(const void *a, const void *b)
@@ -188,7 +188,7 @@ struct retrieval_scores score_retrieval(struct device *device, const struct worl
 
 struct class_pass {
     const int32_t *labels;
-    int64_t classes, *seen, *hit1, *hit5; /* [classes] each */
+    struct tally tally;
 };
 
 static void judge_class(void *context, int64_t image, const float *scores)
@@ -196,49 +196,19 @@ static void judge_class(void *context, int64_t image, const float *scores)
     struct class_pass *p = context;
     int32_t label = p->labels[image];
     if (label < 0) return;
-    CHECK(label < p->classes, "image %ld has label %d of %ld", (long)image, label, (long)p->classes);
-    int64_t rank = rank_of(scores, p->classes, label);
-    p->seen[label]++;
-    p->hit1[label] += rank < 1;
-    p->hit5[label] += rank < 5;
-}
-
-/* counts [count] of all ranks, added up. */
-static void add_counts(const struct world *world, int64_t *counts, int64_t count)
-{
-    if (world->size == 1) return;
-    int64_t *all = mem_alloc((size_t)(world->size * count), sizeof *all);
-    world_gather_all(world, counts, (size_t)count * sizeof *counts, all);
-    memset(counts, 0, (size_t)count * sizeof *counts);
-    for (int64_t i = 0; i < world->size * count; i++) counts[i % count] += all[i];
-    free(all);
+    CHECK(label < p->tally.classes, "image %ld has label %d of %ld", (long)image, label, (long)p->tally.classes);
+    tally_add(&p->tally, label, score_rank(scores, p->tally.classes, label));
 }
 
 struct classification_scores score_classification(struct device *device, const struct world *world, const float *images,
                                                   const int32_t *labels, int64_t image_count, const float *classes,
                                                   int64_t class_count, int64_t dim)
 {
-    struct classification_scores out = {0};
-    int64_t *counts = mem_zalloc((size_t)class_count * 3, sizeof *counts);
-    struct class_pass pass = {labels, class_count, counts, counts + class_count, counts + 2 * class_count};
+    struct class_pass pass = {.labels = labels};
     struct scores s = {device, images, classes, image_count, class_count, dim};
+    tally_open(&pass.tally, class_count);
     each(&s, world, judge_class, &pass);
-    add_counts(world, counts, 3 * class_count);
-    int64_t hit1 = 0, hit5 = 0, present = 0;
-    double recall = 0;
-    for (int64_t c = 0; c < class_count; c++) {
-        if (!pass.seen[c]) continue;
-        out.samples += pass.seen[c];
-        hit1 += pass.hit1[c];
-        hit5 += pass.hit5[c];
-        present++;
-        recall += (double)pass.hit1[c] / (double)pass.seen[c];
-    }
-    free(counts);
-    if (!out.samples) return out;
-    out.acc1 = (double)hit1 / (double)out.samples;
-    out.acc5 = (double)hit5 / (double)out.samples;
-    out.mean_per_class_recall = recall / (double)present;
-    if (out.samples > 1) out.deviation = sqrt(out.acc1 * (1 - out.acc1) / (double)(out.samples - 1));
+    struct classification_scores out = tally_scores(&pass.tally, world);
+    tally_close(&pass.tally);
     return out;
 }

@@ -19,6 +19,8 @@ struct retrieval_scores {
     double image_median_rank, text_median_rank; /* from 1 */
 };
 
+/* How many of scores [count] are ahead of that of `which`. */
+int64_t score_rank(const float *scores, int64_t count, int64_t which);
 /* Ranks from 0 of the right items -> the share below each recall_at, and the median from 1; sorts them. */
 void score_ranks(int32_t *rank, int64_t count, double recall[RECALL_LEVELS], double *median);
 

@@ -13,7 +13,7 @@ void tally_close(struct tally *tally);
 /* A sample of this class, which `rank` classes are ahead of; NEVER: it cannot be named. */
 #define NEVER INT64_MAX
 void tally_add(struct tally *tally, int32_t label, int64_t rank);
-/* (all) unlabelled is left 0. */
-struct classification_scores tally_scores(const struct tally *tally, const struct world *world);
+/* (all) Once: the counts become those of all ranks. */
+struct classification_scores tally_scores(struct tally *tally, const struct world *world);
 
 #endif

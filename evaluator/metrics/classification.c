@@ -9,8 +9,10 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "data/npy.h"
+#include "evaluator/classification.h"
 #include "evaluator/metrics/labels.h"
 #include "evaluator/metrics/metric.h"
+#include "nn/tally.h"
 
 extern const struct metric metric_classification;
 
@@ -68,35 +70,25 @@ static int rank_all(struct self *x, const char *path, const char *truth, struct 
 
 static void report(const struct self *x, json_t *figures)
 {
-    int64_t classes = 0, one = 0, five = 0, present = 0;
-    for (int64_t i = 0; i < x->count; i++) {
-        if (x->labels[i] >= classes) classes = (int64_t)x->labels[i] + 1;
-        one += x->ranks[i] < 1;
-        five += x->ranks[i] < 5;
-    }
-    int64_t *seen = mem_zalloc((size_t)classes, sizeof *seen), *right = mem_zalloc((size_t)classes, sizeof *right);
-    for (int64_t i = 0; i < x->count; i++) {
-        seen[x->labels[i]]++;
-        right[x->labels[i]] += x->ranks[i] < 1;
-    }
-    double recall = 0;
-    for (int64_t c = 0; c < classes; c++) {
-        if (!seen[c]) continue;
-        recall += (double)right[c] / (double)seen[c];
-        present++;
-    }
-    json_object_set_new(figures, "acc1", json_real((double)one / (double)x->count));
-    if (x->scored) json_object_set_new(figures, "acc5", json_real((double)five / (double)x->count));
-    json_object_set_new(figures, "mean_per_class_recall", json_real(recall / (double)present));
-    free(seen);
-    free(right);
+    struct world alone = {.size = 1, .node_ranks = 1};
+    int64_t classes = 0;
+    for (int64_t i = 0; i < x->count; i++) classes = x->labels[i] >= classes ? (int64_t)x->labels[i] + 1 : classes;
+    struct tally tally;
+    tally_open(&tally, classes);
+    for (int64_t i = 0; i < x->count; i++) tally_add(&tally, x->labels[i], x->ranks[i]);
+    struct classification_scores scores = tally_scores(&tally, &alone);
+    tally_close(&tally);
+    classification_figures(figures, &scores);
+    if (!x->scored) json_object_del(figures, "acc5");
 }
 
 static int open_classification(void *self, const char *truth, const char *predictions, struct metric_result *result,
                                struct error *error)
 {
     struct self *x = self;
-    if (labels_read(truth, &x->labels, &x->count, error) < 0) return -1;
+    if (labels_read(truth, &x->labels, &x->count, error) < 0 ||
+        labels_check(truth, x->labels, x->count, LABELS_CLASSES, "classes at most", error) < 0)
+        return -1;
     x->ranks = mem_alloc((size_t)x->count, sizeof *x->ranks);
     x->hits = mem_alloc((size_t)x->count, sizeof *x->hits);
     if (rank_all(x, predictions, truth, error) < 0) return -1;

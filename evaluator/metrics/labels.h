@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 
+enum { LABELS_CLASSES = 1 << 20 }; /* at most, where there are counts of each */
+
 /* A .npy file of int32 or int64 [n], or a text file with one a line; all from 0 to 2^31 - 1, at least one.  *labels
  * [count] is the caller's to free(). */
 int labels_read(const char *path, int32_t **labels, int64_t *count, struct error *error);

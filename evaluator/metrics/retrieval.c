@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "data/npy.h"
+#include "evaluator/metrics/features.h"
 #include "evaluator/metrics/labels.h"
 #include "evaluator/metrics/metric.h"
 
@@ -50,33 +51,12 @@ void retrieval_metrics(json_t *figures, const struct retrieval_scores *scores, i
 
 /* --- scores --- */
 
-static int read_features(const char *path, float **features, int64_t *count, int64_t *dim, struct error *error)
-{
-    struct npy npy;
-    int rc = npy_open(&npy, path, error);
-    if (rc == 0 && (npy.dims != 2 || !npy.count))
-        rc = error_set(error, ERROR_FAILED, "%s: no features [count, dim]", path);
-    if (rc == 0) {
-        *count = npy.shape[0];
-        *dim = npy.shape[1];
-        *features = mem_alloc((size_t)npy.count, sizeof **features);
-    }
-    for (int64_t i = 0; rc == 0 && i < npy.count; i++) {
-        double value;
-        npy_reals(&npy, i, 1, &value);
-        (*features)[i] = (float)value;
-        rc = labels_check_scores(path, i / *dim, &value, 1, error);
-    }
-    npy_close(&npy);
-    return rc;
-}
-
 static int open_features(struct self *x, const char *text_path, const char *image_path, int64_t *texts,
                          struct error *error)
 {
     int64_t dim;
-    if (read_features(text_path, &x->text_features, texts, &dim, error) < 0 ||
-        read_features(image_path, &x->image_features, &x->images, &x->dim, error) < 0)
+    if (features_read(text_path, &x->text_features, texts, &dim, error) < 0 ||
+        features_read(image_path, &x->image_features, &x->images, &x->dim, error) < 0)
         return -1;
     if (dim != x->dim)
         return error_set(error, ERROR_FAILED, "%s: features of %ld, those of %s have %ld: of one model?", text_path,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/rng.h"
+#include "evaluator/classification.h"
 #include "evaluator/logistic.h"
 #include "evaluator/probe_data.h"
 #include "evaluator/task.h"
@@ -150,7 +151,7 @@ static int measure(void *self, struct session *s, int64_t train_samples, int64_t
     if (rc == 0) rc = fit_with(x, &l, c, NULL, &fit, error);
     if (rc == 0) {
         struct classification_scores scores = logistic_score(&l, test);
-        probe_figures(figures, &scores);
+        classification_figures(figures, &scores);
         json_object_set_new(figures, "c", json_real(c));
         if (x->c_count > 1) json_object_set_new(figures, "held_out_acc1", json_real(choice.accuracy));
         json_object_set_new(figures, "loss", json_real(fit.loss));

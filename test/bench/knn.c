@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     struct knn_settings settings = {(int64_t[]){10, 20, 100, 200}, 4, .07};
     struct classification_scores scores[4];
     double start = clock_seconds();
-    if (knn_score(&device, &world, &items, &queries, 1000, &settings, scores, &error) < 0) return 1;
+    if (knn_score(&device, &world, &items, &queries, 1000, &settings, scores, NULL, &error) < 0) return 1;
     printf("%.2f %.6f\n", clock_seconds() - start, scores[0].acc1);
     return 0;
 }

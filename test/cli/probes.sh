@@ -49,14 +49,14 @@ known=$(figure acc1)
 by_name() {
     $knn --train-data "$tmp/train-data" --data "$tmp/other-data" --k 3 > "$tmp/said" 2>&1
     cat "$tmp/said"
-    grep -q "5 samples are of classes that --train-data has none of" "$tmp/said" && [ "$(figure unseen)" -eq 5 ] && [ "$(figure classes)" -eq 3 ] &&
+    grep -q "5 test samples are of classes that training has no sample of: they count as wrong" "$tmp/said" && [ "$(figure unseen)" -eq 5 ] && [ "$(figure classes)" -eq 3 ] &&
         awk -v a="$(figure acc1)" -v b="$known" 'BEGIN { d = a * 15 - b * 10; exit !(b > 0 && d < 1e-9 && d > -1e-9) }'
 }
 check labels_are_matched_by_name by_name
 cp -r "$tmp/pictures" "$tmp/plain" && pe-dataloader pack --input "$tmp/plain" --output "$tmp/plain-data" > /dev/null 2>&1
 check no_labels_at_all says "no sample has a label" status 1 $knn --train-data "$tmp/train-data" --data "$tmp/plain-data" --k 3
 mixed() { # counted, said, and without a trace in the figures
-    says "--data: 60 samples have no label, they are left out" $knn --train-data "$tmp/train-data" --data "$tmp/test-data" "$tmp/plain-data" --k 3 &&
+    says "60 test samples have no label: they are left out" $knn --train-data "$tmp/train-data" --data "$tmp/test-data" "$tmp/plain-data" --k 3 &&
         [ "$(figure unlabelled)" -eq 60 ] && [ "$(figure samples)" -eq 10 ] && [ "$(figure acc1)" = "$known" ]
 }
 check samples_without_a_label mixed
@@ -65,4 +65,22 @@ numbers() { # labels without names, beside named ones
         cp "$tmp/d" "$tmp/numbers/dataset.json" && says "names no classes, and other data sets do" status 1 $knn --train-data "$tmp/train-data" --data "$tmp/numbers" --k 3
 }
 check labels_without_names numbers
+
+# From files of features: embed writes them, score reads them, and says what a probe says.
+from_files() {
+    local part first
+    mkdir -p "$tmp/features" "$tmp/truth"
+    for part in train:0 test:30; do
+        first=${part#*:} part=${part%:*}
+        mkdir -p "$tmp/of-$part" && cp "${pictures[@]:first:30}" "$tmp/of-$part" &&
+            pe-evaluator embed --weights init:0 --model PE-Core-Test8-32 --threads 1 --images "$tmp/of-$part" --output "$tmp/features/$part.npy" || return 1
+        for i in $(seq 30); do echo $((i > 15)); done > "$tmp/truth/$part.txt"
+    done
+    pe-evaluator score --metric knn --truth "$tmp/truth" --predictions "$tmp/features" --against "$tmp/features" --knn-k 3,20 --output "$tmp/r.json" || return 1
+    for key in acc1 acc5 mean_per_class_recall stderr k knn_3_acc1 knn_20_acc1 samples classes train_samples chance missing unparsed; do
+        grep -q "^    \"$key\": " "$tmp/r.json" || { echo "no $key"; return 1; }
+    done
+    [ "$(figure chance)" = 0.5 ] && [ "$(figure k)" -eq 20 ] && grep -q '"difference": 0.0' "$tmp/r.json"
+}
+check neighbours_of_files from_files
 finish

@@ -87,8 +87,8 @@ static void neighbours(void)
     EXPECT(knn_unit(items.rows, items.count, DIM) < 0 && knn_unit(queries.rows, queries.count, DIM) < 0 &&
                knn_unit(my_items.rows, my_items.count, DIM) < 0 && knn_unit(mine.rows, mine.count, DIM) < 0,
            "rows without length");
-    int rc = knn_score(&one, &alone, &items, &queries, CLASSES, &settings, want, &error);
-    if (rc == 0) rc = knn_score(&two, &world, &my_items, &mine, CLASSES, &settings, got, &error);
+    int rc = knn_score(&one, &alone, &items, &queries, CLASSES, &settings, want, NULL, &error);
+    if (rc == 0) rc = knn_score(&two, &world, &my_items, &mine, CLASSES, &settings, got, NULL, &error);
     EXPECT(rc == 0 && !memcmp(want, got, sizeof want), "%g, alone %g: %s", got[2].acc1, want[2].acc1, error.text);
     EXPECT(want[2].acc1 > .25, "acc1 %g", want[2].acc1); /* chance: 1 / 6 */
     device_close(&one);

@@ -122,7 +122,7 @@ static void figures(void)
     struct error error = {0};
     EXPECT(device_open(&device, "cpu", "fp32", NULL, 1, 0, &error) == 0, "%s", error.text);
     EXPECT(knn_unit(b.rows, 4, 2) < 0 && queries[7] == 1, "%g", queries[7]);
-    EXPECT(knn_score(&device, &world, &a, &b, 4, &settings, scores, &error) == 0, "%s", error.text);
+    EXPECT(knn_score(&device, &world, &a, &b, 4, &settings, scores, NULL, &error) == 0, "%s", error.text);
     /* The first query has items 0 and 1 at one distance: sample 0 is nearer, of class 2; with both the lower class 1 is
      * ahead.  The last is of a class without items. */
     EXPECT(scores[0].acc1 == .5 && scores[1].acc1 == .75 && scores[2].samples == 4, "%g %g %ld", scores[0].acc1,
