@@ -37,6 +37,14 @@ void class_stock_figures(json_t *figures, const struct class_stock *s)
     json_object_set_new(figures, "chance", json_real((double)s->common / (double)s->test));
 }
 
+int class_stock_check(const struct class_stock *s, const struct option_list *train_data, const struct option_list *data,
+                      struct error *error)
+{
+    if (!s->train) return error_set(error, ERROR_FAILED, "--train-data %s: no sample has a label", *train_data->items);
+    if (!s->test) return error_set(error, ERROR_FAILED, "--data %s: no sample has a label", *data->items);
+    return 0;
+}
+
 void class_stock_warn(const struct class_stock *s)
 {
     if (s->train_unlabelled)

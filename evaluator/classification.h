@@ -4,6 +4,7 @@
 #define EVALUATOR_CLASSIFICATION_H
 
 #include "base/json.h"
+#include "config/options.h"
 #include "nn/score.h"
 
 /* acc1, acc5, mean_per_class_recall, and stderr of acc1 where two samples or more say what it is. */
@@ -23,6 +24,9 @@ struct class_stock class_stock_of(const int64_t *train, const int64_t *test, int
 /* samples, classes, train_samples, what there is of unlabelled, train_unlabelled and unseen, and chance: the accuracy of
  * naming training's most frequent class. */
 void class_stock_figures(json_t *figures, const struct class_stock *stock);
+/* Neither is empty: the options' data sets are named. */
+int class_stock_check(const struct class_stock *stock, const struct option_list *train_data,
+                      const struct option_list *data, struct error *error);
 /* Says what is left out, and what must be wrong. */
 void class_stock_warn(const struct class_stock *stock);
 

@@ -53,7 +53,7 @@ static int choose(struct probe_data *d, struct session *s, struct error *error)
             return error_set(error, ERROR_USAGE, "--feature %s: layer %ld of %s has none", c->feature,
                              (long)d->layers.layers[i], s->settings->model);
     const struct collection *both[] = {&d->train_input->data, &d->test_input->data};
-    return labels_open(&d->labels, both, 2, error);
+    return class_names_open(&d->names, both, 2, error);
 }
 
 static void open_store(struct feature_store *store, const struct probe_data *d, const struct session *s,
@@ -84,16 +84,17 @@ void probe_close(struct probe_data *d)
     feature_store_close(&d->train);
     feature_store_close(&d->test);
     layers_close(&d->layers);
-    labels_close(&d->labels);
+    class_names_close(&d->names);
 }
 
 /* Labels of the classes of all data sets. */
 static int relabel(const struct probe_data *d, const struct world *world, struct feature_store *train,
                    struct feature_store *test, struct error *error)
 {
-    int rc = labels_apply(&d->labels, 0, train->samples, train->labels, train->held[0], error);
+    int rc = class_names_apply(&d->names, 0, train->samples, train->labels, train->held[0], error);
     if (rc == 0)
-        rc = labels_apply(&d->labels, d->train_input->data.count, test->samples, test->labels, test->held[0], error);
+        rc =
+            class_names_apply(&d->names, d->train_input->data.count, test->samples, test->labels, test->held[0], error);
     return world_agree(world, rc, error);
 }
 
@@ -125,9 +126,7 @@ static int take_stock(struct probe_data *d, const struct world *world, struct cl
     out->unlabelled = world_sum(world, d->test.unlabelled);
     free(train);
     free(test);
-    const struct probe_settings *c = d->settings;
-    if (!out->train) return error_set(error, ERROR_FAILED, "--train-data %s: no sample has a label", c->train.items[0]);
-    if (!out->test) return error_set(error, ERROR_FAILED, "--data %s: no sample has a label", c->test.items[0]);
+    if (class_stock_check(out, &d->settings->train, &d->settings->test, error) < 0) return -1;
     if (!world->rank) class_stock_warn(out);
     return 0;
 }

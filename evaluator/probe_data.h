@@ -11,7 +11,7 @@
 #ifndef EVALUATOR_PROBE_DATA_H
 #define EVALUATOR_PROBE_DATA_H
 
-#include "evaluator/labels.h"
+#include "evaluator/class_names.h"
 #include "evaluator/layers.h"
 #include "evaluator/session.h"
 #include "nn/score.h"
@@ -39,7 +39,7 @@ struct probe_data {
     struct probe_kind kind;
     struct input *train_input, *test_input;
     struct layer_list layers;
-    struct labels labels;
+    struct class_names names;
     struct feature_store train, test;
     int64_t classes;
 };

@@ -9,41 +9,47 @@
 
 /* --- samples --- */
 
-/* Labels as they are stored -> classes. */
-static int number_labels(struct classes *c, struct error *error)
+/* (all) The label of each sample, on all ranks; each reads its share.  The caller frees. */
+static int read_labels(const struct world *w, const struct collection *data, int32_t **labels, struct error *error)
 {
-    const struct dataset *named = c->train.data.sets;
-    int32_t largest = -1;
-    struct error why = {0};
-    for (int64_t i = 0; i < c->train.data.samples; i++) largest = c->labels[i] > largest ? c->labels[i] : largest;
-    c->count = named->class_count ? named->class_count : largest + 1;
-    for (int64_t i = 0; i < c->train.data.samples && !why.code; i++)
-        c->labels[i] = class_set_number(&c->train, i, c->labels[i], c->count, &why);
-    if (why.code) return error_set(error, why.code, "%s", why.text);
-    return largest < 0 ? error_set(error, ERROR_FAILED, "%s: no sample has a label", named->folder) : 0;
-}
-
-/* (all) The label of each training sample, on all ranks; each reads its share. */
-static int read_labels(struct heads *h, struct error *error)
-{
-    struct classes *c = classes_of(h);
-    const struct collection *data = &c->train.data;
-    const struct world *w = h->run->world;
     int64_t first = share_first(data->samples, w->size, w->rank),
             end = share_first(data->samples, w->size, w->rank + 1), failed = end;
     struct record r;
-    c->labels = mem_alloc((size_t)data->samples, sizeof *c->labels);
+    int32_t *out = *labels = mem_alloc((size_t)data->samples, sizeof *out);
 #pragma omp parallel for schedule(dynamic, 64) reduction(min : failed) private(r)
     for (int64_t i = first; i < end; i++)
         if (collection_read_texts(data, i, &r, NULL) == 0) {
-            c->labels[i] = r.label;
+            out[i] = r.label;
             record_release(&r);
         } else if (i < failed)
             failed = i;
     int rc = failed < end ? collection_read_texts(data, failed, &r, error) : 0;
     if (world_agree(w, rc, error) < 0) return -1;
-    world_gather(w, c->labels, data->samples, sizeof *c->labels);
-    return number_labels(c, error);
+    world_gather(w, out, data->samples, sizeof *out);
+    return 0;
+}
+
+static int64_t classes_among(const int32_t *labels, int64_t count)
+{
+    int32_t most = -1;
+    for (int64_t i = 0; i < count; i++) most = labels[i] > most ? labels[i] : most;
+    return most + 1;
+}
+
+/* (all) Labels of both as classes, those that training knows first. */
+static int number_labels(struct heads *h, struct error *error)
+{
+    struct classes *c = classes_of(h);
+    int64_t samples = c->train.samples, tests = c->data.samples;
+    if (read_labels(h->run->world, &c->train, &c->labels, error) < 0 ||
+        read_labels(h->run->world, &c->data, &c->tests, error) < 0 ||
+        class_names_apply(&c->names, 0, NULL, c->labels, samples, error) < 0 ||
+        class_names_apply(&c->names, c->train.count, NULL, c->tests, tests, error) < 0)
+        return -1;
+    int64_t in_test = classes_among(c->tests, tests);
+    h->outputs = c->names.known ? c->names.known : classes_among(c->labels, samples);
+    c->count = in_test > h->outputs ? in_test : h->outputs;
+    return 0;
 }
 
 /* Labelled samples are taught or held out. */
@@ -52,17 +58,16 @@ static int deal_out(struct heads *h, struct error *error)
     struct classes *c = classes_of(h);
     bool choice = h->rate_count > 1 && !strcmp(h->settings.choose, "held-out");
     int64_t labelled = 0, n = 0;
-    for (int64_t i = 0; i < c->train.data.samples; i++) labelled += c->labels[i] >= 0;
+    for (int64_t i = 0; i < c->train.samples; i++) labelled += c->labels[i] >= 0;
     int64_t held = choice ? (int64_t)(h->settings.held_out * (double)labelled) : 0;
-    if (choice && !held)
+    if (choice && labelled && !held)
         return error_set(
             error, ERROR_USAGE,
             "--held-out %g: leaves none of %ld samples to choose the rate on; give more, or --choose-on test",
             h->settings.held_out, (long)labelled);
     c->taught = mem_alloc((size_t)labelled, sizeof *c->taught);
     c->held = mem_alloc((size_t)held + 1, sizeof *c->held);
-    c->unlabelled = c->train.data.samples - labelled;
-    for (int64_t i = 0; i < c->train.data.samples; i++) {
+    for (int64_t i = 0; i < c->train.samples; i++) {
         if (c->labels[i] < 0) continue;
         /* an epoch that no run reaches */
         uint64_t at = rng_permute((uint64_t)h->run->settings->seed, UINT64_MAX, (uint64_t)n++, (uint64_t)labelled);
@@ -74,29 +79,46 @@ static int deal_out(struct heads *h, struct error *error)
     return 0;
 }
 
+static int take_stock(struct heads *h, struct error *error)
+{
+    struct classes *c = classes_of(h);
+    int64_t *tests = mem_zalloc((size_t)c->count + 1, sizeof *tests), unlabelled = 0;
+    c->learned = mem_zalloc((size_t)c->count + 1, sizeof *c->learned);
+    for (int64_t i = 0; i < c->taught_count; i++) c->learned[c->labels[c->taught[i]]]++;
+    for (int64_t i = 0; i < c->data.samples; i++)
+        if (c->tests[i] < 0)
+            unlabelled++;
+        else
+            tests[c->tests[i]]++;
+    c->stock = class_stock_of(c->learned, tests, c->count);
+    c->stock.train_unlabelled = c->train.samples - c->taught_count - c->held_count;
+    c->stock.unlabelled = unlabelled;
+    free(tests);
+    return class_stock_check(&c->stock, &h->settings.train.train_data, &h->settings.data, error);
+}
+
 static int open(struct heads *h, struct error *error)
 {
     struct classes *c = classes_of(h);
     const struct heads_settings *s = &h->settings;
     const struct option_list *train = &s->train.train_data;
+    const struct collection *const both[] = {&c->train, &c->data};
     c->media = media_options_of(&s->train.media);
     int rc = augmentation_of(&c->augmentation, &s->augment, error);
-    if (rc == 0) rc = class_set_open(&c->train, train->items, train->count, &c->train, error);
-    if (rc == 0) rc = class_set_open(&c->data, s->data.items, s->data.count, &c->train, error);
+    if (rc == 0) rc = collection_open(&c->train, train->items, train->count, error);
+    if (rc == 0) rc = collection_open(&c->data, s->data.items, s->data.count, error);
+    if (rc == 0) rc = class_names_open(&c->names, both, 2, error);
     if (world_agree(h->run->world, rc, error) < 0) return -1;
     if (!strcmp(s->train.verify_shards, "off")) {
-        collection_trust(&c->train.data);
-        collection_trust(&c->data.data);
+        collection_trust(&c->train);
+        collection_trust(&c->data);
     }
-    if (read_labels(h, error) < 0 || deal_out(h, error) < 0) return -1;
-    if (c->unlabelled && !h->run->world->rank)
-        log_warn("%ld of %ld training samples have no label: they are left out", (long)c->unlabelled,
-                 (long)c->train.data.samples);
-    h->outputs = c->count;
+    if (number_labels(h, error) < 0 || deal_out(h, error) < 0 || take_stock(h, error) < 0) return -1;
+    if (!h->run->world->rank) class_stock_warn(&c->stock);
     h->target_bytes = sizeof(int32_t);
     h->run->samples = c->taught_count;
     if (!h->run->world->rank)
-        json_object_set_new(h->run->identity, "train-data", json_checksum(collection_identity(&c->train.data)));
+        json_object_set_new(h->run->identity, "train-data", json_checksum(collection_identity(&c->train)));
     return 0;
 }
 
@@ -104,11 +126,14 @@ static void close(struct heads *h)
 {
     struct classes *c = classes_of(h);
     labelled_close(c->feed);
-    class_set_close(&c->train);
-    class_set_close(&c->data);
+    class_names_close(&c->names);
+    collection_close(&c->train);
+    collection_close(&c->data);
     free(c->labels);
+    free(c->tests);
     free(c->taught);
     free(c->held);
+    free(c->learned);
 }
 
 static int64_t sample(const struct heads *h, uint64_t epoch, uint64_t place)
@@ -120,8 +145,7 @@ static int64_t sample(const struct heads *h, uint64_t epoch, uint64_t place)
 static int64_t pictures(const struct heads *h)
 {
     const struct classes *c = classes_of(h);
-    int64_t train = collection_pictures(&c->train.data, &c->media),
-            data = collection_pictures(&c->data.data, &c->media);
+    int64_t train = collection_pictures(&c->train, &c->media), data = collection_pictures(&c->data, &c->media);
     return train > data ? train : data;
 }
 
@@ -155,7 +179,7 @@ static void begin(struct heads *h, int64_t first, int64_t end)
 {
     struct classes *c = classes_of(h);
     const struct plan *p = &h->run->plan;
-    struct labelled_config config = classes_feed(h, &c->train.data);
+    struct labelled_config config = classes_feed(h, &c->train);
     labelled_close(c->feed);
     config.augmentation = strcmp(h->settings.augment.kind, "none") ? &c->augmentation : NULL;
     config.rows = p->rows;

@@ -6,17 +6,21 @@
 #ifndef EVALUATOR_HEADS_CLASSES_H
 #define EVALUATOR_HEADS_CLASSES_H
 
+#include "evaluator/class_names.h"
+#include "evaluator/classification.h"
 #include "evaluator/heads.h"
-#include "evaluator/heads/class_set.h"
 #include "evaluator/heads/labelled.h"
 
 struct classes {
-    struct class_set train, data;
+    struct collection train, data;
+    struct class_names names;
     struct media_options media;
     struct augmentation augmentation;
-    int32_t *labels; /* [samples of train] classes, -1: none */
-    int64_t *taught, taught_count, *held, held_count, unlabelled;
-    int64_t count; /* classes */
+    int32_t *labels, *tests; /* [samples of train, of data] classes, -1: none */
+    int64_t *taught, taught_count, *held, held_count;
+    int64_t count;    /* classes of either: labels are below; heads have an output for those that training names */
+    int64_t *learned; /* [count] taught samples of each */
+    struct class_stock stock; /* of the taught and of --data */
     struct labelled *feed;
 };
 
