@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "evaluator/recipe.h"
 #include "evaluator/task.h"
 #include "evaluator/verb.h"
 #include "log/log.h"
@@ -27,7 +28,7 @@ static const struct option sweep_options[] = {
      ".safetensors file (PE, open_clip or timm naming) or checkpoint folder; several where --output has {pretrained}"},
     {OPTION_STRINGS, "model", AT(models), "!", 0, 0, NULL,
      "PE-Core-B16-224 ... or the path of a model's .json; one for all --weights, or one each"},
-    {OPTION_BOOL, "skip-existing", AT(skip_existing), "false", 0, 0, NULL, "keep the results that are there"},
+    {OPTION_BOOL, "skip-existing", AT(skip_existing), "false", 0, 0, NULL, "keep the results that the same options and weights made (noted in .NAME.options)"},
     {OPTION_TABLE, .table = session_options},
     {0}};
 /* clang-format on */
@@ -43,9 +44,10 @@ struct combination {
 struct sweep {
     const struct task *task;
     const struct world *world;
-    struct sweep_settings *settings;
-    void *self;               /* the task's own, as parsed: each run has a copy */
-    struct option_list *data; /* in it; NULL: it takes none */
+    const struct option_program *program;
+    struct sweep_settings *settings; /* what it fills */
+    void *self;                      /* the task's own, as parsed: each run has a copy */
+    struct option_list *data;        /* in it; NULL: it takes none */
     struct combination *list;
     int64_t count, failures;
     struct str failed; /* outputs of those that did */
@@ -175,17 +177,24 @@ static int combine(struct sweep *s, struct error *error)
     return 0;
 }
 
-/* Is a result, where it is one, that of these weights? */
-static int check_result(const struct combination *c, struct error *error)
+/* (rank 0) Its options, but for those that change no result, with what is its own among them. */
+static json_t *recipe_of(const struct sweep *s, const struct combination *c, struct error *error)
 {
-    if (!str_ends_with(c->output, ".json")) return 0;
-    json_t *result = json_read(c->output, error);
-    const char *pretrained = json_string_value(json_object_get(result, "pretrained"));
-    int rc = result ? 0 : -1;
-    if (rc == 0 && pretrained && strcmp(pretrained, c->weights))
-        rc = error_set(error, ERROR_FAILED, "%s is there, and of %s instead of %s; remove it", c->output, pretrained,
-                       c->weights);
-    json_decref(result);
+    static const char *const no_matter[] = {"output", "skip-existing", "batch-size", "threads"};
+    json_t *options = options_json(s->program, s->settings);
+    for (size_t i = 0; i < sizeof no_matter / sizeof *no_matter; i++) json_object_del(options, no_matter[i]);
+    json_object_set_new(options, "weights", json_text(c->weights));
+    json_object_set_new(options, "model", json_text(c->model));
+    if (c->data >= 0) json_object_set_new(options, "data", json_pack("[o]", json_text(s->data->items[c->data])));
+    return recipe_make(options, c->weights, error);
+}
+
+static int find_result(const struct sweep *s, struct combination *c, struct error *error)
+{
+    if (!fs_exists(c->output)) return 0;
+    json_t *recipe = recipe_of(s, c, error);
+    int rc = recipe ? recipe_find(c->output, recipe, &c->done, error) : -1;
+    json_decref(recipe);
     return rc;
 }
 
@@ -195,10 +204,9 @@ static int look_for_results(struct sweep *s, struct error *error)
     int rc = 0;
     for (int64_t i = 0; i < s->count && s->settings->skip_existing && rc == 0; i++) {
         struct combination *c = &s->list[i];
-        c->done = world_max(s->world, !s->world->rank && fs_exists(c->output)) > 0;
-        if (!c->done) continue;
-        rc = world_agree(s->world, s->world->rank ? 0 : check_result(c, error), error);
-        if (rc == 0) log_info("%s is there already", c->output);
+        rc = world_agree(s->world, s->world->rank ? 0 : find_result(s, c, error), error);
+        c->done = world_max(s->world, c->done) > 0;
+        if (c->done) log_info("%s is there already", c->output);
     }
     return rc;
 }
@@ -215,6 +223,17 @@ static int make_folder(const char *path, struct error *error)
     return rc;
 }
 
+/* (rank 0) A place for its result; of a sweep, or what may be skipped later, what it is made from is noted. */
+static int begin(const struct sweep *s, const struct combination *c, struct error *error)
+{
+    bool noted = s->settings->skip_existing || strchr(s->settings->session.output, '{');
+    json_t *recipe = noted ? recipe_of(s, c, error) : NULL;
+    int rc = noted && !recipe ? -1 : make_folder(c->output, error);
+    if (rc == 0) rc = recipe_begin(c->output, recipe, error);
+    json_decref(recipe);
+    return rc;
+}
+
 /* (all) */
 static int run_one(const struct sweep *s, const struct combination *c, struct session *session, struct error *error)
 {
@@ -224,7 +243,7 @@ static int run_one(const struct sweep *s, const struct combination *c, struct se
     memcpy(own, s->self, s->task->bytes);
     if (c->data >= 0) *find_data(s->task->options, own) = (struct option_list){s->data->items + c->data, 1};
     if (s->count > 1 && !s->world->rank) printf("%s\n", output);
-    int rc = world_agree(s->world, s->world->rank ? 0 : make_folder(output, error), error);
+    int rc = world_agree(s->world, s->world->rank ? 0 : begin(s, c, error), error);
     if (rc == 0) rc = tasks_run(&s->task, &self, &output, 1, session, error);
     free(own);
     return rc;
@@ -291,7 +310,8 @@ int task_run(const struct task *task, const struct world *world, int argc, char 
     char *settings = mem_zalloc(1, own + task->bytes), *self = settings + own;
     int rc = options_parse(&program, settings, argc, argv, world->rank > 0, error);
     if (rc == OPTIONS_OK) {
-        struct sweep sweep = {.task = task, .world = world, .settings = (void *)settings, .self = self};
+        struct sweep sweep = {
+            .task = task, .world = world, .program = &program, .settings = (void *)settings, .self = self};
         sweep.data = find_data(task->options, self);
         rc = run_all(&sweep, error);
     }

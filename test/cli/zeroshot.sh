@@ -119,7 +119,17 @@ skipped() {
     in_result '"acc1": 7' "$kept" && [ "$(ls "$tmp/swept" | wc -l)" -eq 4 ]
 }
 check sweep_skips_what_is_there skipped
-check sweep_skips_no_other_result says "instead of" status 1 pe-evaluator zeroshot --weights "$tmp/logs/run2/checkpoints/latest" $model --data "$tmp/wnids" --skip-existing \
+other_sets="--data $tmp/folder/set $tmp/wnids --output $tmp/swept/{dataset}_{pretrained}_{model}_{task}.json --skip-existing"
+check sweep_skips_no_result_of_other_options says "made with other options or weights than these" status 1 pe-evaluator zeroshot $both $other_sets --frame-average unit
+check sweep_skips_on_other_threads says "is there already" pe-evaluator zeroshot $both $other_sets --threads 2 --batch-size 5
+other_weights() { # under the same name
+    cp -rL "$tmp/logs/run1/checkpoints/latest" "$tmp/weights" && one="--weights $tmp/weights $model --data $tmp/wnids --output $tmp/{dataset}.json"
+    pe-evaluator zeroshot $one && says "is there already" pe-evaluator zeroshot $one --skip-existing || return
+    cp "$tmp/logs/run2/checkpoints/latest/model.safetensors" "$tmp/weights/model.safetensors"
+    says "made with other options or weights than these" status 1 pe-evaluator zeroshot $one --skip-existing
+}
+check sweep_skips_no_result_of_other_weights other_weights
+check sweep_skips_no_result_that_nobody_knows says "nothing says what it was made from" status 1 pe-evaluator zeroshot --weights "$tmp/logs/run2/checkpoints/latest" $model --data "$tmp/wnids" --skip-existing \
     --output "$tmp/w.json"
 half() { # one set is missing, one file of weights is none: the rest is made
     says "3 of 4 results are not there" status 1 pe-evaluator zeroshot --weights "$weights" "$tmp/templates" $model --data "$tmp/nothing" "$tmp/wnids" \
