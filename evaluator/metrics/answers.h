@@ -5,7 +5,8 @@
  *   rows        {id, answers, choices?, type?, group?}: our own; answers a text, texts, or boxes [x1, y1, x2, y2]
  *   DocVQA      {data: [{questionId, answers}]}, also InfographicVQA
  *   TextVQA     {data: [{question_id, answers}]}
- *   VQA         {annotations: [{question_id, answers: [{answer}], answer_type}]}: VQAv2, OK-VQA
+ *   VQA         {annotations: [{question_id, answers: [{answer}], answer_type}]}: VQAv2
+ *   OK-VQA      the same, its question_type being one, two, .. ten or other
  *   captions    {annotations: [{image_id, caption}]}: COCO, NoCaps; a picture's captions are its answers
  *   AI2D        {questions: {text: {questionId, answerTexts, correctAnswer}}}, a file each diagram
  *   PerceptionTest  {video: {mc_question: [{id, options, answer_id}]}}; ids VIDEO/ID
@@ -36,6 +37,7 @@ struct layout {
     const char *answers;     /* key of a text, texts, objects with "answer" or boxes */
     const char *right;       /* key of the right choice's number, from 0 */
     const char *choices, *type, *group, *text; /* keys, NULL: none; text: the question */
+    const char *words;                         /* what else the value at mark must be, separated by '|'; NULL: any */
     bool captions;                             /* rows of one id are one question */
     bool unique;                               /* ids are unique beyond the file, which is no group */
 };

@@ -23,7 +23,7 @@ struct self {
 #define AT(field) offsetof(struct self, field)
 /* clang-format off */
 static const struct option options[] = {
-    {OPTION_CHOICE, "vqa-tokenize", AT(split), "auto", 0, 0, "auto|on|off", "split words before they are compared, as for TextVQA, VizWiz (auto: those alone) and OK-VQA"},
+    {OPTION_CHOICE, "vqa-tokenize", AT(split), "auto", 0, 0, "auto|on|off", "split words before they are compared; auto: where the truth is TextVQA, OK-VQA or VizWiz"},
     {0}};
 /* clang-format on */
 
@@ -55,8 +55,8 @@ static int open_vqa(void *self, const char *truth, const char *predictions, stru
     struct answers *a = &x->answers;
     if (answers_read(a, truth, predictions, false, error) < 0) return -1;
     const char *layout = a->layout->name;
-    bool split =
-        strcmp(x->split, "auto") ? !strcmp(x->split, "on") : !strcmp(layout, "TextVQA") || !strcmp(layout, "VizWiz");
+    bool apart = !strcmp(layout, "TextVQA") || !strcmp(layout, "VizWiz") || !strcmp(layout, "OK-VQA");
+    bool split = strcmp(x->split, "auto") ? !strcmp(x->split, "on") : apart;
     for (int64_t i = 0; i < a->count; i++) {
         const struct question *q = &a->questions[i];
         if (question_answers(q) <= FULL)

@@ -3,7 +3,7 @@
  *
  *   rows of a layer, frame after frame of a sequence -> its follower -> soft maps -> a mask -> PNG, J and F
  *
- * The features are a block's output as it is, without class token and without final norm.  Frames are resized as
+ * The features are a block's output without class token, as it is or through the model's final norm.  Frames are resized as
  * pictures are everywhere here, PIL's antialiased bilinear, where the reference's OpenCV does not antialias: 854 x 480
  * to 832 x 480 differs by .4 of 255 on average on noise as in photographs (1/f).  A sequence is followed by the rank
  * that sees its frames. */
@@ -21,8 +21,10 @@
 #include "serve/propagation.h"
 #include "serve/soft_masks.h"
 
+#define FINAL_EPS 1e-5f /* ops/ops.h */
+
 struct self {
-    char *data, *names, *which, *folder; /* options */
+    char *data, *names, *which, *norm, *folder; /* options */
     int64_t short_side;
     struct propagation_settings settings;
 
@@ -37,6 +39,8 @@ struct self {
     int64_t current;                /* its number, -1: none yet */
     struct mask first;              /* its first mask */
     uint16_t *predicted;            /* [height, width] of its frames */
+    const float *scale, *shift;     /* [width] of the final norm; NULL: none is asked for */
+    float *normed;                  /* [cells, width] of a frame */
     bool *mine;                     /* [clips.count] followed by this rank */
 };
 
@@ -46,6 +50,7 @@ static const struct option options[] = {
     {OPTION_STRING, "data", AT(data), "!", 0, 0, NULL, "DAVIS folder: JPEGImages/480p/SEQUENCE/*.jpg, Annotations/480p/SEQUENCE/*.png, ImageSets/2017/val.txt"},
     {OPTION_STRING, "sequences", AT(names), NULL, 0, 0, NULL, "file with the names of the sequences, one a line; else val.txt of --data, else all"},
     {OPTION_STRING, "layers", AT(which), "last", 0, 0, NULL, "all (1 to the last), last, or numbers like 1,5,12; 0 is what enters the first block"},
+    {OPTION_CHOICE, "norm", AT(norm), "none", 0, 0, "none|final", "features as a block leaves them, or after the model's final norm (trained for the last block), as DINO's script takes them"},
     {OPTION_STRING, "masks", AT(folder), NULL, 0, 0, NULL, "write masks: a folder for SEQUENCE/00000.png ..., in layer-NN/ of it when there are several layers"},
     {OPTION_INT, "short-side", AT(short_side), "0", 0, 8192, NULL, "pixels of the shorter side as the encoder sees it; 0: 480, or 448 where the patch does not divide that; the longer one follows, floored to a multiple of 64, or of a patch that does not divide 64"},
     {OPTION_TABLE, .offset = AT(settings), .table = propagation_options},
@@ -102,6 +107,18 @@ static void open_scores(struct self *x)
 
 static int take(void *self, int want, const struct feature_rows *rows, struct error *error);
 
+static int find_norm(struct self *x, const struct session *s, struct error *error)
+{
+    if (!strcmp(x->norm, "none")) return 0;
+    const struct parameter *scale = parameters_find(&s->towers.parameters, "visual.ln_post.weight");
+    const struct parameter *shift = parameters_find(&s->towers.parameters, "visual.ln_post.bias");
+    if (!scale || !shift)
+        return error_set(error, ERROR_USAGE, "--norm final: %s has no final norm", s->settings->model);
+    x->scale = scale->values;
+    x->shift = shift->values;
+    return 0;
+}
+
 static int open_track(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
@@ -110,6 +127,7 @@ static int open_track(void *self, struct session *s, struct error *error)
     x->current = -1;
     if (layers_choose(&x->layers, x->which, encoder->layers, error) < 0 ||
         choose_sides(x, encoder->shape(encoder->self, encoder->layers).stride, error) < 0 ||
+        find_norm(x, s, error) < 0 ||
         clips_open(&x->clips, x->data, x->names, s->embedder.media.limits.max_pixels, error) < 0)
         return -1;
     want_layers(x, encoder);
@@ -202,6 +220,18 @@ static uint16_t *follow(struct self *x, int want, bool first, const float *featu
     return x->first.pixels;
 }
 
+/* cells [count, cols] through the final norm, where it is asked for. */
+static const float *normed(struct self *x, const float *cells, int64_t count, int64_t cols)
+{
+    enum { STATISTICS = 2 }; /* of a row: mean, rstd */
+    if (!x->scale) return cells;
+    float *y = x->normed = mem_realloc(x->normed, (size_t)(count * (cols + STATISTICS)), sizeof *y);
+    float *mean = y + count * cols, *rstd = mean + count;
+    struct device *host = &x->session->host;
+    host->kernels->norm_forward(host, y, mean, rstd, cells, x->scale, x->shift, count, cols, FINAL_EPS);
+    return y;
+}
+
 static int take(void *self, int want, const struct feature_rows *rows, struct error *error)
 {
     struct self *x = self;
@@ -209,8 +239,10 @@ static int take(void *self, int want, const struct feature_rows *rows, struct er
     struct layer_shape shape = encoder->shape(encoder->self, x->wants[want].layer);
     int64_t number = clips_of_frame(&x->clips, rows->sample);
     if (number != x->current && begin_clip(x, number, error) < 0) return -1;
-    uint16_t *mask = follow(x, want, rows->sample == x->clips.list[number].first, rows->data + shape.lead * rows->cols,
-                            rows->cols, extent_grid(rows->size, shape.stride), shape.stride);
+    struct extent grid = extent_grid(rows->size, shape.stride);
+    const float *cells = normed(x, rows->data + shape.lead * rows->cols, extent_area(grid), rows->cols);
+    bool first = rows->sample == x->clips.list[number].first;
+    uint16_t *mask = follow(x, want, first, cells, rows->cols, grid, shape.stride);
     if (x->folder && write_mask(x, want, rows->sample, mask, error) < 0) return -1;
     return x->clips.scored ? score(x, want, rows->sample, mask, error) : 0;
 }
@@ -284,7 +316,8 @@ static int report(void *self, struct session *s, struct error *error)
                     (json_int_t)x->short_side, "long_side_multiple", (json_int_t)x->multiple, "memory",
                     (json_int_t)x->settings.memory, "radius", (json_int_t)x->settings.radius, "top_k",
                     (json_int_t)x->settings.top_k, "temperature", x->settings.temperature, "resize",
-                    "bilinear, antialiased (PIL)", "features", "block output, no final norm");
+                    "bilinear, antialiased (PIL)", "features",
+                    x->scale ? "block output, final norm" : "block output, no final norm");
     json_object_update(metrics, how);
     json_decref(how);
     return session_report(s, x->data, "video_object_segmentation", metrics, error);
@@ -302,6 +335,7 @@ static void close_track(void *self)
     free(x->groups);
     free(x->mine);
     free(x->predicted);
+    free(x->normed);
     mask_free(&x->first);
     clips_close(&x->clips);
     layers_close(&x->layers);

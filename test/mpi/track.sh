@@ -19,7 +19,7 @@ check masks_and_figures_on_3_ranks as_base three 3 --threads 1 --batch-size 7
 check more_ranks_than_videos as_base five 5 --threads 1 --batch-size 1
 check masks_and_figures_from_3_threads as_base threads 1 --threads 3 --batch-size 3
 other() { track other 1 --threads 1 --layers 1,2 "$@" && ! diff -r "$tmp/base" "$tmp/other" > /dev/null; }
-for option in "--memory 1" "--radius 1" "--top-k 2" "--temperature 1" "--short-side 128"; do
+for option in "--memory 1" "--radius 1" "--top-k 2" "--temperature 1" "--short-side 128" "--norm final"; do
     check "masks_change_with_${option:2:6}" other $option
 done
 

@@ -147,6 +147,14 @@ static const struct layout_case {
        "\"b\"}]}]}"},
       {"p.json\n[{\"question_id\": 4, \"answer\": \"cat's\"}, {\"question_id\": 3, \"answer\": \"Yes.\"}]"}},
      {{"accuracy_yes/no", 1}, {"accuracy_other", 0.25}, {"accuracy", 0.625}}},
+    {"OK-VQA",
+     {"vqa",
+      NULL,
+      {"annotations.json\n{\"annotations\": [{\"question_id\": 4, \"question_type\": \"ten\", \"answer_type\": "
+       "\"other\", \"answers\": [{\"answer\": \"cat's\", \"raw_answer\": \"cats\"}, {\"answer\": \"cat 's\"}, "
+       "{\"answer\": \"a\"}, {\"answer\": \"b\"}]}]}"},
+      {"p.json\n[{\"question_id\": 4, \"answer\": \"cat's\"}]"}},
+     {{"accuracy", 0.5}, {"accuracy_other", 0.5}}},
     {"VizWiz",
      {"vqa",
       NULL,
