@@ -95,6 +95,24 @@ struct update {
     float correct1, correct2; /* 1 - beta^step */
 };
 
+/* A convolution of maps: pictures of pixels, a row each, pixel by pixel, row by row.  Pixel (y, x) of `to` sees pixels
+ * (stride y + i - padding, stride x + j - padding) of `from`, i, j < kernel; those outside are zero. */
+struct convolve {
+    int64_t pictures;
+    struct extent from, to;
+    int64_t in, out; /* channels */
+    int64_t kernel, stride, padding;
+};
+
+/* Maps of one extent made from maps of another, channel by channel. */
+struct map_change {
+    int64_t pictures;
+    struct extent from, to;
+    int64_t width; /* channels of the result */
+};
+
+enum activation { ACTIVATION_RELU, ACTIVATION_GELU };
+
 struct kernels {
     const char *name;  /* "cpu/x86-64-v4", "cuda/bf16" ... */
     size_t real_bytes; /* of one `real` */
@@ -284,6 +302,49 @@ struct kernels {
     void (*fill)(struct device *d, float *y, float value, int64_t count);
     void (*sum_floats)(struct device *d, double *sum, const float *x, int64_t count); /* *sum = sum in double */
     void (*round)(struct device *d, real *y, const float *x, int64_t count);          /* y = x as real */
+
+    /* maps: rows are pixels */
+
+    /* y [pixels of to, out] = w over the pixels seen + b;  w [out, kernel^2 * in], columns in order (i, j, channel); b
+     * [out] or NULL.  Backward as that of linear layers. */
+    void (*convolve_forward)(struct device *d, real *y, const real *x, const real *w, const real *b,
+                             const struct convolve *c);
+    void (*convolve_backward_input)(struct device *d, real *dx, const real *dy, const real *w, const struct convolve *c,
+                                    bool accumulate);
+    void (*convolve_backward_weight)(struct device *d, float *dw, float *db, const real *dy, const real *x,
+                                     const struct convolve *c, bool accumulate_w, bool accumulate_b);
+    /* Each pixel's row is the square of factor^2 pixels it becomes, in order (y, x, channel). */
+    void (*spread_forward)(struct device *d, real *y, const real *x, const struct map_change *m, int64_t factor);
+    void (*spread_backward)(struct device *d, real *dx, const real *dy, const struct map_change *m, int64_t factor,
+                            bool accumulate);
+    /* Largest of each kernel x kernel pixels, every `stride`, none outside; the gradient goes to the first of them. */
+    void (*max_pool_forward)(struct device *d, real *y, const real *x, const struct map_change *m, int64_t kernel,
+                             int64_t stride);
+    void (*max_pool_backward)(struct device *d, real *dx, const real *dy, const real *x, const struct map_change *m,
+                              int64_t kernel, int64_t stride, bool accumulate);
+    /* Bilinear: half-pixel centres with edges clamped, or, with corners, first on first and last on last pixel. */
+    void (*resize_forward)(struct device *d, real *y, const real *x, const struct map_change *m, bool corners);
+    void (*resize_backward)(struct device *d, real *dx, const real *dy, const struct map_change *m, bool corners,
+                            bool accumulate);
+    /* Norm of each picture's groups of cols / groups neighbouring channels over its `area` pixels: y = (x - mean) *
+     * rstd * scale + shift, rstd = 1 / sqrt(variance + 1e-5), mean, rstd [pictures, groups] written.  Backward as
+     * norm_backward; dx is not dy. */
+    void (*group_norm_forward)(struct device *d, real *y, float *mean, float *rstd, const real *x, const float *scale,
+                               const float *shift, int64_t pictures, int64_t area, int64_t cols, int64_t groups);
+    void (*group_norm_backward)(struct device *d, real *dx, float *d_scale, float *d_shift, const real *dy,
+                                const real *x, const float *mean, const float *rstd, const float *scale,
+                                int64_t pictures, int64_t area, int64_t cols, int64_t groups, bool accumulate_x,
+                                bool accumulate_scale, bool accumulate_shift);
+    /* y = x * scale + shift, column by column; scale, shift [cols].  Backward: any output may be NULL. */
+    void (*affine_forward)(struct device *d, real *y, const real *x, const float *scale, const float *shift,
+                           int64_t rows, int64_t cols);
+    void (*affine_backward)(struct device *d, real *dx, float *d_scale, float *d_shift, const real *dy, const real *x,
+                            const float *scale, int64_t rows, int64_t cols, bool accumulate_x, bool accumulate_scale,
+                            bool accumulate_shift);
+    /* y = f(x);  dx (+)= dy f'(x), ReLU's slope at 0 being 0. */
+    void (*activation_forward)(struct device *d, real *y, const real *x, enum activation kind, int64_t count);
+    void (*activation_backward)(struct device *d, real *dx, const real *dy, const real *x, enum activation kind,
+                                int64_t count, bool accumulate);
 
     /* --- contrastive loss; log_scale [1] is the ln of the logit scale, exp(log_scale) = scale --- */
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "ops/ops.h"
+#include "ops/maps.h"
 #include "test/harness.h"
 
 enum { INPUTS = 6 };
@@ -22,6 +22,7 @@ struct op_case {
     void (*reference)(const double *const *in, double *out, const struct op_case *c);
     int64_t out[2];
     int flags, heads, kv_heads;
+    int64_t map[6];      /* of maps: pictures, height, width; kernel, stride, padding, or height, width of the result */
     double depth;        /* length of the longest sum */
     unsigned parameters; /* inputs that are parameters, a bit each: their gradient is float */
 };
@@ -44,7 +45,7 @@ static void *bring(const void *host, size_t bytes)
     return there;
 }
 
-enum { GELU = 1, CAUSAL = 2, HIDDEN = 4, RAGGED = 8 };
+enum { GELU = 1, CAUSAL = 2, HIDDEN = 4, RAGGED = 8, CORNERS = 16 };
 
 static double gelu(double x)
 {
@@ -519,6 +520,175 @@ static void reference_cosine(const double *const *in, double *out, const struct 
     }
 }
 
+static struct map map_of(const struct op_case *c)
+{
+    return (struct map){c->map[0], {c->map[1], c->map[2]}};
+}
+
+/* in: x, weight, bias */
+static struct tensor *run_convolve(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    if (c->flags & HIDDEN) in[0]->needs_grad = false;
+    return op_convolve(t, in[0], map_of(c), (struct convolution){in[1], in[2], c->map[3], c->map[4], c->map[5]});
+}
+
+static void reference_convolve(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t height = c->map[1], width = c->map[2], kernel = c->map[3], stride = c->map[4], padding = c->map[5];
+    int64_t down = (height + 2 * padding - kernel) / stride + 1, across = (width + 2 * padding - kernel) / stride + 1;
+    int64_t channels = c->shape[0][1], outs = c->out[1];
+    for (int64_t r = 0; r < c->out[0]; r++)
+        for (int64_t o = 0; o < outs; o++) {
+            double sum = in[2] ? in[2][o] : 0;
+            for (int64_t tap = 0; tap < kernel * kernel; tap++) {
+                int64_t y = r / across % down * stride + tap / kernel - padding,
+                        x = r % across * stride + tap % kernel - padding;
+                if (y < 0 || x < 0 || y >= height || x >= width) continue;
+                const double *from = in[0] + ((r / (down * across) * height + y) * width + x) * channels;
+                for (int64_t i = 0; i < channels; i++)
+                    sum += from[i] * in[1][(o * kernel * kernel + tap) * channels + i];
+            }
+            out[r * outs + o] = sum;
+        }
+}
+
+/* A map that two convolutions and what comes after them read: gradients are added up. */
+static struct tensor *run_tower(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    struct map map = map_of(c);
+    struct convolution layer = {in[1], in[2], 3, 1, 1};
+    struct tensor *x = op_convolve(t, in[0], map, layer);
+    x = op_relu(t, op_group_norm(t, x, map, 2, in[3], in[4]));
+    x = op_branch(t, op_convolve(t, x, map, layer), op_affine(t, x, in[3], in[4]), NULL, NULL, 1);
+    return op_branch(t, x, op_gelu(t, x), NULL, NULL, 1);
+}
+
+static void group_normed(double *x, int64_t groups, const double *scale, const double *shift, const struct op_case *c)
+{
+    int64_t cols = c->out[1], area = c->map[1] * c->map[2], width = cols / groups;
+    for (int64_t n = 0; n < c->map[0]; n++)
+        for (int64_t g = 0; g < groups; g++) {
+            double mean = 0, variance = 0, *at = x + n * area * cols + g * width;
+            for (int64_t i = 0; i < area * width; i++)
+                mean += at[i / width * cols + i % width] / (double)(area * width);
+            for (int64_t i = 0; i < area * width; i++)
+                variance += pow(at[i / width * cols + i % width] - mean, 2) / (double)(area * width);
+            for (int64_t i = 0; i < area * width; i++) {
+                double *value = at + i / width * cols + i % width;
+                *value = (*value - mean) / sqrt(variance + 1e-5) * scale[g * width + i % width] +
+                         shift[g * width + i % width];
+            }
+        }
+}
+
+static void reference_tower(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t cols = c->out[1], count = c->out[0] * cols;
+    double *hidden = malloc((size_t)count * sizeof *hidden);
+    struct op_case layer = *c;
+    memcpy(layer.map + 3, (int64_t[]){3, 1, 1}, sizeof(int64_t[3]));
+    reference_convolve(in, hidden, &layer);
+    group_normed(hidden, 2, in[3], in[4], c);
+    for (int64_t i = 0; i < count; i++) hidden[i] = fmax(hidden[i], 0);
+    const double *again[INPUTS] = {hidden, in[1], in[2]};
+    reference_convolve(again, out, &layer);
+    for (int64_t i = 0; i < count; i++) {
+        out[i] += hidden[i] * in[3][i % cols] + in[4][i % cols];
+        out[i] += gelu(out[i]);
+    }
+    free(hidden);
+}
+
+/* heads: groups */
+static struct tensor *run_group_norm(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_group_norm(t, in[0], map_of(c), c->heads, in[1], in[2]);
+}
+
+static void reference_group_norm(const double *const *in, double *out, const struct op_case *c)
+{
+    memcpy(out, in[0], (size_t)(c->out[0] * c->out[1]) * sizeof *out);
+    group_normed(out, c->heads, in[1], in[2], c);
+}
+
+static struct tensor *run_affine(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    return op_affine(t, in[0], in[1], in[2]);
+}
+
+static void reference_affine(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t i = 0; i < c->out[0] * c->out[1]; i++) out[i] = in[0][i] * in[1][i % c->out[1]] + in[2][i % c->out[1]];
+}
+
+static struct tensor *run_activation(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return c->flags & GELU ? op_gelu(t, in[0]) : op_relu(t, in[0]);
+}
+
+static void reference_activation(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t i = 0; i < c->out[0] * c->out[1]; i++) out[i] = c->flags & GELU ? gelu(in[0][i]) : fmax(in[0][i], 0);
+}
+
+static struct tensor *run_spread(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_spread(t, in[0], map_of(c), c->map[3]);
+}
+
+static void reference_spread(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t factor = c->map[3], across = c->map[2] * factor, cols = c->out[1];
+    for (int64_t r = 0; r < c->out[0]; r++) {
+        int64_t y = r / across, x = r % across, from = y / factor * c->map[2] + x / factor;
+        int64_t part = y % factor * factor + x % factor;
+        memcpy(out + r * cols, in[0] + (from * factor * factor + part) * cols, (size_t)cols * sizeof *out);
+    }
+}
+
+static struct tensor *run_max_pool(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_max_pool(t, in[0], map_of(c), c->map[3], c->map[4]);
+}
+
+static void reference_max_pool(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t height = c->map[1], width = c->map[2], kernel = c->map[3], stride = c->map[4], cols = c->out[1];
+    int64_t down = (height - kernel) / stride + 1, across = (width - kernel) / stride + 1;
+    for (int64_t i = 0; i < c->out[0] * cols; i++) {
+        int64_t r = i / cols, y = r / across % down * stride, x = r % across * stride, n = r / (down * across);
+        out[i] = -INFINITY;
+        for (int64_t k = 0; k < kernel * kernel; k++)
+            out[i] = fmax(out[i], in[0][((n * height + y + k / kernel) * width + x + k % kernel) * cols + i % cols]);
+    }
+}
+
+static struct tensor *run_resize(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_resize(t, in[0], map_of(c), (struct extent){c->map[3], c->map[4]}, c->flags & CORNERS);
+}
+
+static double sampled(double i, double from, double to, bool corners)
+{
+    return corners ? to > 1 ? i * (from - 1) / (to - 1) : 0 : fmin(fmax((i + .5) * from / to - .5, 0), from - 1);
+}
+
+static void reference_resize(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t height = c->map[1], width = c->map[2], down = c->map[3], across = c->map[4], cols = c->out[1];
+    for (int64_t i = 0; i < c->out[0] * cols; i++) {
+        int64_t r = i / cols, n = r / (down * across);
+        double y = sampled((double)(r / across % down), (double)height, (double)down, c->flags & CORNERS),
+               x = sampled((double)(r % across), (double)width, (double)across, c->flags & CORNERS);
+        out[i] = 0;
+        for (int64_t k = 0; k < height * width; k++) { /* each pixel's tent */
+            double share = fmax(0, 1 - fabs(y - (double)(k / width))) * fmax(0, 1 - fabs(x - (double)(k % width)));
+            out[i] += share * in[0][(n * height * width + k) * cols + i % cols];
+        }
+    }
+}
+
 enum { A = 1, B = 2, C = 4, D = 8, E = 16, F = 32 }; /* inputs that are parameters */
 static const struct op_case cases[] = {
     {"linear", {{5, 7}, {9, 7}}, run_linear, reference_linear, {5, 9}, .depth = 9, .parameters = B},
@@ -721,6 +891,175 @@ static const struct op_case cases[] = {
     {"repeat", {{1, 70}}, run_repeat, reference_repeat, {6, 70}, .depth = 6, .parameters = A},
     {"normalize", {{7, 45}}, run_normalize, reference_normalize, {7, 45}, .depth = 45},
     {"cosine", {{7, 45}, {7, 45}}, run_cosine, reference_cosine, {7, 1}, .depth = 45},
+    {"convolve",
+     {{2 * 5 * 7, 3}, {4, 27}, {1, 4}},
+     run_convolve,
+     reference_convolve,
+     {70, 4},
+     .map = {2, 5, 7, 3, 1, 1},
+     .depth = 70,
+     .parameters = B | C},
+    {"convolve_wide",
+     {{2 * 5 * 4, 32}, {40, 288}},
+     run_convolve,
+     reference_convolve,
+     {40, 40},
+     .map = {2, 5, 4, 3, 1, 1},
+     .depth = 360,
+     .parameters = B},
+    {"convolve_deep",
+     {{2 * 3 * 4, 50}, {34, 450}, {1, 34}},
+     run_convolve,
+     reference_convolve,
+     {24, 34},
+     .map = {2, 3, 4, 3, 1, 1},
+     .depth = 450,
+     .parameters = B | C},
+    {"convolve_stride",
+     {{2 * 7 * 8, 16}, {20, 144}, {1, 20}},
+     run_convolve,
+     reference_convolve,
+     {32, 20},
+     .map = {2, 7, 8, 3, 2, 1},
+     .depth = 144,
+     .parameters = B | C},
+    {"convolve_patches",
+     {{3 * 6 * 6, 9}, {20, 36}, {1, 20}},
+     run_convolve,
+     reference_convolve,
+     {27, 20},
+     .map = {3, 6, 6, 2, 2, 0},
+     .depth = 36,
+     .parameters = B | C},
+    {"convolve_inside",
+     {{2 * 6 * 5, 8}, {5, 72}},
+     run_convolve,
+     reference_convolve,
+     {24, 5},
+     .map = {2, 6, 5, 3, 1, 0},
+     .depth = 72,
+     .parameters = B},
+    {"convolve_far",
+     {{4 * 3, 8}, {5, 200}},
+     run_convolve,
+     reference_convolve,
+     {9, 5},
+     .map = {1, 4, 3, 5, 2, 3},
+     .depth = 200,
+     .parameters = B},
+    {"convolve_one",
+     {{2 * 5 * 3, 24}, {18, 24}, {1, 18}},
+     run_convolve,
+     reference_convolve,
+     {30, 18},
+     .map = {2, 5, 3, 1, 1, 0},
+     .depth = 30,
+     .parameters = B | C},
+    {"convolve_one_stride",
+     {{2 * 5 * 4, 24}, {18, 24}, {1, 18}},
+     run_convolve,
+     reference_convolve,
+     {12, 18},
+     .map = {2, 5, 4, 1, 2, 0},
+     .depth = 24,
+     .parameters = B | C},
+    {"convolve_frozen",
+     {{2 * 5 * 4, 24}, {18, 216}, {1, 18}},
+     run_convolve,
+     reference_convolve,
+     {40, 18},
+     .flags = HIDDEN,
+     .map = {2, 5, 4, 3, 1, 1},
+     .depth = 216,
+     .parameters = B | C},
+    {"tower",
+     {{2 * 4 * 5, 6}, {6, 54}, {1, 6}, {1, 6}, {1, 6}},
+     run_tower,
+     reference_tower,
+     {40, 6},
+     .map = {2, 4, 5},
+     .depth = 2000,
+     .parameters = B | C | D | E},
+    {"group_norm",
+     {{2 * 5 * 7, 12}, {1, 12}, {1, 12}},
+     run_group_norm,
+     reference_group_norm,
+     {70, 12},
+     .heads = 4,
+     .map = {2, 5, 7},
+     .depth = 105,
+     .parameters = B | C},
+    {"group_norm_wide",
+     {{2 * 11 * 7, 80}, {1, 80}, {1, 80}},
+     run_group_norm,
+     reference_group_norm,
+     {154, 80},
+     .heads = 5,
+     .map = {2, 11, 7},
+     .depth = 1232,
+     .parameters = B | C},
+    {"group_norm_channels",
+     {{2 * 3 * 4, 70}, {1, 70}, {1, 70}},
+     run_group_norm,
+     reference_group_norm,
+     {24, 70},
+     .heads = 70,
+     .map = {2, 3, 4},
+     .depth = 24,
+     .parameters = B | C},
+    {"group_norm_one",
+     {{2 * 3 * 4, 300}, {1, 300}, {1, 300}},
+     run_group_norm,
+     reference_group_norm,
+     {24, 300},
+     .heads = 1,
+     .map = {2, 3, 4},
+     .depth = 3600,
+     .parameters = B | C},
+    {"affine",
+     {{150, 70}, {1, 70}, {1, 70}},
+     run_affine,
+     reference_affine,
+     {150, 70},
+     .depth = 150,
+     .parameters = B | C},
+    {"relu", {{9, 37}}, run_activation, reference_activation, {9, 37}, .depth = 1},
+    {"gelu", {{9, 37}}, run_activation, reference_activation, {9, 37}, .flags = GELU, .depth = 4},
+    {"spread", {{2 * 3 * 4, 4 * 5}}, run_spread, reference_spread, {96, 5}, .map = {2, 3, 4, 2}, .depth = 1},
+    {"spread_fours", {{2 * 3, 16 * 3}}, run_spread, reference_spread, {96, 3}, .map = {1, 2, 3, 4}, .depth = 1},
+    {"max_pool", {{2 * 7 * 6, 5}}, run_max_pool, reference_max_pool, {18, 5}, .map = {2, 7, 6, 2, 2}, .depth = 1},
+    {"max_pool_overlapping",
+     {{2 * 7 * 8, 5}},
+     run_max_pool,
+     reference_max_pool,
+     {2 * 5 * 6, 5},
+     .map = {2, 7, 8, 3, 1},
+     .depth = 9},
+    {"max_pool_every_second",
+     {{2 * 5 * 4, 5}},
+     run_max_pool,
+     reference_max_pool,
+     {12, 5},
+     .map = {2, 5, 4, 1, 2},
+     .depth = 1},
+    {"resize_up", {{2 * 3 * 4, 5}}, run_resize, reference_resize, {2 * 7 * 8, 5}, .map = {2, 3, 4, 7, 8}, .depth = 9},
+    {"resize_corners",
+     {{2 * 3 * 4, 70}},
+     run_resize,
+     reference_resize,
+     {2 * 7 * 8, 70},
+     .flags = CORNERS,
+     .map = {2, 3, 4, 7, 8},
+     .depth = 9},
+    {"resize_down", {{2 * 9 * 8, 5}}, run_resize, reference_resize, {2 * 4 * 3, 5}, .map = {2, 9, 8, 4, 3}, .depth = 4},
+    {"resize_down_corners",
+     {{2 * 9 * 8, 5}},
+     run_resize,
+     reference_resize,
+     {2 * 4, 5},
+     .flags = CORNERS,
+     .map = {2, 9, 8, 4, 1},
+     .depth = 4},
 };
 
 static double weighted(const struct op_case *c, const double *const *in, const float *weight, double *out)

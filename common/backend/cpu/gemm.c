@@ -31,9 +31,13 @@ struct operand {
     const float *data;
     int64_t ld;
     int k_rows; /* k runs over the rows: A given as [k, m], B given as [k, n] */
-    enum prepare { PLAIN, GELU, NORM } prepare;
+    enum prepare { PLAIN, GELU, NORM, GATHER } prepare;
     const float *mean, *rstd;   /* [rows], for NORM */
     const float *scale, *shift; /* [cols], for NORM */
+    /* for GATHER: the matrix is pieces of `piece` columns side by side; row r of piece p is row gathered[p * lines + r]
+     * of data, -1: zeros.  With k_rows there is but one piece. */
+    const int32_t *gathered;
+    int64_t lines, piece;
 };
 
 struct epilogue {
@@ -47,10 +51,12 @@ struct epilogue {
 static inline __attribute__((always_inline)) vec prepare_load(const struct operand *op, enum prepare kind, int64_t row,
                                                               int64_t col, int64_t n)
 {
+    static const float zeros[LANES];
     const float *at = op->data + row * op->ld + col;
+    if (kind == GATHER) at = op->gathered[row] < 0 ? zeros : op->data + op->gathered[row] * op->ld + col;
     vec x = n < LANES ? vec_load_part(at, n, 0) : vec_load(at);
     if (kind == GELU) return vec_gelu(x);
-    if (kind == PLAIN) return x;
+    if (kind == PLAIN || kind == GATHER) return x;
     vec scale = n < LANES ? vec_load_part(op->scale + col, n, 0) : vec_load(op->scale + col);
     vec shift = n < LANES ? vec_load_part(op->shift + col, n, 0) : vec_load(op->shift + col);
     return (x - op->mean[row]) * op->rstd[row] * scale + shift;
@@ -146,8 +152,19 @@ static inline __attribute__((always_inline)) void pack_as(float *to, int width, 
         if (kc) pack_row(to + (kc - 1) * width, width, width * kc, panels, op, kind, k0 + kc - 1, line0, rest, 1);
         return;
     }
-    for (int64_t p = 0; p < panels; p++)
-        pack_lines(to + p * width * kc, width, op, kind, line0 + p * width, rest - p * width, k0, kc);
+    for (int64_t p = 0; p < panels; p++) {
+        if (kind != GATHER) {
+            pack_lines(to + p * width * kc, width, op, kind, line0 + p * width, rest - p * width, k0, kc);
+            continue;
+        }
+        for (int64_t k = 0, n; k < kc; k += n) { /* piece by piece */
+            int64_t piece = (k0 + k) / op->piece, col = (k0 + k) % op->piece;
+            struct operand part = *op;
+            part.gathered += piece * op->lines;
+            n = op->piece - col < kc - k ? op->piece - col : kc - k;
+            pack_lines(to + (p * kc + k) * width, width, &part, kind, line0 + p * width, rest - p * width, col, n);
+        }
+    }
 }
 
 static __attribute__((noinline)) void pack(float *to, int width, int64_t panels, const struct operand *op,
@@ -158,6 +175,11 @@ static __attribute__((noinline)) void pack(float *to, int width, int64_t panels,
             pack_as(to, MR, panels, op, PLAIN, line0, rest, k0, kc);
         else
             pack_as(to, NR, panels, op, PLAIN, line0, rest, k0, kc);
+    } else if (op->prepare == GATHER) {
+        if (width == MR)
+            pack_as(to, MR, panels, op, GATHER, line0, rest, k0, kc);
+        else
+            pack_as(to, NR, panels, op, GATHER, line0, rest, k0, kc);
     } else if (op->prepare == NORM) {
         if (width == MR)
             pack_as(to, MR, panels, op, NORM, line0, rest, k0, kc);

@@ -63,10 +63,12 @@ static void tokens_backward(struct device *d, float *d_patches, float *d_class, 
     }
 }
 
-/* Where position i of `to` falls among `from`: the two neighbours and the weight of the second. */
-static void bilinear(int64_t i, int64_t to, int64_t from, int64_t *low, int64_t *high, float *weight)
+/* Where position i of `to` falls among `from`, by half-pixel centres or, with corners, first on first and last on last:
+ * the two neighbours and the weight of the second. */
+static void bilinear(int64_t i, int64_t to, int64_t from, bool corners, int64_t *low, int64_t *high, float *weight)
 {
     float at = ((float)i + .5f) * (float)from / (float)to - .5f;
+    if (corners) at = to > 1 ? (float)i * (float)(from - 1) / (float)(to - 1) : 0;
     if (at < 0) at = 0;
     *low = (int64_t)at;
     *high = *low + 1 < from ? *low + 1 : *low;
@@ -83,8 +85,8 @@ static void grid_resize(struct device *d, float *out, const float *x, int64_t fi
     for (int64_t row = 0; row < extent_area(to); row++) {
         int64_t y0, y1, x0, x1;
         float wy, wx;
-        bilinear(row / to.width, to.height, from.height, &y0, &y1, &wy);
-        bilinear(row % to.width, to.width, from.width, &x0, &x1, &wx);
+        bilinear(row / to.width, to.height, from.height, false, &y0, &y1, &wy);
+        bilinear(row % to.width, to.width, from.width, false, &x0, &x1, &wx);
         const float *a = x + (y0 * from.width + x0) * width, *b = x + (y0 * from.width + x1) * width;
         const float *c = x + (y1 * from.width + x0) * width, *e = x + (y1 * from.width + x1) * width;
         for (int64_t i = 0; i < width; i++)
@@ -105,8 +107,8 @@ static void grid_resize_backward(struct device *d, float *dx, const float *dy, i
         for (int64_t row = 0; row < extent_area(to); row++) {
             int64_t y0, y1, x0, x1;
             float wy, wx;
-            bilinear(row / to.width, to.height, from.height, &y0, &y1, &wy);
-            bilinear(row % to.width, to.width, from.width, &x0, &x1, &wx);
+            bilinear(row / to.width, to.height, from.height, false, &y0, &y1, &wy);
+            bilinear(row % to.width, to.width, from.width, false, &x0, &x1, &wx);
             for (int64_t i = strip; i < end; i++) {
                 float g = dy[row * width + i];
                 dx[(y0 * from.width + x0) * width + i] += (1 - wy) * (1 - wx) * g;

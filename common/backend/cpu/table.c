@@ -15,6 +15,7 @@
 #include "backend/cpu/attention.c"
 #include "backend/cpu/packed.c"
 #include "backend/cpu/rows.c"
+#include "backend/cpu/maps.c"
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/optimizer.c"
 
@@ -88,6 +89,21 @@ const struct kernels CPU_TABLE = {
     .add_row = add_row,
     .standardize = standardize,
     .column_sums = column_sums,
+    .convolve_forward = convolve_forward,
+    .convolve_backward_input = convolve_backward_input,
+    .convolve_backward_weight = convolve_backward_weight,
+    .spread_forward = spread_forward,
+    .spread_backward = spread_backward,
+    .max_pool_forward = max_pool_forward,
+    .max_pool_backward = max_pool_backward,
+    .resize_forward = resize_forward,
+    .resize_backward = resize_backward,
+    .group_norm_forward = group_norm_forward,
+    .group_norm_backward = group_norm_backward,
+    .affine_forward = affine_forward,
+    .affine_backward = affine_backward,
+    .activation_forward = activation_forward,
+    .activation_backward = activation_backward,
     .add = add,
     .add_real = add,
     .fill = fill,

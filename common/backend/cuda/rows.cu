@@ -513,10 +513,12 @@ static void tokens_backward(struct device *d, real *d_patches, float *d_class, f
            d_positions, dy, hidden, images, count, width, first, accumulate_class, accumulate_positions);
 }
 
-/* Where position i of `to` falls among `from`: the two neighbours and the weight of the second. */
-static __device__ void bilinear(int64_t i, int64_t to, int64_t from, int64_t *low, int64_t *high, float *weight)
+/* Where position i of `to` falls among `from`, by half-pixel centres or, with corners, first on first and last on last:
+ * the two neighbours and the weight of the second. */
+static __device__ void bilinear(int64_t i, int64_t to, int64_t from, bool corners, int64_t *low, int64_t *high, float *weight)
 {
     float at = ((float)i + .5f) * (float)from / (float)to - .5f;
+    if (corners) at = to > 1 ? (float)i * (float)(from - 1) / (float)(to - 1) : 0;
     if (at < 0) at = 0;
     *low = (int64_t)at;
     *high = *low + 1 < from ? *low + 1 : *low;
@@ -535,8 +537,8 @@ static __global__ void grid_resize_kernel(real *out, const real *x, int64_t firs
     }
     int64_t y0, y1, x0, x1;
     float wy, wx;
-    bilinear(row / to.width, to.height, from.height, &y0, &y1, &wy);
-    bilinear(row % to.width, to.width, from.width, &x0, &x1, &wx);
+    bilinear(row / to.width, to.height, from.height, false, &y0, &y1, &wy);
+    bilinear(row % to.width, to.width, from.width, false, &x0, &x1, &wx);
     const real *upper = x + (first + y0 * from.width) * width + i, *lower = x + (first + y1 * from.width) * width + i;
     float top = (1 - wx) * to_float(upper[x0 * width]) + wx * to_float(upper[x1 * width]);
     float bottom = (1 - wx) * to_float(lower[x0 * width]) + wx * to_float(lower[x1 * width]);
@@ -562,13 +564,13 @@ static __global__ void grid_backward_kernel(float *dx, const float *dy, int64_t 
     for (int64_t y = 0; y < to.height && row >= 0; y++) {
         int64_t y0, y1;
         float wy;
-        bilinear(y, to.height, from.height, &y0, &y1, &wy);
+        bilinear(y, to.height, from.height, false, &y0, &y1, &wy);
         float in_y = (y0 == row / from.width ? 1 - wy : 0) + (y1 == row / from.width ? wy : 0);
         if (in_y == 0) continue;
         for (int64_t x = 0; x < to.width; x++) {
             int64_t x0, x1;
             float wx;
-            bilinear(x, to.width, from.width, &x0, &x1, &wx);
+            bilinear(x, to.width, from.width, false, &x0, &x1, &wx);
             float in_x = (x0 == row % from.width ? 1 - wx : 0) + (x1 == row % from.width ? wx : 0);
             if (in_x != 0) sum += in_y * in_x * dy[(first + y * to.width + x) * width + i];
         }
