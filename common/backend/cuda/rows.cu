@@ -515,7 +515,8 @@ static void tokens_backward(struct device *d, real *d_patches, float *d_class, f
 
 /* Where position i of `to` falls among `from`, by half-pixel centres or, with corners, first on first and last on last:
  * the two neighbours and the weight of the second. */
-static __device__ void bilinear(int64_t i, int64_t to, int64_t from, bool corners, int64_t *low, int64_t *high, float *weight)
+static __device__ void bilinear(int64_t i, int64_t to, int64_t from, bool corners, int64_t *low, int64_t *high,
+                                float *weight)
 {
     float at = ((float)i + .5f) * (float)from / (float)to - .5f;
     if (corners) at = to > 1 ? (float)i * (float)(from - 1) / (float)(to - 1) : 0;

@@ -7,6 +7,7 @@
 
 #include "backend/cuda/rows.cu"
 #include "backend/cuda/product.cu"
+#include "backend/cuda/maps.cu"
 #include "backend/cuda/decoder.cu"
 #include "backend/cuda/attention.cu"
 #include "backend/cuda/contrastive.cu"
@@ -63,6 +64,21 @@ void CUDA_TABLE(struct kernels *k)
     k->add_row = add_row;
     k->standardize = standardize;
     k->column_sums = column_sums;
+    k->convolve_forward = convolve_forward;
+    k->convolve_backward_input = convolve_backward_input;
+    k->convolve_backward_weight = convolve_backward_weight;
+    k->spread_forward = spread_forward;
+    k->spread_backward = spread_backward;
+    k->max_pool_forward = max_pool_forward;
+    k->max_pool_backward = max_pool_backward;
+    k->resize_forward = resize_forward;
+    k->resize_backward = resize_backward;
+    k->group_norm_forward = group_norm_forward;
+    k->group_norm_backward = group_norm_backward;
+    k->affine_forward = affine_forward;
+    k->affine_backward = affine_backward;
+    k->activation_forward = activation_forward;
+    k->activation_backward = activation_backward;
     k->add = add;
     k->add_real = add_real;
     k->fill = fill;
