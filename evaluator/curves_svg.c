@@ -1,5 +1,6 @@
-/* The picture of the curves.  Small multiples: a panel a task, all of one size, so that shapes can be compared; the
- * value axis of each fits its own figures.  A line is named where it ends, its best layer by its value and number. */
+/* The picture of the curves.  Small multiples: a panel a task, all of one size, so that shapes can be compared, each an
+ * <svg class="panel"> of its own, which a page can lay out anew; the value axis of each fits its own figures.  A line is
+ * named where it ends, its best layer by its value and number. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,7 +232,11 @@ void curves_svg(const struct curves *curves, const char *title, struct str *out)
                           .count = task_size(curves, i),
                           .x = (double)(MARGIN + n % columns * PANEL_WIDTH),
                           .y = (double)(HEAD + n / columns * PANEL_HEIGHT)};
+        str_printf(
+            out, "<svg class=\"panel\" x=\"%.0f\" y=\"%.0f\" width=\"%d\" height=\"%d\" viewBox=\"%.0f %.0f %d %d\">\n",
+            p.x, p.y, PANEL_WIDTH, PANEL_HEIGHT, p.x, p.y, PANEL_WIDTH, PANEL_HEIGHT);
         draw_panel(&p, out);
+        str_puts(out, "</svg>\n");
     }
     str_puts(out, "</svg>\n");
 }
