@@ -1,6 +1,6 @@
 /* The picture of the curves.  Small multiples: a panel a task, all of one size, so that shapes can be compared, each an
- * <svg class="panel"> of its own, which a page can lay out anew; the value axis of each fits its own figures.  A line is
- * named where it ends, its best layer by its value and number. */
+ * <svg class="panel"> of its own, which a page can lay out anew; the value axis of each fits its own figures.  A line
+ * is named where it ends, its best layer by its value and number. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
