@@ -27,6 +27,11 @@ static void tap_rows(struct device *d, int32_t *rows, const struct convolve *c, 
 static void convolve_forward(struct device *d, float *y, const float *x, const float *w, const float *b,
                              const struct convolve *c)
 {
+    if (winograd_serves(c)) {
+        struct tiles t = tiles_of(c->pictures, c->to, c->from, c->padding);
+        winograd(d, y, x, w, b, &t, c->in, c->out, false, false);
+        return;
+    }
     int64_t taps = c->kernel * c->kernel, pixels = c->pictures * extent_area(c->to), depth = taps * c->in;
     device_reserve(d, (size_t)(taps * pixels));
     int32_t *rows = (int32_t *)d->extra[0];
@@ -42,6 +47,11 @@ static void convolve_forward(struct device *d, float *y, const float *x, const f
 static void convolve_backward_input(struct device *d, float *dx, const float *dy, const float *w,
                                     const struct convolve *c, bool accumulate)
 {
+    if (winograd_serves(c)) {
+        struct tiles t = tiles_of(c->pictures, c->from, c->to, 2 - c->padding);
+        winograd(d, dx, dy, w, NULL, &t, c->out, c->in, true, accumulate);
+        return;
+    }
     int64_t taps = c->kernel * c->kernel, pixels = c->pictures * extent_area(c->from), depth = taps * c->out;
     device_reserve(d, (size_t)(taps * pixels + depth * c->in));
     float *turned = d->extra[0];
@@ -65,6 +75,12 @@ static void convolve_backward_weight(struct device *d, float *dw, float *db, con
                                      const struct convolve *c, bool accumulate_w, bool accumulate_b)
 {
     int64_t taps = c->kernel * c->kernel, pixels = c->pictures * extent_area(c->to);
+    if (db) sum_rows(d, db, dy, pixels, c->out, accumulate_b);
+    if (winograd_serves(c)) {
+        struct tiles t = tiles_of(c->pictures, c->to, c->from, c->padding);
+        winograd_weight(d, dw, dy, x, &t, c->in, c->out, accumulate_w);
+        return;
+    }
     device_reserve(d, (size_t)(taps * pixels));
     int32_t *rows = (int32_t *)d->extra[0];
     tap_rows(d, rows, c, false);
@@ -75,7 +91,6 @@ static void convolve_backward_weight(struct device *d, float *dw, float *db, con
         gemm(d->scratch, d->threads, c->out, c->in, pixels, &slopes, &seen, dw + tap * c->in, taps * c->in,
              (struct epilogue){.accumulate = accumulate_w});
     }
-    if (db) sum_rows(d, db, dy, pixels, c->out, accumulate_b);
 }
 
 /* --- maps of another extent --- */

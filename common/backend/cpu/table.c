@@ -15,6 +15,7 @@
 #include "backend/cpu/attention.c"
 #include "backend/cpu/packed.c"
 #include "backend/cpu/rows.c"
+#include "backend/cpu/winograd.c"
 #include "backend/cpu/maps.c"
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/optimizer.c"
