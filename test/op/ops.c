@@ -1010,7 +1010,7 @@ static const struct op_case cases[] = {
      reference_tower,
      {64, 32},
      .map = {1, 8, 8},
-     .depth = 20000,
+     .depth = 1000,
      .parameters = B | C | D | E},
     {"group_norm",
      {{2 * 5 * 7, 12}, {1, 12}, {1, 12}},
@@ -1315,10 +1315,51 @@ static void ops_threads(void)
     free(w);
 }
 
+/* Maps likewise: convolutions in tiles and tap by tap, and the sums of a group norm; and a picture gives the same beside
+ * others as alone. */
+static void maps_threads(void)
+{
+    struct error error = {0};
+    enum { PICTURES = 3, SIDE = 9, ROWS = PICTURES * SIDE * SIDE, IN = 48, OUT = 32, TAPS = 9, ALL = ROWS * IN };
+    struct rng rng = rng_open(1, RNG_TEST, 0, 1);
+    float *x = malloc(sizeof(float[ALL])), *w = malloc(sizeof(float[OUT * TAPS * IN])), *first[2] = {0};
+    for (int i = 0; i < ALL; i++) x[i] = (float)rng_normal(&rng);
+    for (int i = 0; i < OUT * TAPS * IN; i++) w[i] = (float)rng_normal(&rng);
+    enum { Y, DX, DW, NORM, DN, DS, PARTS };
+    for (int run = 0; run < 6; run++) {
+        int threads = run / 2 + 1, stride = run % 2 + 1, to = stride == 1 ? SIDE : (SIDE + 1) / 2;
+        struct device d;
+        if (device_open(&d, "cpu", "fp32", NULL, threads, 0, &error) < 0) EXPECT(0, "%s", error.text);
+        struct convolve c = {PICTURES, extent_square(SIDE), extent_square(to), IN, OUT, 3, stride, 1};
+        float *out = calloc(PARTS * ALL, sizeof *out), *at[PARTS], stats[2][PICTURES * 4], shift[IN] = {0}, alone[ALL];
+        for (int i = 0; i < PARTS; i++) at[i] = out + i * ALL;
+        d.kernels->convolve_forward(&d, at[Y], x, w, NULL, &c);
+        d.kernels->convolve_backward_input(&d, at[DX], at[Y], w, &c, false);
+        d.kernels->convolve_backward_weight(&d, at[DW], NULL, at[Y], x, &c, false, false);
+        d.kernels->group_norm_forward(&d, at[NORM], stats[0], stats[1], x, w, w, PICTURES, SIDE * SIDE, IN, 4);
+        d.kernels->group_norm_backward(&d, at[DN], at[DS], shift, at[NORM], x, stats[0], stats[1], w, PICTURES,
+                                       SIDE * SIDE, IN, 4, false, false, false);
+        if (!first[run % 2]) first[run % 2] = out;
+        EXPECT(!memcmp(out, first[run % 2], sizeof(float[PARTS * ALL])), "stride %d, %d threads", stride, threads);
+        c.pictures = 1;
+        d.kernels->convolve_forward(&d, alone, x + 2 * SIDE * SIDE * IN, w, NULL, &c);
+        EXPECT(!memcmp(alone, at[Y] + 2 * to * to * OUT, sizeof(float) * (size_t)(to * to * OUT)), "a picture alone");
+        if (out != first[run % 2]) free(out);
+        device_close(&d);
+    }
+    free(x);
+    free(w);
+    for (int i = 0; i < 2; i++) free(first[i]);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test gpu[] = {{"ops_cuda_fp32", ops_cuda_fp32}, {"ops_cuda_bf16", ops_cuda_bf16}, {0}};
-    static const struct test cpu[] = {
-        {"ops_portable", ops_portable}, {"ops_v3", ops_v3}, {"ops_v4", ops_v4}, {"ops_threads", ops_threads}, {0}};
+    static const struct test cpu[] = {{"ops_portable", ops_portable},
+                                      {"ops_v3", ops_v3},
+                                      {"ops_v4", ops_v4},
+                                      {"ops_threads", ops_threads},
+                                      {"maps_threads", maps_threads},
+                                      {0}};
     return test_main(argc, argv, device_count() ? gpu : cpu);
 }
