@@ -129,16 +129,6 @@ static void spread_backward(struct device *d, float *dx, const float *dy, const 
     spread(d, dx, dy, m, factor, true, accumulate);
 }
 
-/* The first of the pixels from x on of one channel, `line` floats a row of the picture, that none exceeds: i, j. */
-static void window_top(const float *x, int64_t line, int64_t width, int64_t kernel, int64_t *row, int64_t *col)
-{
-    float top = x[0];
-    *row = *col = 0;
-    for (int64_t i = 0; i < kernel; i++)
-        for (int64_t j = 0; j < kernel; j++)
-            if (x[i * line + j * width] > top) top = x[i * line + j * width], *row = i, *col = j;
-}
-
 static void max_pool_forward(struct device *d, float *y, const float *x, const struct map_change *m, int64_t kernel,
                              int64_t stride)
 {
@@ -156,28 +146,61 @@ static void max_pool_forward(struct device *d, float *y, const float *x, const s
     }
 }
 
-/* Each pixel asks the windows it lies in. */
+/* Maps are worked on by pictures and strips of columns. */
+enum { STRIP = 64 };
+struct map_strip {
+    int64_t picture, first, count; /* columns [first, first + count) */
+};
+static int64_t map_strips(int64_t pictures, int64_t width)
+{
+    return pictures * ((width + STRIP - 1) / STRIP);
+}
+static struct map_strip map_strip(int64_t task, int64_t width)
+{
+    int64_t strips = (width + STRIP - 1) / STRIP, first = task % strips * STRIP;
+    return (struct map_strip){task / strips, first, width - first < STRIP ? width - first : STRIP};
+}
+
+static void clear_strip(float *x, int64_t rows, int64_t width, int64_t count)
+{
+    for (int64_t r = 0; r < rows; r++) memset(x + r * width, 0, (size_t)count * sizeof *x);
+}
+
+/* The slope goes to the first of the window's pixels that is as large as the largest. */
+static void window_backward(float *dx, const float *dy, const float *x, int64_t line, int64_t width, int64_t kernel,
+                            int64_t count)
+{
+    float top[STRIP], slope[STRIP];
+    for (int64_t i = 0; i < count; i++) top[i] = x[i], slope[i] = dy[i];
+    for (int64_t k = 1; k < kernel * kernel; k++) {
+        const float *from = x + k / kernel * line + k % kernel * width;
+        for (int64_t i = 0; i < count; i++) top[i] = from[i] > top[i] ? from[i] : top[i];
+    }
+    for (int64_t k = 0; k < kernel * kernel; k++) {
+        const float *from = x + k / kernel * line + k % kernel * width;
+        float *to = dx + k / kernel * line + k % kernel * width;
+        for (int64_t i = 0; i < count; i++) {
+            float part = from[i] == top[i] ? slope[i] : 0;
+            to[i] += part;
+            slope[i] -= part;
+        }
+    }
+}
+
 static void max_pool_backward(struct device *d, float *dx, const float *dy, const float *x, const struct map_change *m,
                               int64_t kernel, int64_t stride, bool accumulate)
 {
     int64_t width = m->width, line = m->from.width * width;
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t pixel = 0; pixel < m->pictures * extent_area(m->from); pixel++) {
-        int64_t n = pixel / extent_area(m->from), py = pixel / m->from.width % m->from.height,
-                px = pixel % m->from.width;
-        float *to = dx + pixel * width;
-        if (!accumulate) memset(to, 0, (size_t)width * sizeof *to);
-        for (int64_t oy = py < kernel ? 0 : (py - kernel) / stride + 1; oy * stride <= py && oy < m->to.height; oy++)
-            for (int64_t ox = px < kernel ? 0 : (px - kernel) / stride + 1; ox * stride <= px && ox < m->to.width;
-                 ox++) {
-                const float *window = x + (n * m->from.height + oy * stride) * line + ox * stride * width;
-                const float *g = dy + ((n * m->to.height + oy) * m->to.width + ox) * width;
-                for (int64_t i = 0; i < width; i++) {
-                    int64_t row, col;
-                    window_top(window + i, line, width, kernel, &row, &col);
-                    if (oy * stride + row == py && ox * stride + col == px) to[i] += g[i];
-                }
-            }
+    for (int64_t task = 0; task < map_strips(m->pictures, width); task++) {
+        struct map_strip s = map_strip(task, width);
+        int64_t start = s.picture * extent_area(m->from) * width + s.first;
+        if (!accumulate) clear_strip(dx + start, extent_area(m->from), width, s.count);
+        for (int64_t r = 0; r < extent_area(m->to); r++) {
+            int64_t at = start + r / m->to.width * stride * line + r % m->to.width * stride * width;
+            window_backward(dx + at, dy + (s.picture * extent_area(m->to) + r) * width + s.first, x + at, line, width,
+                            kernel, s.count);
+        }
     }
 }
 
@@ -201,31 +224,37 @@ static void resize_forward(struct device *d, float *y, const float *x, const str
     }
 }
 
-/* A strip of columns of a picture a thread, rows in order. */
+/* y (+)= share * x */
+static void add_share(float *restrict y, const float *restrict x, float share, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) y[i] += share * x[i];
+}
+
+/* Each line is first gathered along itself, then goes to the two lines it was made of. */
 static void resize_backward(struct device *d, float *dx, const float *dy, const struct map_change *m, bool corners,
                             bool accumulate)
 {
-    enum { STRIP = 64 };
-    int64_t width = m->width, strips = (width + STRIP - 1) / STRIP;
-    if (!accumulate) memset(dx, 0, (size_t)(m->pictures * extent_area(m->from) * width) * sizeof *dx);
+    int64_t width = m->width, across = m->from.width;
+    device_reserve(d, (size_t)(across * STRIP));
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t task = 0; task < m->pictures * strips; task++) {
-        int64_t n = task / strips, first = task % strips * STRIP, count = width - first < STRIP ? width - first : STRIP;
-        float *to = dx + n * extent_area(m->from) * width + first;
-        const float *from = dy + n * extent_area(m->to) * width + first;
-        for (int64_t row = 0; row < extent_area(m->to); row++) {
-            int64_t y0, y1, x0, x1;
-            float wy, wx;
-            bilinear(row / m->to.width, m->to.height, m->from.height, corners, &y0, &y1, &wy);
-            bilinear(row % m->to.width, m->to.width, m->from.width, corners, &x0, &x1, &wx);
-            float *a = to + (y0 * m->from.width + x0) * width, *b = to + (y0 * m->from.width + x1) * width,
-                  *c = to + (y1 * m->from.width + x0) * width, *e = to + (y1 * m->from.width + x1) * width;
-            const float *g = from + row * width;
-            for (int64_t i = 0; i < count; i++) {
-                a[i] += (1 - wy) * (1 - wx) * g[i];
-                b[i] += (1 - wy) * wx * g[i];
-                c[i] += wy * (1 - wx) * g[i];
-                e[i] += wy * wx * g[i];
+    for (int64_t task = 0; task < map_strips(m->pictures, width); task++) {
+        struct map_strip s = map_strip(task, width);
+        float *to = dx + s.picture * extent_area(m->from) * width + s.first, *line = d->extra[omp_get_thread_num()];
+        const float *from = dy + s.picture * extent_area(m->to) * width + s.first;
+        if (!accumulate) clear_strip(to, extent_area(m->from), width, s.count);
+        for (int64_t y = 0; y < m->to.height; y++) {
+            int64_t low, high;
+            float weight;
+            memset(line, 0, (size_t)(across * s.count) * sizeof *line);
+            for (int64_t x = 0; x < m->to.width; x++, from += width) {
+                bilinear(x, m->to.width, across, corners, &low, &high, &weight);
+                add_share(line + low * s.count, from, 1 - weight, s.count);
+                add_share(line + high * s.count, from, weight, s.count);
+            }
+            bilinear(y, m->to.height, m->from.height, corners, &low, &high, &weight);
+            for (int64_t x = 0; x < across; x++) {
+                add_share(to + (low * across + x) * width, line + x * s.count, 1 - weight, s.count);
+                add_share(to + (high * across + x) * width, line + x * s.count, weight, s.count);
             }
         }
     }
@@ -233,9 +262,9 @@ static void resize_backward(struct device *d, float *dx, const float *dy, const 
 
 /* --- group norm --- */
 
-/* A task is some whole groups of a picture, about SUM_STRIP columns.  Columns are summed SUM_ROWS rows at a time as
- * float, and these sums as double. */
-enum { SUM_STRIP = 64, SUM_ROWS = 64 };
+/* A task is some whole groups of a picture, about STRIP columns.  Columns are summed SUM_ROWS rows at a time as float,
+ * and these sums as double. */
+enum { SUM_ROWS = 64 };
 
 struct group_task {
     int64_t picture, group, end, column, count; /* groups [group, end), `count` columns from `column` on */
@@ -245,7 +274,7 @@ struct group_task {
 
 static int64_t group_tasks(int64_t cols, int64_t groups)
 {
-    int64_t width = cols / groups, together = SUM_STRIP / width > 1 ? SUM_STRIP / width : 1;
+    int64_t width = cols / groups, together = STRIP / width > 1 ? STRIP / width : 1;
     return (groups + together - 1) / together;
 }
 
@@ -267,7 +296,7 @@ static struct group_task group_task(const float *x, int64_t task, int64_t area, 
 static inline __attribute__((always_inline)) void sum_strip(double *sums, const float *x, const float *centre,
                                                             bool squares, int64_t rows, int64_t cols, int64_t count)
 {
-    float part[SUM_STRIP] = {0};
+    float part[STRIP] = {0};
     for (int64_t r = 0; r < rows; r++)
         for (int64_t i = 0; i < count; i++) {
             float v = x[r * cols + i] - centre[i];
@@ -281,11 +310,11 @@ static void group_means(double *means, const struct group_task *g, const float *
 {
     for (int64_t i = 0; i < g->count; i++) means[i] = 0;
     for (int64_t r = 0; r < g->area; r += SUM_ROWS)
-        for (int64_t i = 0; i < g->count; i += SUM_STRIP) {
+        for (int64_t i = 0; i < g->count; i += STRIP) {
             int64_t rows = g->area - r < SUM_ROWS ? g->area - r : SUM_ROWS;
             const float *x = g->x + r * g->cols + i;
-            if (g->count - i >= SUM_STRIP)
-                sum_strip(means + i, x, centre + i, squares, rows, g->cols, SUM_STRIP);
+            if (g->count - i >= STRIP)
+                sum_strip(means + i, x, centre + i, squares, rows, g->cols, STRIP);
             else
                 sum_strip(means + i, x, centre + i, squares, rows, g->cols, g->count - i);
         }
@@ -296,17 +325,24 @@ static void group_means(double *means, const struct group_task *g, const float *
     }
 }
 
-/* A thread's space: for each column two doubles and three floats. */
+/* A thread's space: for each column of a task two sums and four floats. */
 enum { GROUP_SPACE = 8 };
 struct group_space {
     double *a, *b;
-    float *p, *q, *r;
+    float *mean, *by, *plain, *along;
 };
 static struct group_space group_space(struct device *d, int64_t cols)
 {
     double *a = (double *)d->extra[omp_get_thread_num()];
-    float *p = (float *)(a + 2 * cols);
-    return (struct group_space){a, a + cols, p, p + cols, p + 2 * cols};
+    float *mean = (float *)(a + 2 * cols);
+    return (struct group_space){a, a + cols, mean, mean + cols, mean + 2 * cols, mean + 3 * cols};
+}
+
+static inline __attribute__((always_inline)) void norm_columns(float *restrict y, const float *restrict x,
+                                                               const float *restrict mean, const float *restrict by,
+                                                               const float *restrict shift, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) y[i] = (x[i] - mean[i]) * by[i] + shift[i];
 }
 
 static void group_norm_forward(struct device *d, float *y, float *mean, float *rstd, const float *x, const float *scale,
@@ -317,42 +353,79 @@ static void group_norm_forward(struct device *d, float *y, float *mean, float *r
     for (int64_t task = 0; task < pictures * group_tasks(cols, groups); task++) {
         struct group_task g = group_task(x, task, area, cols, groups);
         struct group_space s = group_space(d, cols);
-        for (int64_t i = 0; i < g.count; i++) s.p[i] = 0;
-        group_means(s.a, &g, s.p, false);
-        for (int64_t i = 0; i < g.count; i++) s.p[i] = (float)s.a[i];
-        group_means(s.b, &g, s.p, true);
+        for (int64_t i = 0; i < g.count; i++) s.mean[i] = 0;
+        group_means(s.a, &g, s.mean, false);
+        for (int64_t i = 0; i < g.count; i++) s.mean[i] = (float)s.a[i];
+        group_means(s.b, &g, s.mean, true);
         for (int64_t i = 0; i < g.count; i++) {
             int64_t at = g.picture * groups + g.group + i / g.width;
-            mean[at] = s.p[i];
+            mean[at] = s.mean[i];
             rstd[at] = 1 / sqrtf((float)s.b[i] + 1e-5f);
-            s.q[i] = rstd[at] * scale[g.column + i];
+            s.by[i] = rstd[at] * scale[g.column + i];
         }
-        for (int64_t r = 0; r < area; r++) {
-            float *to = y + (g.x - x) + r * cols;
-            for (int64_t i = 0; i < g.count; i++) to[i] = (g.x[r * cols + i] - s.p[i]) * s.q[i] + shift[g.column + i];
+        for (int64_t r = 0; r < area; r++)
+            norm_columns(y + (g.x - x) + r * cols, g.x + r * cols, s.mean, s.by, shift + g.column, g.count);
+    }
+}
+
+static inline __attribute__((always_inline)) void slopes_strip(double *plain, double *along, const float *dy,
+                                                               const float *x, const float *mean, int64_t rows,
+                                                               int64_t cols, int64_t count)
+{
+    float sums[2][STRIP] = {0};
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t i = 0; i < count; i++) {
+            sums[0][i] += dy[r * cols + i];
+            sums[1][i] += dy[r * cols + i] * (x[r * cols + i] - mean[i]);
+        }
+    for (int64_t i = 0; i < count; i++) plain[i] += (double)sums[0][i], along[i] += (double)sums[1][i];
+}
+
+/* Sums of dy, a, and of dy (x - mean), b, over a picture, column by column. */
+static void group_slopes(struct group_space s, const struct group_task *g, const float *dy)
+{
+    for (int64_t i = 0; i < g->count; i++) s.a[i] = s.b[i] = 0;
+    for (int64_t r = 0; r < g->area; r += SUM_ROWS)
+        for (int64_t i = 0; i < g->count; i += STRIP) {
+            int64_t rows = g->area - r < SUM_ROWS ? g->area - r : SUM_ROWS, at = r * g->cols + i;
+            if (g->count - i >= STRIP)
+                slopes_strip(s.a + i, s.b + i, dy + at, g->x + at, s.mean + i, rows, g->cols, STRIP);
+            else
+                slopes_strip(s.a + i, s.b + i, dy + at, g->x + at, s.mean + i, rows, g->cols, g->count - i);
+        }
+}
+
+/* dx = dy by - plain - (x - mean) along. */
+static inline __attribute__((always_inline)) void slope_columns(float *restrict dx, const float *restrict dy,
+                                                                const float *restrict x, struct group_space s,
+                                                                int64_t count, bool accumulate)
+{
+    const float *restrict mean = s.mean, *restrict by = s.by, *restrict plain = s.plain, *restrict along = s.along;
+    if (accumulate)
+        for (int64_t i = 0; i < count; i++) dx[i] += dy[i] * by[i] - plain[i] - (x[i] - mean[i]) * along[i];
+    else
+        for (int64_t i = 0; i < count; i++) dx[i] = dy[i] * by[i] - plain[i] - (x[i] - mean[i]) * along[i];
+}
+
+/* x^ = (x - mean) rstd, h = dy scale:  dx = rstd (h - mean(h) - x^ mean(h x^)), means over a group of a picture: the
+ * columns' by, plain and along of slope_columns. */
+static void group_shares(struct group_space s, const struct group_task *g, const float *rstd, const float *scale)
+{
+    for (int64_t i = 0; i < g->count; i += g->width) {
+        float v = rstd[i / g->width];
+        double plain = 0, along = 0, share = (double)v / (double)(g->area * g->width);
+        for (int64_t k = i; k < i + g->width; k++) {
+            plain += s.a[k] * (double)scale[k] * share;
+            along += s.b[k] * (double)scale[k] * share;
+        }
+        for (int64_t k = i; k < i + g->width; k++) {
+            s.by[k] = v * scale[k];
+            s.plain[k] = (float)plain;
+            s.along[k] = (float)along * v * v;
         }
     }
 }
 
-/* Sums of dy and of dy (x - mean) over a picture, column by column. */
-static void group_slopes(struct group_space s, const struct group_task *g, const float *dy)
-{
-    for (int64_t i = 0; i < g->count; i++) s.a[i] = s.b[i] = 0;
-    for (int64_t r0 = 0; r0 < g->area; r0 += SUM_ROWS)
-        for (int64_t i0 = 0; i0 < g->count; i0 += SUM_STRIP) {
-            float plain[SUM_STRIP] = {0}, along[SUM_STRIP] = {0};
-            int64_t count = g->count - i0 < SUM_STRIP ? g->count - i0 : SUM_STRIP;
-            for (int64_t r = r0; r < g->area && r < r0 + SUM_ROWS; r++)
-                for (int64_t i = 0; i < count; i++) {
-                    float slope = dy[r * g->cols + i0 + i];
-                    plain[i] += slope;
-                    along[i] += slope * (g->x[r * g->cols + i0 + i] - s.p[i0 + i]);
-                }
-            for (int64_t i = 0; i < count; i++) s.a[i0 + i] += (double)plain[i], s.b[i0 + i] += (double)along[i];
-        }
-}
-
-/* x^ = (x - mean) rstd, h = dy scale:  dx = rstd (h - mean(h) - x^ mean(h x^)), means over a group of a picture. */
 static void group_norm_backward(struct device *d, float *dx, float *d_scale, float *d_shift, const float *dy,
                                 const float *x, const float *mean, const float *rstd, const float *scale,
                                 int64_t pictures, int64_t area, int64_t cols, int64_t groups, bool accumulate_x,
@@ -365,32 +438,17 @@ static void group_norm_backward(struct device *d, float *dx, float *d_scale, flo
         struct group_task g = group_task(x, task, area, cols, groups);
         struct group_space s = group_space(d, cols);
         const float *m = mean + g.picture * groups + g.group, *v = rstd + g.picture * groups + g.group;
-        for (int64_t i = 0; i < g.count; i++) s.p[i] = m[i / g.width];
+        for (int64_t i = 0; i < g.count; i++) s.mean[i] = m[i / g.width];
         group_slopes(s, &g, dy + (g.x - x));
         for (int64_t i = 0; i < g.count; i++) {
             double *to = sums + g.picture * 2 * cols + g.column + i;
             to[0] = s.a[i];
             to[cols] = s.b[i] * (double)v[i / g.width];
         }
-        for (int64_t i = 0; i < g.count && dx; i += g.width) {
-            double along = 0, plain = 0, share = (double)v[i / g.width] / (double)(area * g.width);
-            for (int64_t k = i; k < i + g.width; k++) {
-                plain += s.a[k] * (double)scale[g.column + k] * share;
-                along += s.b[k] * (double)scale[g.column + k] * share;
-            }
-            for (int64_t k = i; k < i + g.width; k++) {
-                s.q[k] = (float)plain;
-                s.r[k] = (float)along * v[i / g.width] * v[i / g.width];
-                s.p[k] = m[i / g.width];
-            }
-        }
+        group_shares(s, &g, v, scale + g.column);
         for (int64_t r = 0; r < area && dx; r++) {
             int64_t at = (g.x - x) + r * cols;
-            for (int64_t i = 0; i < g.count; i++) {
-                float slope =
-                    dy[at + i] * scale[g.column + i] * v[i / g.width] - s.q[i] - (x[at + i] - s.p[i]) * s.r[i];
-                dx[at + i] = accumulate_x ? dx[at + i] + slope : slope;
-            }
+            slope_columns(dx + at, dy + at, x + at, s, g.count, accumulate_x);
         }
     }
     for (int64_t i = 0; i < cols; i++) {
@@ -417,11 +475,11 @@ static void affine_backward(struct device *d, float *dx, float *d_scale, float *
                             bool accumulate_scale, bool accumulate_shift)
 {
 #pragma omp parallel for num_threads(d->threads) schedule(static)
-    for (int64_t c = 0; c < cols; c += SUM_STRIP) {
-        double sums[2][SUM_STRIP] = {0};
-        int64_t count = cols - c < SUM_STRIP ? cols - c : SUM_STRIP;
+    for (int64_t c = 0; c < cols; c += STRIP) {
+        double sums[2][STRIP] = {0};
+        int64_t count = cols - c < STRIP ? cols - c : STRIP;
         for (int64_t r0 = 0; r0 < rows; r0 += SUM_ROWS) {
-            float plain[SUM_STRIP] = {0}, along[SUM_STRIP] = {0};
+            float plain[STRIP] = {0}, along[STRIP] = {0};
             for (int64_t r = r0; r < rows && r < r0 + SUM_ROWS; r++)
                 for (int64_t i = 0; i < count; i++) {
                     float slope = dy[r * cols + c + i];
