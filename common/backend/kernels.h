@@ -303,7 +303,7 @@ struct kernels {
     void (*sum_floats)(struct device *d, double *sum, const float *x, int64_t count); /* *sum = sum in double */
     void (*round)(struct device *d, real *y, const float *x, int64_t count);          /* y = x as real */
 
-    /* maps: rows are pixels */
+    /* --- maps: a pixel is a row --- */
 
     /* y [pixels of to, out] = w over the pixels seen + b;  w [out, kernel^2 * in], columns in order (i, j, channel); b
      * [out] or NULL.  Backward as that of linear layers. */

@@ -1,5 +1,5 @@
-/* A convolution of 3 x 3, 256 -> 256 channels, over the maps of a detector at 320 px (40, 20 and 10 a side, 8 pictures):
- * ms of forward, and of forward and backward; then of the bare matrix products as large.
+/* A convolution of 3 x 3, 256 -> 256 channels, over the maps of a detector at 320 px (40, 20 and 10 a side, 8
+ * pictures): ms of forward, and of forward and backward; then of the bare matrix products as large.
  *   maps THREADS SECONDS */
 #include <stdio.h>
 #include <stdlib.h>

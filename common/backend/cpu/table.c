@@ -16,7 +16,9 @@
 #include "backend/cpu/packed.c"
 #include "backend/cpu/rows.c"
 #include "backend/cpu/winograd.c"
+#include "backend/cpu/convolve.c"
 #include "backend/cpu/maps.c"
+#include "backend/cpu/group_norm.c"
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/optimizer.c"
 

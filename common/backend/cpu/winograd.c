@@ -9,10 +9,10 @@
  *         0  -1   1   0          .5 -.5  .5           0  1 -1 -1
  *         0   1   0  -1           0   0   1
  *
- * The products of each of the 16 places over all channels are a matrix product.  The gradient of x is such a convolution
- * too; that of w is the transpose of the formula:  dw = G^T (sum over tiles of (A dy A^T) * (B^T x B)) G.
+ * The products of each of the 16 places over all channels are a matrix product.  The gradient of x is such a
+ * convolution too; that of w is the transpose of the formula:  dw = G^T (sum over tiles of (A dy A^T) * (B^T x B)) G.
  *
- * Where a pixel's sums run does not depend on other pictures, nor on threads. */
+ * The order of a pixel's sums depends neither on other pictures nor on threads. */
 
 enum { PLACES = 16, TILE_STRIP = MR * (60 / MR) }; /* tiles whose transforms stay in a core's cache */
 

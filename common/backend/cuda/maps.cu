@@ -7,8 +7,8 @@
 /* Elements of a strip: enough to fill a GPU, few beside the maps. */
 enum { STRIP_ELEMENTS = 1 << 25 };
 
-/* out [pixels, taps * channels] from pixel `first` on: W channels a thread.  `back`: pixels of `from` gather the rows of
- * `to` that saw them, tap by tap. */
+/* out [pixels, taps * channels] from pixel `first` on: W channels a thread.  `back`: pixels of `from` gather the rows
+ * of `to` that saw them, tap by tap. */
 template <int W>
 static __global__ void gather_taps_kernel(real *out, const real *x, struct convolve c, bool back, int channels,
                                           int64_t first, int64_t total)
