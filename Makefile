@@ -65,6 +65,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags
 $(BUILD)/common/models/config.o: $(wildcard common/models/configs/*.json)
 $(BUILD)/common/serve/prompts.o: $(wildcard common/serve/prompts/*.json)
 $(BUILD)/captioner/summarize.o: captioner/summary.txt
+$(BUILD)/evaluator/report/html.o: evaluator/report/style.css
 
 define LEVEL
 $(BUILD)/common/backend/cpu/table.$(1).o: common/backend/cpu/table.c $(BUILD)/flags

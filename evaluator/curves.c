@@ -54,6 +54,54 @@ int curves_add(struct curves *curves, const json_t *result, const char *encoder,
     return read_points(c, json_object_get(metrics, "layers"), key, error);
 }
 
+static const char *text_of(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text ? text : "";
+}
+
+static int read_curve(struct curve *c, const json_t *json, struct error *error)
+{
+    const json_t *layers = json_object_get(json, "layers"), *values = json_object_get(json, "values"),
+                 *errors = json_object_get(json, "stderr");
+    size_t count = json_array_size(layers);
+    *c = (struct curve){.task = mem_strdup(text_of(json, "task")),
+                        .key = mem_strdup(text_of(json, "key")),
+                        .dataset = mem_strdup(text_of(json, "dataset")),
+                        .encoder = mem_strdup(text_of(json, "encoder")),
+                        .chance_name = mem_strdup("chance"),
+                        .chance = number_of(json, "chance"),
+                        .samples = json_integer_value(json_object_get(json, "samples"))};
+    c->layers = mem_alloc(count + 1, sizeof *c->layers);
+    c->values = mem_alloc(count + 1, sizeof *c->values);
+    c->errors = mem_alloc(count + 1, sizeof *c->errors);
+    if (!count || json_array_size(values) != count || json_array_size(errors) != count)
+        return error_set(error, ERROR_FAILED, "no curve: \"layers\", \"values\" and \"stderr\" must be as long");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *value = json_array_get(values, i), *of_value = json_array_get(errors, i);
+        if (!json_is_integer(json_array_get(layers, i)) || !json_is_number(value))
+            return error_set(error, ERROR_FAILED, "point %zu of a curve has no layer or no value", i);
+        c->layers[i] = json_integer_value(json_array_get(layers, i));
+        c->values[i] = json_number_value(value);
+        c->errors[i] = json_is_number(of_value) ? json_number_value(of_value) : NAN;
+        if (c->values[i] > c->values[c->best]) c->best = (int64_t)i;
+        c->count++;
+    }
+    c->last = c->count - 1;
+    return 0;
+}
+
+int curves_read(struct curves *curves, const json_t *json, struct error *error)
+{
+    const json_t *list = json_object_get(json, "curves"), *one;
+    size_t i;
+    json_array_foreach (list, i, one) {
+        curves->list = mem_realloc(curves->list, (size_t)curves->count + 1, sizeof *curves->list);
+        if (read_curve(&curves->list[curves->count++], one, error) < 0) return -1;
+    }
+    return 0;
+}
+
 void curves_free(struct curves *curves)
 {
     for (int64_t i = 0; i < curves->count; i++) {

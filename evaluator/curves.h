@@ -24,6 +24,8 @@ struct curves {
 /* result: the object of a result file whose metrics layers_metrics made, whose first member thus is the headline.
  * Returns -1 with `error` when it is none. */
 int curves_add(struct curves *curves, const json_t *result, const char *encoder, struct error *error);
+/* Those that curves_json has made. */
+int curves_read(struct curves *curves, const json_t *json, struct error *error);
 void curves_free(struct curves *curves);
 
 /* { "curves": [{ "task", "key", "dataset", "encoder", "layers", "values", "stderr", "best", "best_layer", "last",
@@ -35,5 +37,9 @@ void curves_print(const struct curves *curves);
 void curves_csv(const struct curves *curves, struct str *out);
 /* An SVG with a panel for each task: the figure over layers, a line an encoder, its best layer named. */
 void curves_svg(const struct curves *curves, const char *title, struct str *out);
+/* Curves [count] of one task as a picture of its own, styled by the page around it (report/style.css). */
+void curves_panel(const struct curve *curves, int64_t count, struct str *out);
+/* How many curves, from number `first` on, are of its task and figure. */
+int64_t curves_of_task(const struct curves *curves, int64_t first);
 
 #endif

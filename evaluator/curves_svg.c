@@ -7,6 +7,8 @@
 
 #include "base/memory.h"
 #include "evaluator/curves.h"
+#include "evaluator/report/chart.h"
+#include "evaluator/report/html.h"
 
 /* Pixels. */
 enum {
@@ -22,11 +24,6 @@ enum {
     TICKS = 5
 };
 
-/* Okabe & Ito 2008: told apart with any kind of colour vision.  Those after the first are for what it is held
- * against. */
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"};
-enum { COLOURS = sizeof colours / sizeof *colours };
-
 /* Of a panel: where it is, and what its axes show. */
 struct panel {
     const struct curve *curves; /* [count] of one task */
@@ -35,19 +32,6 @@ struct panel {
     double low, high;   /* values */
     double first, last; /* layers */
 };
-
-static void escape(struct str *out, const char *text)
-{
-    for (; *text; text++)
-        if (*text == '<')
-            str_puts(out, "&lt;");
-        else if (*text == '&')
-            str_puts(out, "&amp;");
-        else if (*text == '"')
-            str_puts(out, "&quot;");
-        else
-            str_putc(out, *text);
-}
 
 static double x_of(const struct panel *p, double layer)
 {
@@ -58,17 +42,6 @@ static double x_of(const struct panel *p, double layer)
 static double y_of(const struct panel *p, double value)
 {
     return p->y + PANEL_HEIGHT - BOTTOM - (value - p->low) / (p->high - p->low) * (PANEL_HEIGHT - TOP - BOTTOM);
-}
-
-/* 1, 2 or 5 times a power of ten, not below `least`. */
-static double round_step(double least)
-{
-    double power = pow(10, floor(log10(least)));
-    for (int i = 0; i < 3; i++) {
-        double step = power * (double[]){1, 2, 5}[i];
-        if (step >= least * (1 - 1e-9)) return step;
-    }
-    return 10 * power;
 }
 
 /* Axes that hold all points, their errors and chance, with round ends. */
@@ -87,7 +60,7 @@ static double fit(struct panel *p)
             p->first = fmin(p->first, (double)c->layers[k]);
             p->last = fmax(p->last, (double)c->layers[k]);
         }
-    double step = round_step(fmax(high - low, 1e-6) / (TICKS - 1));
+    double step = chart_step(fmax(high - low, 1e-6) / (TICKS - 1));
     p->low = floor(low / step) * step;
     p->high = ceil(high / step + 0.15) * step; /* room for the name of the best */
     return step;
@@ -103,17 +76,17 @@ static void draw_axes(const struct panel *p, double step, struct str *out)
                    "<text x=\"%.1f\" y=\"%.1f\" class=\"tick\" text-anchor=\"end\">%.*f</text>\n",
                    p->x + LEFT, y_of(p, value), p->x + PANEL_WIDTH - RIGHT, y_of(p, value), p->x + LEFT - 7,
                    y_of(p, value) + 4, decimals, fabs(value) < step / 2 ? 0 : value);
-    double every = fmax(1, round_step((p->last - p->first) / 8));
+    double every = fmax(1, chart_step((p->last - p->first) / 8));
     for (double layer = p->first; layer <= p->last; layer++)
         if (fmod(layer, every) == 0 || layer == p->last || (layer == p->first && every > p->first + 1))
             str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"tick\" text-anchor=\"middle\">%.0f</text>\n",
                        x_of(p, layer), p->y + PANEL_HEIGHT - BOTTOM + 17, layer);
     str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"title\">", p->x + LEFT, p->y + 18);
-    escape(out, c->task);
+    html_text(out, c->task);
     str_printf(out, "</text>\n<text x=\"%.1f\" y=\"%.1f\" class=\"note\">", p->x + LEFT, p->y + 36);
-    escape(out, c->key);
+    html_text(out, c->key);
     str_puts(out, " on ");
-    escape(out, c->dataset);
+    html_text(out, c->dataset);
     if (c->samples) str_printf(out, ", %ld samples", (long)c->samples);
     str_puts(out, "</text>\n");
 }
@@ -127,7 +100,7 @@ static void draw_chance(const struct panel *p, struct str *out)
                y);
     str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"note\" text-anchor=\"end\">", right,
                y + 14 < p->y + PANEL_HEIGHT - BOTTOM ? y + 13 : y - 4);
-    escape(out, p->curves->chance_name);
+    html_text(out, p->curves->chance_name);
     str_puts(out, "</text>\n");
 }
 
@@ -174,7 +147,7 @@ static void draw_panel(struct panel *p, struct str *out)
     double step = fit(p);
     draw_axes(p, step, out);
     draw_chance(p, out);
-    for (int64_t i = p->count - 1; i >= 0; i--) draw_curve(p, &p->curves[i], colours[i % COLOURS], i == 0, out);
+    for (int64_t i = p->count - 1; i >= 0; i--) draw_curve(p, &p->curves[i], chart_colour(i), i == 0, out);
     const struct curve *c = p->curves;
     str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"note\">layer (best: %ld of %ld, %.3f; last: %.3f)</text>\n",
                p->x + LEFT, p->y + PANEL_HEIGHT - 20, (long)c->layers[c->best], (long)c->layers[c->last],
@@ -185,12 +158,12 @@ static void draw_legend(const struct curve *curves, int64_t count, struct str *o
 {
     double x = MARGIN + LEFT;
     for (int64_t i = 0; i < count; i++) {
-        const char *colour = colours[i % COLOURS];
+        const char *colour = chart_colour(i);
         str_printf(out,
                    "<line x1=\"%.1f\" y1=\"52\" x2=\"%.1f\" y2=\"52\" class=\"line\" stroke=\"%s\"%s/>\n"
                    "<text x=\"%.1f\" y=\"56\" class=\"tick\">",
                    x, x + 26, colour, i ? " stroke-dasharray=\"5 3\"" : "", x + 33);
-        escape(out, curves[i].encoder);
+        html_text(out, curves[i].encoder);
         str_puts(out, "</text>\n");
         x += 33 + 7.2 * (double)strlen(curves[i].encoder) + 24;
     }
@@ -203,8 +176,7 @@ static const char style[] =
     "stroke-width:3px;fill:#222}.grid{stroke:#e6e6e6;stroke-width:1}.chance{stroke:#999;stroke-width:1;"
     "stroke-dasharray:2 3}.line{fill:none;stroke-width:2.2;stroke-linejoin:round;stroke-linecap:round}</style>\n";
 
-/* Curves of the task that begins with number `first`. */
-static int64_t task_size(const struct curves *curves, int64_t first)
+int64_t curves_of_task(const struct curves *curves, int64_t first)
 {
     int64_t end = first;
     while (end < curves->count && !strcmp(curves->list[end].task, curves->list[first].task) &&
@@ -213,10 +185,18 @@ static int64_t task_size(const struct curves *curves, int64_t first)
     return end - first;
 }
 
+void curves_panel(const struct curve *curves, int64_t count, struct str *out)
+{
+    struct panel p = {.curves = curves, .count = count};
+    str_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", PANEL_WIDTH, PANEL_HEIGHT);
+    draw_panel(&p, out);
+    str_puts(out, "</svg>\n");
+}
+
 void curves_svg(const struct curves *curves, const char *title, struct str *out)
 {
     int64_t panels = 0, n = 0;
-    for (int64_t i = 0; i < curves->count; i += task_size(curves, i)) panels++;
+    for (int64_t i = 0; i < curves->count; i += curves_of_task(curves, i)) panels++;
     int64_t columns = panels < COLUMNS ? panels : COLUMNS, rows = columns ? (panels + columns - 1) / columns : 0;
     int64_t width = 2 * MARGIN + columns * PANEL_WIDTH, height = HEAD + MARGIN + rows * PANEL_HEIGHT;
     str_printf(out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %ld %ld\" width=\"%ld\" height=\"%ld\">\n",
@@ -224,12 +204,12 @@ void curves_svg(const struct curves *curves, const char *title, struct str *out)
     str_puts(out, style);
     str_printf(out, "<rect width=\"%ld\" height=\"%ld\" fill=\"#fff\"/>\n<text x=\"%d\" y=\"32\" class=\"head\">",
                (long)width, (long)height, MARGIN + LEFT);
-    escape(out, title);
+    html_text(out, title);
     str_puts(out, "</text>\n");
-    if (curves->count) draw_legend(curves->list, task_size(curves, 0), out);
-    for (int64_t i = 0; i < curves->count; i += task_size(curves, i), n++) {
+    if (curves->count) draw_legend(curves->list, curves_of_task(curves, 0), out);
+    for (int64_t i = 0; i < curves->count; i += curves_of_task(curves, i), n++) {
         struct panel p = {.curves = &curves->list[i],
-                          .count = task_size(curves, i),
+                          .count = curves_of_task(curves, i),
                           .x = (double)(MARGIN + n % columns * PANEL_WIDTH),
                           .y = (double)(HEAD + n / columns * PANEL_HEIGHT)};
         str_printf(

@@ -8,6 +8,7 @@
  *   layers      tasks at every layer, as curves
  *   score       figures from files of truth and predictions
  *   build       many results in one table
+ *   report      runs and results as one page to look at
  *   export      weights for open_clip, timm or PE
  *
  * What needs an encoder is a task (task.h), the rest a verb (verb.h).  All ranks share the work; the figures are the

@@ -266,9 +266,28 @@ static int encode_webp(const struct image *image, int quality, uint8_t **bytes, 
     return 0;
 }
 
+static int encode_png(const struct image *image, uint8_t **bytes, size_t *len, struct error *error)
+{
+    png_image png = {.version = PNG_IMAGE_VERSION,
+                     .width = (png_uint_32)image->width,
+                     .height = (png_uint_32)image->height,
+                     .format = PNG_FORMAT_RGB};
+    png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(png);
+    uint8_t *out = mem_alloc(size, 1);
+    if (!png_image_write_to_memory(&png, out, &size, 0, image->pixels, 0, NULL)) {
+        free(out);
+        return error_set(error, ERROR_FAILED, "PNG: cannot encode %d x %d: %s", image->width, image->height,
+                         png.message);
+    }
+    *bytes = mem_realloc(out, size, 1);
+    *len = size;
+    return 0;
+}
+
 int image_encode(const struct image *image, enum image_format format, int quality, uint8_t **bytes, size_t *len,
                  struct error *error)
 {
-    return format == IMAGE_WEBP ? encode_webp(image, quality, bytes, len, error)
-                                : jpeg_encode(image, quality, bytes, len, error);
+    return format == IMAGE_WEBP  ? encode_webp(image, quality, bytes, len, error)
+           : format == IMAGE_PNG ? encode_png(image, bytes, len, error)
+                                 : jpeg_encode(image, quality, bytes, len, error);
 }

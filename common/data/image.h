@@ -47,7 +47,8 @@ int image_decode_region(const uint8_t *bytes, size_t len, int64_t max_pixels, st
 void image_free(struct image *image);
 void image_orient(struct image *image, int orientation);
 
-/* *bytes is the caller's to free().  JPEG: 4:2:0, quality 1..100.  WebP: lossy, method 1 (the fast one). */
+/* *bytes is the caller's to free().  JPEG: 4:2:0, quality 1..100.  WebP: lossy, method 1 (the fast one).  PNG: exact,
+ * whatever the quality. */
 int image_encode(const struct image *image, enum image_format format, int quality, uint8_t **bytes, size_t *len,
                  struct error *error);
 

@@ -212,3 +212,61 @@ struct classification_scores score_classification(struct device *device, const s
     tally_close(&pass.tally);
     return out;
 }
+
+/* --- examples --- */
+
+struct nearest_pass {
+    struct nearest *found;
+    const int32_t *right;
+    int64_t items;
+};
+
+/* The best items, by insertion: an equal score does not pass one that came before. */
+static void judge_nearest(void *context, int64_t query, const float *scores)
+{
+    struct nearest_pass *p = context;
+    int64_t most = p->found->most, count = 0;
+    int32_t *items = p->found->items + query * most;
+    for (int64_t i = 0; i < p->items; i++) {
+        int64_t at = count < most ? count : most;
+        while (at > 0 && scores[i] > scores[items[at - 1]]) at--;
+        if (at == most) continue;
+        if (count < most) count++;
+        memmove(items + at + 1, items + at, (size_t)(count - 1 - at) * sizeof *items);
+        items[at] = (int32_t)i;
+    }
+    for (int64_t k = 0; k < most; k++) p->found->scores[query * most + k] = scores[items[k]];
+    int32_t right = p->right[query];
+    p->found->places[query] = right < 0 ? -1 : (int32_t)rank_of(scores, p->items, right);
+}
+
+struct nearest score_nearest(struct device *device, const struct world *world, const float *queries,
+                             int64_t query_count, const float *items, int64_t item_count, int64_t dim,
+                             const int32_t *right, int64_t most, bool dual_softmax)
+{
+    CHECK(most >= 1 && most <= item_count, "%ld of %ld items", (long)most, (long)item_count);
+    struct nearest out = {.most = most};
+    size_t n = (size_t)(query_count * most);
+    out.items = mem_alloc(n, sizeof *out.items);
+    out.scores = mem_alloc(n, sizeof *out.scores);
+    out.places = mem_alloc((size_t)query_count, sizeof *out.places);
+    struct scores s = {device, queries, items, query_count, item_count, dim},
+                  other = {device, items, queries, item_count, query_count, dim};
+    double *sums = dual_softmax ? sum_queries(&other, world) : NULL;
+    s.sums = sums;
+    struct nearest_pass pass = {&out, right, item_count};
+    each(&s, world, judge_nearest, &pass);
+    share(world, out.items, query_count, (size_t)most * sizeof *out.items);
+    share(world, out.scores, query_count, (size_t)most * sizeof *out.scores);
+    share(world, out.places, query_count, sizeof *out.places);
+    free(sums);
+    return out;
+}
+
+void nearest_free(struct nearest *n)
+{
+    free(n->items);
+    free(n->scores);
+    free(n->places);
+    *n = (struct nearest){0};
+}

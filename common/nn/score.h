@@ -43,4 +43,18 @@ struct classification_scores score_classification(struct device *device, const s
                                                   const int32_t *labels, int64_t image_count, const float *classes,
                                                   int64_t class_count, int64_t dim);
 
+/* What the scores above say of each query, for who wants to look at examples. */
+struct nearest {
+    int64_t most;    /* items of each query, best first */
+    int32_t *items;  /* [queries, most] */
+    float *scores;   /* [queries, most] */
+    int32_t *places; /* [queries] of the right item among all, from 0; -1: there is none */
+};
+/* (all) right [query_count]: an item, -1: none.  sums as of dual_softmax: with it, the queries are all texts (or all
+ * images) and the items all images (texts).  most: at most item_count.  nearest_free frees. */
+struct nearest score_nearest(struct device *device, const struct world *world, const float *queries,
+                             int64_t query_count, const float *items, int64_t item_count, int64_t dim,
+                             const int32_t *right, int64_t most, bool dual_softmax);
+void nearest_free(struct nearest *nearest);
+
 #endif

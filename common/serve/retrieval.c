@@ -108,6 +108,10 @@ int retrieval_score(const struct retrieval *r, const struct embedder *e, struct 
         *figures = (struct retrieval_figures){score_retrieval(host, e->world, c.images, c.image_count, texts, c.owner,
                                                               c.text_count, cols, config->dual_softmax),
                                               c.image_count, c.text_count, missing};
+    if (rc == 0 && config->most)
+        figures->nearest =
+            score_nearest(host, e->world, texts, c.text_count, c.images, c.image_count, cols, c.owner,
+                          config->most < c.image_count ? config->most : c.image_count, config->dual_softmax);
     mem_unmap(texts, (size_t)(r->text_count * cols), sizeof *texts);
     let_go(r, &c);
     return rc;

@@ -16,6 +16,7 @@ struct retrieval_config {
     enum feature feature; /* FEATURE_EMBEDDING, or FEATURE_FRAMES */
     bool dual_softmax;    /* nn/score.h */
     double max_bad;       /* the share of samples that may be missing (features.h), with their captions; 0: none */
+    int64_t most;         /* so many pictures of each text are kept as examples; 0: none are */
 };
 
 struct retrieval {
@@ -29,6 +30,8 @@ struct retrieval {
 struct retrieval_figures {
     struct retrieval_scores of;
     int64_t images, texts, missing; /* scored; samples that could not be read */
+    struct nearest nearest;         /* where config.most: pictures of the texts, numbered as those that were scored, in
+                                       their order; nearest_free frees */
 };
 
 /* A sample that can be read and has no caption is an error. */

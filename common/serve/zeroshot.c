@@ -164,6 +164,10 @@ int zeroshot_score(const struct zeroshot *z, const struct world *world, struct d
     }
     s.of = score_classification(host, world, t->rows, classes, t->count, z->classes, z->config.prompts->class_count,
                                 t->cols);
+    int64_t known = z->config.prompts->class_count;
+    if (z->config.most && s.of.samples)
+        s.nearest = score_nearest(host, world, t->rows, t->count, z->classes, known, t->cols, classes,
+                                  z->config.most < known ? z->config.most : known, false);
     free(classes);
     if (!s.of.samples) return error_set(error, ERROR_FAILED, "no sample has a label");
     if (!world->rank) say(&s, t->count);

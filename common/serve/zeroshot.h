@@ -29,6 +29,7 @@ struct zeroshot_config {
     int64_t samples;            /* of the pass */
     enum feature feature;       /* FEATURE_EMBEDDING, or FEATURE_FRAMES */
     double max_bad;             /* the share of samples that may be missing (features.h); 0: none */
+    int64_t most;               /* so many classes of each sample are kept as examples; 0: none are */
 };
 
 struct zeroshot {
@@ -41,6 +42,7 @@ struct zeroshot_scores {
     struct classification_scores of; /* samples that have a class */
     int64_t missing, unlabelled;     /* those that could not be read; that have no label */
     int64_t outside;                 /* of a label whose class is not asked for (prompts.class_of) */
+    struct nearest nearest;          /* where config.most: of all samples of the pass; nearest_free frees */
 };
 
 /* (all) */

@@ -15,9 +15,7 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "base/str.h"
-#include "data/mask.h"
-#include "data/npy.h"
+#include "evaluator/metrics/depth_map.h"
 #include "evaluator/metrics/metric.h"
 #include "evaluator/metrics/pairs.h"
 
@@ -51,89 +49,16 @@ static const struct option options[] = {
     {0}};
 /* clang-format on */
 
-/* --- maps --- */
-
-struct map {
-    int64_t height, width;
-    double *metres; /* [height, width] */
-};
-
-static int read_png(const struct self *x, const char *path, struct map *map, struct error *error)
-{
-    struct mask mask;
-    if (mask_read(path, PAIRS_MOST_PIXELS, &mask, error) < 0) return -1;
-    int rc = mask.palette
-                 ? error_set(error, ERROR_FAILED, "%s: palette indices are no depth: save it as 16-bit grey", path)
-                 : 0;
-    if (rc == 0) {
-        int64_t n = (int64_t)mask.height * mask.width;
-        *map = (struct map){mask.height, mask.width, mem_alloc((size_t)n, sizeof(double))};
-        for (int64_t i = 0; i < n; i++) map->metres[i] = mask.pixels[i] / x->scale;
-    }
-    mask_free(&mask);
-    return rc;
-}
-
-/* [height, width], with any number of 1 before. */
-static int check_shape(const struct npy *npy, const char *path, struct error *error)
-{
-    bool fits = npy->dims >= 2 && npy->count > 0 && npy->count <= PAIRS_MOST_PIXELS;
-    for (int d = 0; d < npy->dims - 2; d++) fits = fits && npy->shape[d] == 1;
-    return fits ? 0 : error_set(error, ERROR_FAILED, "%s: no array [height, width] of one depth map", path);
-}
-
-static int read_npy(const char *path, struct map *map, struct error *error)
-{
-    struct npy npy;
-    int rc = npy_open(&npy, path, error);
-    if (rc == 0) rc = check_shape(&npy, path, error);
-    if (rc == 0) {
-        *map = (struct map){npy.shape[npy.dims - 2], npy.shape[npy.dims - 1],
-                            mem_alloc((size_t)npy.count, sizeof(double))};
-        npy_reals(&npy, 0, npy.count, map->metres);
-    }
-    for (int64_t i = 0; rc == 0 && i < npy.count; i++)
-        if (!isfinite(map->metres[i]))
-            rc = error_set(error, ERROR_FAILED, "%s: %g at row %ld, column %ld", path, map->metres[i],
-                           (long)(i / map->width), (long)(i % map->width));
-    npy_close(&npy);
-    return rc;
-}
-
-/* Where the centre of pixel `to` of `count` lies among `from` pixels: the lower one, and how far to the next. */
-static int64_t place(int64_t to, int64_t count, int64_t from, double *share)
-{
-    double at = ((double)to + .5) * (double)from / (double)count - .5;
-    at = at < 0 ? 0 : at > (double)(from - 1) ? (double)(from - 1) : at;
-    *share = at - floor(at);
-    return (int64_t)at;
-}
-
-static struct map resized(const struct map *in, int64_t height, int64_t width)
-{
-    struct map out = {height, width, mem_alloc((size_t)(height * width), sizeof(double))};
-    for (int64_t y = 0; y < height; y++) {
-        double down, right;
-        int64_t top = place(y, height, in->height, &down);
-        const double *upper = in->metres + top * in->width, *lower = top + 1 < in->height ? upper + in->width : upper;
-        for (int64_t x = 0; x < width; x++) {
-            int64_t left = place(x, width, in->width, &right), next = left + 1 < in->width ? left + 1 : left;
-            out.metres[y * width + x] = (1 - down) * ((1 - right) * upper[left] + right * upper[next]) +
-                                        down * ((1 - right) * lower[left] + right * lower[next]);
-        }
-    }
-    return out;
-}
-
 /* --- a picture --- */
 
-static bool inside(const struct self *x, const struct map *map, int64_t at)
+static bool inside(const struct self *x, const struct depth_map *map, int64_t at)
 {
     int64_t row = at / map->width, column = at % map->width;
     return strcmp(x->crop, "eigen") || (row >= 45 && row < 471 && column >= 41 && column < 601);
 }
 
-static int measure(struct self *x, int64_t i, const struct map *truth, const struct map *predicted, struct error *error)
+static int measure(struct self *x, int64_t i, const struct depth_map *truth, const struct depth_map *predicted,
+                   struct error *error)
 {
     double sum[FIGURES] = {0}, logs = 0, n = 0;
     for (int64_t at = 0; at < truth->height * truth->width; at++) {
@@ -169,15 +94,14 @@ static int read_pair(void *self, int64_t i, struct error *error)
 {
     struct self *x = self;
     const char *path = x->pairs.predicted[i];
-    struct map truth = {0}, predicted = {0};
-    int rc = read_png(x, x->pairs.truth[i], &truth, error);
+    struct depth_map truth = {0}, predicted = {0};
+    int rc = depth_map_read(x->pairs.truth[i], x->scale, &truth, error);
     if (rc == 0 && !strcmp(x->crop, "eigen") && (truth.height != 480 || truth.width != 640))
         rc = error_set(error, ERROR_FAILED, "%s: %ld x %ld: --depth-crop eigen is for 640 x 480", x->pairs.truth[i],
                        (long)truth.width, (long)truth.height);
-    if (rc == 0)
-        rc = str_ends_with(path, ".npy") ? read_npy(path, &predicted, error) : read_png(x, path, &predicted, error);
+    if (rc == 0) rc = depth_map_read(path, x->scale, &predicted, error);
     if (rc == 0 && (predicted.height != truth.height || predicted.width != truth.width)) {
-        struct map fitted = resized(&predicted, truth.height, truth.width);
+        struct depth_map fitted = depth_map_resized(&predicted, truth.height, truth.width);
         free(predicted.metres);
         predicted = fitted;
     }

@@ -3,16 +3,19 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "evaluator/report/predictions.h"
 #include "evaluator/task.h"
 #include "serve/zeroshot.h"
 
 #define RESULT "zeroshot_classification"
+enum { KEPT = 5 }; /* classes of a sample */
 
 struct self {
     struct option_list data;
     char *average, *templates, *classes; /* options */
     int64_t border;
     double max_bad;
+    bool keep;
     struct prompts prompts;
     struct zeroshot zeroshot;
 };
@@ -27,6 +30,7 @@ static const struct option options[] = {
     {OPTION_STRING, "classnames", AT(classes), NULL, 0, 0, NULL, "published ones (imagenet1k, imagenet-a, objectnet, ...) or a file, one a line in the order of the labels; without: the data's own"},
     {OPTION_INT, "border", AT(border), "-1", -1, 1000, NULL, "pixels cut off each side of a picture; -1: the frame that pictures of --classnames have (objectnet: 2)"},
     {OPTION_REAL, "max-bad-fraction", AT(max_bad), "0", 0, 1, NULL, "the share of samples that may be left out because they cannot be read; more are an error"},
+    {OPTION_BOOL, "keep-predictions", AT(keep), NULL, 0, 0, NULL, "also write OUTPUT.predictions.jsonl (without .json): of each sample the best classes and the place of its own, for `report`"},
     {0}};
 /* clang-format on */
 
@@ -43,7 +47,8 @@ static int open_classes(void *self, struct session *s, struct error *error)
                                      .kept = &s->class_vectors,
                                      .samples = in->data.samples,
                                      .feature = strcmp(x->average, "unit") ? FEATURE_EMBEDDING : FEATURE_FRAMES,
-                                     .max_bad = x->max_bad};
+                                     .max_bad = x->max_bad,
+                                     .most = x->keep ? KEPT : 0};
     rc = zeroshot_open(&x->zeroshot, &s->embedder, &config, error);
     input_add(in, zeroshot_taker(&x->zeroshot));
     return rc;
@@ -68,13 +73,39 @@ static json_t *figures(const struct prompts *p, const struct zeroshot_scores *s)
     return m;
 }
 
+/* (all) Samples without a class are not there. */
+static int write_predictions(const struct self *x, const struct session *s, const struct nearest *n,
+                             struct error *error)
+{
+    const struct prompts *p = &x->prompts;
+    json_t *head = predictions_head(RESULT, &x->data), *rows = json_array(), *names = json_array();
+    for (int64_t c = 0; c < p->class_count; c++) json_array_append_new(names, json_text(p->names[c]));
+    json_object_set_new(head, "classes", names);
+    for (int64_t i = 0; i < x->zeroshot.table.count && !s->world->rank; i++) {
+        int32_t label = x->zeroshot.table.labels[i];
+        if (n->places[i] < 0) continue;
+        json_t *row =
+                   json_pack("{s:I, s:i}", "sample", (json_int_t)i, "label", p->class_of ? p->class_of[label] : label),
+               *found = predictions_row(n, i, NULL);
+        json_object_update(row, found);
+        json_array_append_new(rows, row);
+        json_decref(found);
+    }
+    int rc = s->world->rank ? 0 : predictions_write(s->output, json_incref(head), json_incref(rows), error);
+    json_decref(head);
+    json_decref(rows);
+    return world_agree(s->world, rc, error);
+}
+
 static int report(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
     struct zeroshot_scores scores;
     if (zeroshot_score(&x->zeroshot, s->world, &s->host, &scores, error) < 0)
         return error_prefix(error, "%s", x->data.items[0]);
-    return session_report(s, x->data.items[0], RESULT, figures(&x->prompts, &scores), error);
+    int rc = x->keep ? write_predictions(x, s, &scores.nearest, error) : 0;
+    nearest_free(&scores.nearest);
+    return rc < 0 ? -1 : session_report(s, x->data.items[0], RESULT, figures(&x->prompts, &scores), error);
 }
 
 static void close_classes(void *self)

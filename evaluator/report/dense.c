@@ -1,0 +1,217 @@
+/* Label maps and depth beside the picture and the truth. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "evaluator/metrics/depth_map.h"
+#include "evaluator/report/choice.h"
+#include "evaluator/report/drawing.h"
+#include "evaluator/report/files.h"
+#include "evaluator/report/html.h"
+#include "evaluator/report/picture.h"
+#include "evaluator/report/report.h"
+
+enum { MOST_PIXELS = 100000000, FULL = 16384 }; /* FULL: no scaling yet */
+
+/* <figure>; the image is scaled and freed. */
+static int put_figure(struct str *out, struct image *image, const char *text, struct error *error)
+{
+    picture_fit(image, LARGE_SIDE);
+    str_puts(out, "<figure>");
+    int rc = picture_put(out, image, PICTURE_PHOTO, text, error);
+    html_put(out, "<figcaption>", text, "</figcaption></figure>\n");
+    image_free(image);
+    return rc;
+}
+
+static void open_pair(struct str *out, const char *name, enum chosen_for why, const char *what, double score)
+{
+    html_put(out, "<div class=\"pair\"><p>", chosen_words[why], "");
+    html_put(out, ": ", name, "");
+    if (isfinite(score)) str_printf(out, "; %.1f&nbsp;%% %s", 100 * score, what);
+    str_puts(out, "</p>\n<div class=\"row\">\n");
+}
+
+/* What the two kinds differ in. */
+struct kind {
+    const char *option, *heading, *says, *score;
+    bool arrays, reduce_zero;
+    double scale;
+    double (*judge)(const struct kind *kind, const struct predicted_file *file, struct error *error); /* of 1 */
+    int (*put)(const struct kind *kind, struct str *out, const struct predicted_file *file, struct error *error);
+};
+
+static int report_kind(const struct kind *kind, struct str *out, const struct option_list *folders, int64_t examples,
+                       struct error *error)
+{
+    struct predicted_files files;
+    if (!folders->count) return 0;
+    int rc = predicted_open(&files, kind->option, folders, kind->arrays, error);
+    double *scores = mem_alloc((size_t)files.count + 1, sizeof *scores);
+    struct choice *choices = mem_alloc((size_t)(3 * examples) + 1, sizeof *choices);
+    bool known = folders->count > 2;
+    for (int64_t i = 0; i < files.count && rc == 0; i++) {
+        scores[i] = known ? kind->judge(kind, &files.list[i], error) : NAN;
+        if (known && isnan(scores[i])) rc = -1;
+    }
+    int64_t chosen = rc == 0 ? choose_examples(known ? scores : NULL, files.count, examples, choices) : 0;
+    html_put(out, "<section>\n<h2>", kind->heading, "</h2>\n<p>");
+    str_printf(out, "%s %ld pictures were judged%s.</p>\n<div class=\"pairs\">\n", kind->says, (long)files.count,
+               known ? "; these are the worst, the best, and a sample spread over all"
+                     : " by eye alone: no truth is given");
+    for (int64_t i = 0; i < chosen && rc == 0; i++) {
+        const struct predicted_file *file = &files.list[choices[i].item];
+        open_pair(out, file->name, choices[i].why, kind->score, scores[choices[i].item]);
+        rc = kind->put(kind, out, file, error);
+        str_puts(out, "</div></div>\n");
+    }
+    str_puts(out, "</div>\n</section>\n");
+    predicted_close(&files);
+    free(scores);
+    free(choices);
+    return rc;
+}
+
+/* --- label maps --- */
+
+/* The numbers of a prediction as those of the truth: with reduce_zero they are one lower. */
+static int read_labels(const struct kind *kind, const char *path, bool predicted, struct mask *mask,
+                       struct error *error)
+{
+    if (mask_read(path, MOST_PIXELS, mask, error) < 0) return -1;
+    for (int64_t i = 0; predicted && kind->reduce_zero && i < (int64_t)mask->width * mask->height; i++)
+        mask->pixels[i] = (uint16_t)(mask->pixels[i] == 255 ? 0 : mask->pixels[i] + 1);
+    return 0;
+}
+
+static double judge_labels(const struct kind *kind, const struct predicted_file *file, struct error *error)
+{
+    struct mask truth = {0}, predicted = {0};
+    int64_t right = 0, all = 0;
+    int rc = read_labels(kind, file->truth, false, &truth, error);
+    if (rc == 0) rc = read_labels(kind, file->predicted, true, &predicted, error);
+    if (rc == 0 && (truth.width != predicted.width || truth.height != predicted.height))
+        rc = error_set(error, ERROR_FAILED, "%s: %d x %d, the truth is %d x %d", file->predicted, predicted.width,
+                       predicted.height, truth.width, truth.height);
+    for (int64_t i = 0; rc == 0 && i < (int64_t)truth.width * truth.height; i++) {
+        if (truth.pixels[i] == 255 || (kind->reduce_zero && truth.pixels[i] == 0)) continue;
+        right += truth.pixels[i] == predicted.pixels[i];
+        all++;
+    }
+    mask_free(&truth);
+    mask_free(&predicted);
+    return rc < 0 ? NAN : all ? (double)right / (double)all : 1;
+}
+
+static int put_mask(const struct kind *kind, struct str *out, const struct predicted_file *file, bool predicted,
+                    struct error *error)
+{
+    struct mask mask = {0};
+    struct image image = {0};
+    int rc = read_labels(kind, predicted ? file->predicted : file->truth, predicted, &mask, error);
+    if (rc == 0) rc = picture_read(file->picture, FULL, &image, error);
+    if (rc == 0) draw_labels(&image, &mask);
+    if (rc == 0) rc = put_figure(out, &image, predicted ? "predicted" : "truth", error);
+    mask_free(&mask);
+    return rc;
+}
+
+static int put_picture(struct str *out, const char *path, struct error *error)
+{
+    struct image image = {0};
+    return picture_read(path, LARGE_SIDE, &image, error) < 0 ? -1 : put_figure(out, &image, "picture", error);
+}
+
+static int put_labels(const struct kind *kind, struct str *out, const struct predicted_file *file, struct error *error)
+{
+    int rc = put_picture(out, file->picture, error);
+    if (rc == 0) rc = put_mask(kind, out, file, true, error);
+    if (rc == 0 && file->truth) rc = put_mask(kind, out, file, false, error);
+    return rc;
+}
+
+int report_labels(struct str *out, const struct option_list *folders, bool reduce_zero, int64_t examples,
+                  struct error *error)
+{
+    struct kind kind = {.option = "labels",
+                        .heading = "Which pixel is of what",
+                        .says = "Each class has its colour, the same in prediction and truth.",
+                        .score = "of the pixels right",
+                        .reduce_zero = reduce_zero,
+                        .judge = judge_labels,
+                        .put = put_labels};
+    return report_kind(&kind, out, folders, examples, error);
+}
+
+/* --- depth --- */
+
+/* 1 - the mean share that a pixel is off. */
+static double judge_depth(const struct kind *kind, const struct predicted_file *file, struct error *error)
+{
+    struct depth_map truth = {0}, read = {0}, fitted = {0};
+    double off = 0, all = 0;
+    int rc = depth_map_read(file->truth, kind->scale, &truth, error);
+    if (rc == 0) rc = depth_map_read(file->predicted, kind->scale, &read, error);
+    if (rc == 0) fitted = depth_map_resized(&read, truth.height, truth.width);
+    for (int64_t i = 0; rc == 0 && i < truth.height * truth.width; i++) {
+        if (!(truth.metres[i] > 0)) continue;
+        off += fabs(fitted.metres[i] - truth.metres[i]) / truth.metres[i];
+        all++;
+    }
+    free(truth.metres);
+    free(read.metres);
+    free(fitted.metres);
+    return rc < 0 ? NAN : all > 0 ? 1 - off / all : 1;
+}
+
+static void range_of(const struct depth_map *map, double *low, double *high)
+{
+    *low = INFINITY;
+    *high = 0;
+    for (int64_t i = 0; i < map->height * map->width; i++)
+        if (map->metres[i] > 0) *low = fmin(*low, map->metres[i]), *high = fmax(*high, map->metres[i]);
+    if (*low > *high) *low = 0, *high = 1;
+}
+
+static int put_map(struct str *out, const struct depth_map *map, double low, double high, const char *text,
+                   struct error *error)
+{
+    struct image image = {0};
+    draw_depth(&image, map->metres, (int)map->width, (int)map->height, low, high);
+    return put_figure(out, &image, text, error);
+}
+
+static int put_depth(const struct kind *kind, struct str *out, const struct predicted_file *file, struct error *error)
+{
+    struct depth_map truth = {0}, predicted = {0};
+    struct str text = {0};
+    double low, high;
+    int rc = put_picture(out, file->picture, error);
+    if (rc == 0) rc = depth_map_read(file->predicted, kind->scale, &predicted, error);
+    if (rc == 0 && file->truth) rc = depth_map_read(file->truth, kind->scale, &truth, error);
+    if (rc == 0) {
+        range_of(file->truth ? &truth : &predicted, &low, &high);
+        str_printf(&text, "predicted; colours %.2f to %.2f m", low, high);
+        rc = put_map(out, &predicted, low, high, text.data, error);
+    }
+    if (rc == 0 && file->truth) rc = put_map(out, &truth, low, high, "truth", error);
+    free(truth.metres);
+    free(predicted.metres);
+    str_free(&text);
+    return rc;
+}
+
+int report_depth(struct str *out, const struct option_list *folders, double scale, int64_t examples,
+                 struct error *error)
+{
+    struct kind kind = {.option = "depth",
+                        .heading = "How far away it is",
+                        .says = "Near is light and warm, far is dark; grey is not known.",
+                        .score = "of the depth right",
+                        .arrays = true,
+                        .scale = scale,
+                        .judge = judge_depth,
+                        .put = put_depth};
+    return report_kind(&kind, out, folders, examples, error);
+}
