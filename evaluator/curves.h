@@ -37,8 +37,9 @@ void curves_print(const struct curves *curves);
 void curves_csv(const struct curves *curves, struct str *out);
 /* An SVG with a panel for each task: the figure over layers, a line an encoder, its best layer named. */
 void curves_svg(const struct curves *curves, const char *title, struct str *out);
-/* Curves [count] of one task as a picture of its own, styled by the page around it (report/style.css). */
-void curves_panel(const struct curve *curves, int64_t count, struct str *out);
+/* Curves [count] of one task as a picture of its own under this title, styled by the page around it (report/style.css).
+ */
+void curves_panel(const struct curve *curves, int64_t count, const char *title, struct str *out);
 /* How many curves, from number `first` on, are of its task and figure. */
 int64_t curves_of_task(const struct curves *curves, int64_t first);
 

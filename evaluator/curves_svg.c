@@ -27,6 +27,7 @@ enum {
 /* Of a panel: where it is, and what its axes show. */
 struct panel {
     const struct curve *curves; /* [count] of one task */
+    const char *title;
     int64_t count;
     double x, y;        /* its corner */
     double low, high;   /* values */
@@ -82,7 +83,7 @@ static void draw_axes(const struct panel *p, double step, struct str *out)
             str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"tick\" text-anchor=\"middle\">%.0f</text>\n",
                        x_of(p, layer), p->y + PANEL_HEIGHT - BOTTOM + 17, layer);
     str_printf(out, "<text x=\"%.1f\" y=\"%.1f\" class=\"title\">", p->x + LEFT, p->y + 18);
-    html_text(out, c->task);
+    html_text(out, p->title);
     str_printf(out, "</text>\n<text x=\"%.1f\" y=\"%.1f\" class=\"note\">", p->x + LEFT, p->y + 36);
     html_text(out, c->key);
     str_puts(out, " on ");
@@ -185,9 +186,9 @@ int64_t curves_of_task(const struct curves *curves, int64_t first)
     return end - first;
 }
 
-void curves_panel(const struct curve *curves, int64_t count, struct str *out)
+void curves_panel(const struct curve *curves, int64_t count, const char *title, struct str *out)
 {
-    struct panel p = {.curves = curves, .count = count};
+    struct panel p = {.curves = curves, .title = title, .count = count};
     str_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", PANEL_WIDTH, PANEL_HEIGHT);
     draw_panel(&p, out);
     str_puts(out, "</svg>\n");
@@ -209,6 +210,7 @@ void curves_svg(const struct curves *curves, const char *title, struct str *out)
     if (curves->count) draw_legend(curves->list, curves_of_task(curves, 0), out);
     for (int64_t i = 0; i < curves->count; i += curves_of_task(curves, i), n++) {
         struct panel p = {.curves = &curves->list[i],
+                          .title = curves->list[i].task,
                           .count = curves_of_task(curves, i),
                           .x = (double)(MARGIN + n % columns * PANEL_WIDTH),
                           .y = (double)(HEAD + n / columns * PANEL_HEIGHT)};

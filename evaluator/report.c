@@ -173,8 +173,8 @@ static int put_examples(struct str *out, const struct report *r, struct error *e
     for (int64_t i = 0; i < r->results.count && rc == 0; i++) {
         const struct result *result = &r->results.list[i];
         const char *task = text_of(result->json, "task");
-        if (!strcmp(task, "zeroshot_classification")) rc = report_classes(out, result, c->examples, error);
         if (!strcmp(task, "zeroshot_retrieval")) rc = report_queries(out, result, c->examples, error);
+        if (!strcmp(task, "zeroshot_classification")) rc = report_classes(out, result, c->examples, error);
         if (rc == 0) rc = report_questions(out, result, 2 * c->examples, error);
         if (rc == 0) rc = report_maps(out, result, c->examples, error);
     }

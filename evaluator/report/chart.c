@@ -130,14 +130,15 @@ static void draw_line(const struct series *s, const struct axes *a, const char *
 void chart_put(struct str *out, const struct chart *c)
 {
     struct axes a = fit(c);
-    html_put(out, "<figure><figcaption><b>", c->title, "</b>");
+    html_put(out, "<figure><h3>", c->title, "</h3>\n");
+    str_printf(out, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDTH, HEIGHT);
+    draw_axes(c, &a, out);
+    for (int64_t i = c->count - 1; i >= 0; i--) draw_line(&c->series[i], &a, chart_colour(i), out);
+    str_puts(out, "</svg>\n<figcaption>");
     for (int64_t i = 0; i < c->count && c->count > 1; i++) {
         str_printf(out, "<span class=\"key\"><i style=\"background:%s\"></i>", chart_colour(i));
         html_text(out, c->series[i].name);
         str_puts(out, "</span> ");
     }
-    str_printf(out, "</figcaption>\n<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDTH, HEIGHT);
-    draw_axes(c, &a, out);
-    for (int64_t i = c->count - 1; i >= 0; i--) draw_line(&c->series[i], &a, chart_colour(i), out);
-    str_puts(out, "</svg></figure>\n");
+    str_puts(out, "</figcaption></figure>\n");
 }

@@ -18,6 +18,8 @@ static const struct figure_words words[] = {
     {"text_retrieval_recall@1", "picture to text: a right one is first", true},
     {"text_retrieval_recall@5", "picture to text: among the first 5", true},
     {"text_retrieval_recall@10", "picture to text: among the first 10", true},
+    {"image_retrieval_median_rank", "text to picture: the place that half reach", false},
+    {"text_retrieval_median_rank", "picture to text: the place that half reach", false},
     {"J&F-Mean", "overlap and outline of followed objects (J&F)", true},
     {"J&F-Mean_last", "overlap and outline, from the last layer", true},
     {"J-Mean", "overlap of followed objects (J)", true},
@@ -68,9 +70,9 @@ const char *figure_task(const char *task)
                                            {"zeroshot_retrieval", "Finding pictures by text, and texts by picture"},
                                            {"video_object_segmentation", "Following objects through videos"},
                                            {"knn_probe", "Naming by the nearest known pictures"},
-                                           {"linear_probe", "Naming by a linear layer on frozen features"},
-                                           {"logistic_probe", "Naming by logistic regression on frozen features"},
-                                           {"attention_probe", "Naming by an attention head on frozen features"}};
+                                           {"linear_probe", "Naming by a linear layer"},
+                                           {"logistic_probe", "Naming by logistic regression"},
+                                           {"attention_probe", "Naming by an attention head"}};
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         if (!strcmp(tasks[i][0], task)) return tasks[i][1];
     return task;
@@ -120,6 +122,7 @@ const char *figure_chance_name(const json_t *result)
 static int decimals(double value)
 {
     double size = fabs(value);
+    if (size >= 10 && value == floor(value)) return 0;
     return size >= 100 ? 1 : size >= .1 || size == 0 ? 2 : (int)ceil(-log10(size)) + 1;
 }
 

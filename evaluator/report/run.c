@@ -140,11 +140,11 @@ static void put_facts(struct str *out, const struct run *r)
                                           {"data", "examined on"},
                                           {"global-batch-size", "samples a step"},
                                           {"opt", "optimiser"},
-                                          {"lr", "learning rate at most"},
-                                          {"resolution-schedule", "pixels a side: share of the steps"},
+                                          {"lr", "learning rate"},
+                                          {"resolution-schedule", "resolution: share"},
                                           {"precision", "precision"}};
     const json_t *last = last_of(r->rows);
-    str_puts(out, "<dl>\n");
+    str_puts(out, "<div class=\"facts\"><h3>How</h3><dl>\n");
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(r->config, keys[i][0]);
         if (!is_set(value)) continue;
@@ -153,8 +153,12 @@ static void put_facts(struct str *out, const struct run *r)
         str_puts(out, "</dd>\n");
     }
     if (last && isfinite(number_of(last, "peak_memory")))
-        put_fact(out, "memory of a rank at most", "%.0f MB", number_of(last, "peak_memory") / 1e6);
-    str_puts(out, "</dl>\n");
+        put_fact(out, "memory of a rank", "%.0f MB", number_of(last, "peak_memory") / 1e6);
+    str_puts(out, "</dl></div>\n");
+}
+
+static void put_settings(struct str *out, const struct run *r)
+{
     if (!r->config) return;
     const char *key;
     json_t *value;
@@ -204,8 +208,9 @@ int report_run(struct str *out, const char *folder, struct error *error)
         put_sentence(out, &r);
         str_puts(out, "<div class=\"plots\">\n");
         for (int c = 0; c < CHARTS; c++) put_chart(out, &r, c);
-        str_puts(out, "</div>\n");
         put_facts(out, &r);
+        str_puts(out, "</div>\n");
+        put_settings(out, &r);
         str_puts(out, "</section>\n");
     }
     for (int c = 0; c < CHARTS; c++)

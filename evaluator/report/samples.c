@@ -118,7 +118,7 @@ static int put_query(struct str *out, const struct predictions *p, const json_t 
                      struct error *error)
 {
     int64_t place = whole(row, "place"), right = whole(row, "sample");
-    size_t count = json_array_size(json_object_get(row, "top"));
+    size_t all = json_array_size(json_object_get(row, "top")), count = place < (int64_t)all ? all : all - 1;
     int rc = 0;
     str_printf(out, "<div class=\"query\"><p class=\"%s\"><b>", place ? "" : "yes");
     html_brief(out, text_of(row, "text"), TEXT);
@@ -129,7 +129,7 @@ static int put_query(struct str *out, const struct predictions *p, const json_t 
         rc = put_sample(out, p, top_of(row, k), is_right ? "yes" : "no", is_right ? "the right one" : "", error);
         str_printf(out, "%s %.3f</figcaption></figure>\n", is_right ? "✓" : "✗", score_of(row, k));
     }
-    if (rc == 0 && place >= (int64_t)count) {
+    if (rc == 0 && count < all) {
         rc = put_sample(out, p, right, "gap yes", "the right one", error);
         str_printf(out, "✓ at %ld</figcaption></figure>\n", (long)place + 1);
     }
@@ -137,28 +137,42 @@ static int put_query(struct str *out, const struct predictions *p, const json_t 
     return rc;
 }
 
+/* One text of each picture, its first: their rows, and how well they fare; returns how many. */
+static int64_t judge_texts(const struct predictions *p, int64_t *rows, double *scores)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < (int64_t)json_array_size(p->rows); i++) {
+        const json_t *row = row_of(p, i);
+        if (i && whole(row, "sample") == whole(row_of(p, i - 1), "sample")) continue;
+        double sure = score_of(row, 0); /* of the first: decides among equal places */
+        scores[count] = -(double)whole(row, "place") + .5 * sure / (1 + fabs(sure));
+        rows[count++] = i;
+    }
+    return count;
+}
+
 int report_queries(struct str *out, const struct result *result, int64_t examples, struct error *error)
 {
     struct predictions p;
     int rc = predictions_open(&p, result, error);
-    int64_t count = rc == 0 ? (int64_t)json_array_size(p.rows) : 0, chosen = 0;
-    double *scores = mem_alloc((size_t)count + 1, sizeof *scores);
+    size_t room = json_array_size(p.rows) + 1;
+    int64_t *rows = mem_alloc(room, sizeof *rows);
+    double *scores = mem_alloc(room, sizeof *scores);
     struct choice *choices = mem_alloc((size_t)(3 * examples) + 1, sizeof *choices);
-    for (int64_t i = 0; i < count; i++) { /* by place, of equal places by how sure the best was */
-        double best = score_of(row_of(&p, i), 0);
-        scores[i] = -(double)whole(row_of(&p, i), "place") + .5 * best / (1 + fabs(best));
-    }
-    if (count) {
-        chosen = choose_examples(scores, count, examples, choices);
+    int64_t texts = rc == 0 ? judge_texts(&p, rows, scores) : 0,
+            chosen = choose_examples(scores, texts, examples, choices);
+    if (texts) {
         html_put(out, "<section>\n<h2>What it finds for a text in ", text_of(result->json, "dataset"), "</h2>\n");
         str_printf(out,
-                   "<p>Of %ld texts the ones it fares worst and best with, and a sample spread over all; beside each "
-                   "the pictures it thinks of first, with their cosine. ✓ is the picture the text belongs to.</p>\n",
-                   (long)count);
+                   "<p>%ld pictures, one text of each: those it fares worst and best with, and a sample spread over "
+                   "all. Beside a text the pictures it thinks of first, with their cosine; ✓ is the one the text "
+                   "belongs to.</p>\n",
+                   (long)texts);
         for (int64_t i = 0; i < chosen && rc == 0; i++)
-            rc = put_query(out, &p, row_of(&p, choices[i].item), choices[i].why, error);
+            rc = put_query(out, &p, row_of(&p, rows[choices[i].item]), choices[i].why, error);
         str_puts(out, "</section>\n");
     }
+    free(rows);
     free(scores);
     free(choices);
     predictions_close(&p);
@@ -214,7 +228,7 @@ static void put_mistakes(struct str *out, const struct predictions *p, const str
 
 static int put_class(struct str *out, const struct predictions *p, const struct class_tally *t, struct error *error)
 {
-    enum { MOST = 8 };
+    enum { MOST = 4 };
     int rc = 0, shown = 0;
     html_put(out, "<div class=\"query\"><p><b>", class_name(p, t->class), "</b>");
     str_printf(out, "%ld of %ld right", (long)t->right, (long)t->samples);
@@ -255,6 +269,26 @@ static int64_t tally(const struct predictions *p, struct class_tally *classes, i
     return present;
 }
 
+static int put_classes(struct str *out, const struct result *result, const struct predictions *p,
+                       const struct class_tally *classes, int64_t present, int64_t examples, struct error *error)
+{
+    int64_t worst = present < 2 * examples ? present : 2 * examples,
+            best = present - worst < examples ? present - worst : examples, most = 0;
+    int rc = 0;
+    for (int64_t i = 0; i < present; i++)
+        if ((i < worst || i >= present - best) && classes[i].samples > most) most = classes[i].samples;
+    html_put(out, "<section>\n<h2>What it takes pictures of ", text_of(result->json, "dataset"), " for");
+    str_printf(out, ", among %zu names</h2>\n", json_array_size(json_object_get(p->head, "classes")));
+    str_printf(out,
+               "<p>The %ld classes of %ld it knows least, worst first, and the %ld it knows best; under each picture "
+               "the name it was given.</p>\n<div class=\"classes%s\">\n",
+               (long)worst, (long)present, (long)best, most == 1 ? " one" : "");
+    for (int64_t i = 0; i < worst && rc == 0; i++) rc = put_class(out, p, &classes[i], error);
+    for (int64_t i = 0; i < best && rc == 0; i++) rc = put_class(out, p, &classes[present - 1 - i], error);
+    str_puts(out, "</div>\n</section>\n");
+    return rc;
+}
+
 int report_classes(struct str *out, const struct result *result, int64_t examples, struct error *error)
 {
     struct predictions p;
@@ -263,19 +297,7 @@ int report_classes(struct str *out, const struct result *result, int64_t example
     struct class_tally *classes = mem_alloc((size_t)count + 1, sizeof *classes);
     if (count) present = tally(&p, classes, count, error);
     if (present < 0) rc = -1;
-    if (present > 0) {
-        int64_t worst = present < 2 * examples ? present : 2 * examples,
-                best = present - worst < examples ? present - worst : examples;
-        html_put(out, "<section>\n<h2>What it takes pictures of ", text_of(result->json, "dataset"), " for</h2>\n");
-        str_printf(
-            out,
-            "<p>The %ld classes of %ld it knows least, worst first, and the %ld it knows best; under each picture "
-            "the name it was given.</p>\n",
-            (long)worst, (long)present, (long)best);
-        for (int64_t i = 0; i < worst && rc == 0; i++) rc = put_class(out, &p, &classes[i], error);
-        for (int64_t i = 0; i < best && rc == 0; i++) rc = put_class(out, &p, &classes[present - 1 - i], error);
-        str_puts(out, "</section>\n");
-    }
+    if (present > 0) rc = put_classes(out, result, &p, classes, present, examples, error);
     free(classes);
     predictions_close(&p);
     return rc;

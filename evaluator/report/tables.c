@@ -34,8 +34,9 @@ static void put_tile(struct str *out, const json_t *result)
     html_put(out, "</b><span>", w ? w->words : key, "</span>");
     if (w && w->share) put_bar(out, value, chance);
     html_put(out, "<small>", text_of(result, "dataset"), "");
+    if (isfinite(number_of(m, "classes"))) str_printf(out, ", %.0f classes", number_of(m, "classes"));
     if (isfinite(chance)) {
-        html_put(out, " · ", figure_chance_name(result), ": ");
+        html_put(out, " · ", figure_chance_name(result), " reaches ");
         figure_put(out, key, chance);
     }
     str_puts(out, "</small></div>\n");
@@ -97,7 +98,7 @@ static void put_result(struct str *out, const json_t *result)
     const char *key;
     double samples = number_of(metrics, "samples");
     if (!isfinite(samples)) samples = number_of(metrics, "images");
-    html_put(out, "<h3>", figure_task(text_of(result, "task")), "</h3>\n");
+    html_put(out, "<div>\n<h3>", figure_task(text_of(result, "task")), "</h3>\n");
     html_put(out, "<p class=\"soft\">", text_of(result, "dataset"), "");
     if (isfinite(samples)) str_printf(out, ", %.0f samples", samples);
     if (isfinite(number_of(metrics, "classes"))) str_printf(out, ", %.0f classes", number_of(metrics, "classes"));
@@ -109,7 +110,7 @@ static void put_result(struct str *out, const json_t *result)
         if (json_is_real(value) && strcmp(key, "stderr") && strncmp(key, "chance", strlen("chance")))
             put_row(out, result, key, json_real_value(value));
     put_difference(out, result);
-    str_puts(out, "</tbody></table>\n");
+    str_puts(out, "</tbody></table>\n</div>\n");
 }
 
 void report_table(struct str *out, const struct results *results)
@@ -117,9 +118,9 @@ void report_table(struct str *out, const struct results *results)
     if (!results->count) return;
     str_puts(out, "<section>\n<h2>All figures</h2>\n<p>± is one standard error. What stands beside a figure was "
                   "reached without knowing anything of the pictures: a figure says something when it stands clear of "
-                  "it.</p>\n");
+                  "it.</p>\n<div class=\"tables\">\n");
     for (int64_t i = 0; i < results->count; i++) put_result(out, results->list[i].json);
-    str_puts(out, "</section>\n");
+    str_puts(out, "</div>\n</section>\n");
 }
 
 /* --- layers --- */
@@ -133,7 +134,7 @@ void report_layers(struct str *out, const struct curves *curves)
     for (int64_t i = 0, n; i < curves->count; i += n) {
         n = curves_of_task(curves, i);
         str_puts(out, "<figure>\n");
-        curves_panel(&curves->list[i], n, out);
+        curves_panel(&curves->list[i], n, figure_task(curves->list[i].task), out);
         str_puts(out, "<figcaption>");
         for (int64_t k = 0; k < n; k++) {
             str_printf(out, "<span class=\"key\"><i style=\"background:%s\"></i>", chart_colour(k));
