@@ -4,6 +4,7 @@
  *   zeroshot    classification by class names
  *   retrieval   text -> image and image -> text
  *   track       objects followed through videos
+ *   pca         features as maps of colours
  *   probe       what small heads find in features that stay as they are
  *   layers      tasks at every layer, as curves
  *   score       figures from files of truth and predictions

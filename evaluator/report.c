@@ -133,6 +133,25 @@ static void sort_curves(struct curves *c)
 
 /* --- the page --- */
 
+/* This member of the results, each once. */
+static void put_distinct(struct str *out, const struct results *results, const char *key)
+{
+    for (int64_t i = 0; i < results->count; i++) {
+        const char *text = text_of(results->list[i].json, key);
+        bool seen = false;
+        for (int64_t k = 0; k < i && !seen; k++) seen = !strcmp(text, text_of(results->list[k].json, key));
+        if (!seen) str_printf(out, i ? ", %s" : "%s", text);
+    }
+}
+
+/* "What A, B can do" */
+static void put_models(struct str *title, const struct results *results)
+{
+    str_puts(title, "What ");
+    put_distinct(title, results, "model");
+    str_puts(title, " can do");
+}
+
 static void put_head(struct str *out, const struct report *r)
 {
     const struct report_settings *c = r->settings;
@@ -140,7 +159,7 @@ static void put_head(struct str *out, const struct report *r)
     if (c->title)
         str_puts(&title, c->title);
     else if (r->results.count)
-        str_printf(&title, "What %s can do", text_of(r->results.list[0].json, "model"));
+        put_models(&title, &r->results);
     else
         str_puts(&title, r->run_count ? "A training run" : "Predictions beside the truth");
     html_open(out, title.data);
@@ -149,20 +168,14 @@ static void put_head(struct str *out, const struct report *r)
     if (c->says) html_put(out, "<p class=\"lead\">", c->says, "</p>\n");
 }
 
-/* "Measured: naming pictures ... of imagenet-val (50000 samples) ..." */
 static void put_lead(struct str *out, const struct report *r)
 {
     if (!r->results.count) return;
-    str_puts(out, "<p class=\"lead\">Measured on ");
-    int64_t shown = 0;
-    for (int64_t i = 0; i < r->results.count; i++) {
-        const char *name = text_of(r->results.list[i].json, "dataset");
-        bool seen = false;
-        for (int64_t k = 0; k < i && !seen; k++) seen = !strcmp(name, text_of(r->results.list[k].json, "dataset"));
-        if (seen) continue;
-        html_put(out, shown++ ? ", " : "", name, "");
-    }
-    str_puts(out, ". The mark on a bar is what knowing nothing would reach.</p>\n");
+    struct str sets = {0};
+    put_distinct(&sets, &r->results, "dataset");
+    html_put(out, "<p class=\"lead\">Measured on ", sets.data,
+             ". The mark on a bar is what knowing nothing would reach.</p>\n");
+    str_free(&sets);
     report_tiles(out, &r->results);
 }
 

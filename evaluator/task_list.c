@@ -1,13 +1,14 @@
 /* The tasks, and how several run in one session. */
 #include "evaluator/task.h"
 
-extern const struct task task_embed, task_zeroshot, task_retrieval, task_track;
+extern const struct task task_embed, task_zeroshot, task_retrieval, task_track, task_pca;
 
 const struct task *const task_list[] = {
     &task_embed,
     &task_zeroshot,
     &task_retrieval,
     &task_track,
+    &task_pca,
     NULL,
 };
 

@@ -4,5 +4,11 @@
 extern const struct verb verb_probe, verb_layers, verb_score, verb_build, verb_report, verb_export;
 
 const struct verb *const verb_list[] = {
-    &verb_probe, &verb_layers, &verb_score, &verb_build, &verb_report, &verb_export, NULL,
+    &verb_probe,
+    &verb_layers,
+    &verb_score,
+    &verb_build,
+    &verb_report,
+    &verb_export,
+    NULL,
 };

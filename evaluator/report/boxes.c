@@ -174,18 +174,19 @@ static int put_boxes(struct str *out, const struct photos *p, const struct photo
 {
     const struct box *list = found ? photo->found : photo->truth;
     int64_t count = found ? photo->found_count : photo->truth_count;
-    double scale = image->width / photo->width;
-    str_printf(out, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\"><image width=\"%d\" height=\"%d\" href=\"",
-               image->width, image->height, image->width, image->height);
+    double scale = LARGE_SIDE / photo->width, height = photo->height * scale;
+    str_printf(out, "<figure><svg viewBox=\"0 0 %d %.0f\" role=\"img\"><image width=\"%d\" height=\"%.0f\" href=\"",
+               LARGE_SIDE, height, LARGE_SIDE, height);
     int rc = picture_uri(out, image, PICTURE_PHOTO, error);
     str_puts(out, "\"/>\n");
     for (int64_t i = 0; i < count && i < MOST; i++) {
-        double x = list[i].x * scale, y = list[i].y * scale;
+        double x = list[i].x * scale, y = list[i].y * scale, right = fmin(x + list[i].width * scale, LARGE_SIDE);
+        bool leftward = x > LARGE_SIDE / 2;
         str_printf(out,
                    "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"none\" stroke=\"%s\" "
-                   "stroke-width=\"3\"/><text class=\"name\" x=\"%.1f\" y=\"%.1f\">",
-                   x, y, list[i].width * scale, list[i].height * scale, chart_colour(list[i].category), x + 4,
-                   fmax(y + 15, 15));
+                   "stroke-width=\"3\"/><text class=\"name\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
+                   x, y, list[i].width * scale, list[i].height * scale, chart_colour(list[i].category),
+                   leftward ? right - 5 : x + 5, fmax(y + 19, 19), leftward ? "end" : "start");
         html_brief(out, category_name(p, list[i].category), 24);
         if (found) str_printf(out, " %.2f", list[i].score);
         str_puts(out, "</text>\n");

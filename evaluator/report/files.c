@@ -37,14 +37,26 @@ static bool same_number(const char *a, const char *b)
     return of_a && of_a == of_b && !strncmp(x, y, of_a);
 }
 
+/* Pictures of numbers are PNG or arrays; any picture but that of numbers itself (`except`, NULL: none) may be what they
+ * are of. */
+static bool may_be(const char *folder, const char *name, bool numbers, const char *except)
+{
+    if (numbers) return str_ends_with(name, ".png") || str_ends_with(name, ".npy");
+    char *path = fs_join(folder, name);
+    bool same = except && fs_same(path, except);
+    free(path);
+    return image_is_name(name) && !same;
+}
+
 /* The file of `list` that goes with `name`; NULL with `error`. */
-static char *partner(const char *folder, const struct fs_list *list, const char *name, struct error *error)
+static char *partner(const char *folder, const struct fs_list *list, const char *name, bool numbers, const char *except,
+                     struct error *error)
 {
     for (int way = 0; way < 2; way++) {
         size_t found = 0, fits = 0;
         for (size_t i = 0; i < list->count; i++)
-            if (image_is_name(list->names[i]) &&
-                (way ? same_number(list->names[i], name) : same_stem(list->names[i], name)))
+            if ((way ? same_number(list->names[i], name) : same_stem(list->names[i], name)) &&
+                may_be(folder, list->names[i], numbers, except))
                 found = i, fits++;
         if (fits == 1) return fs_join(folder, list->names[found]);
         if (fits > 1) {
@@ -63,9 +75,9 @@ static int add(struct predicted_files *f, const struct option_list *folders, con
     f->list = mem_realloc(f->list, (size_t)f->count + 1, sizeof *f->list);
     struct predicted_file *one = &f->list[f->count++];
     *one = (struct predicted_file){.name = strndup(name, stem(name)), .predicted = fs_join(folders->items[1], name)};
-    one->picture = partner(folders->items[0], &lists[0], name, error);
-    if (one->picture && folders->count > 2) one->truth = partner(folders->items[2], &lists[2], name, error);
-    return one->picture && (one->truth || folders->count < 3) ? 0 : -1;
+    if (folders->count > 2 && !(one->truth = partner(folders->items[2], &lists[2], name, true, NULL, error))) return -1;
+    one->picture = partner(folders->items[0], &lists[0], name, false, one->truth, error);
+    return one->picture ? 0 : -1;
 }
 
 int predicted_open(struct predicted_files *f, const char *option, const struct option_list *folders, bool arrays,

@@ -20,7 +20,7 @@ static int put_cell(struct str *out, const char *folder, const char *name, enum 
     struct image image = {0};
     int rc = picture_read(path, LARGE_SIDE, &image, error);
     str_puts(out, "<figure>");
-    if (rc == 0) rc = picture_put(out, &image, kind, text, error);
+    if (rc == 0) rc = picture_put(out, &image, kind, name, error);
     html_put(out, "<figcaption>", text, "</figcaption></figure>\n");
     image_free(&image);
     free(path);
@@ -38,7 +38,7 @@ static int put_row(struct str *out, const json_t *metrics, size_t picture, size_
     const json_t *layers = json_object_get(metrics, "layers");
     const char *name = json_string_value(json_array_get(json_object_get(metrics, "pictures"), picture));
     if (!name) return error_set(error, ERROR_FAILED, "\"pictures\" holds something else than names");
-    int rc = put_cell(out, text_of(metrics, "images"), name, PICTURE_PHOTO, name, error);
+    int rc = put_cell(out, text_of(metrics, "images"), name, PICTURE_PHOTO, "picture", error);
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; i < shown && rc == 0; i++) {
         long layer = (long)json_integer_value(

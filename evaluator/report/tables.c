@@ -97,6 +97,7 @@ static void put_result(struct str *out, const json_t *result)
     json_t *metrics = json_object_get(result, "metrics"), *value;
     const char *key;
     double samples = number_of(metrics, "samples");
+    if (!figure_headline(result)) return; /* no figure at all: pictures alone */
     if (!isfinite(samples)) samples = number_of(metrics, "images");
     html_put(out, "<div>\n<h3>", figure_task(text_of(result, "task")), "</h3>\n");
     html_put(out, "<p class=\"soft\">", text_of(result, "dataset"), "");

@@ -2,9 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
-#include "data/image.h"
 #include "data/npy.h"
+#include "evaluator/pictures.h"
 #include "evaluator/task.h"
 #include "serve/table.h"
 #include "serve/texts.h"
@@ -25,20 +24,6 @@ static const struct option options[] = {
     {0}};
 /* clang-format on */
 
-static int list_pictures(const char *folder, char ***paths, int64_t *count, struct error *error)
-{
-    struct fs_list list;
-    if (fs_list(folder, &list, error) < 0) return -1;
-    char **out = mem_alloc(list.count + 1, sizeof *out);
-    int64_t n = 0;
-    for (size_t i = 0; i < list.count; i++)
-        if (image_is_name(list.names[i])) out[n++] = fs_join(folder, list.names[i]);
-    fs_list_free(&list);
-    *paths = out;
-    *count = n;
-    return n ? 0 : error_set(error, ERROR_FAILED, "%s: no pictures (.jpg .jpeg .png .webp)", folder);
-}
-
 static enum session_use use(const void *self)
 {
     return ((const struct self *)self)->images ? USE_PICTURES : USE_TEXTS;
@@ -49,7 +34,7 @@ static int open_embed(void *self, struct session *s, struct error *error)
     struct self *x = self;
     if (!x->images == !x->texts) return error_set(error, ERROR_USAGE, "give either --images or --texts");
     if (x->texts) return texts_read(x->texts, false, &x->items, &x->count, error);
-    if (list_pictures(x->images, &x->items, &x->count, error) < 0) return -1;
+    if (pictures_list(x->images, &x->items, &x->count, error) < 0) return -1;
     const struct encoder *encoder = &s->embedder.encoder;
     feature_table_open(&x->table, encoder, x->count, (struct want){encoder->layers, FEATURE_EMBEDDING});
     input_add(session_files(s, x->items, x->count), feature_table_taker(&x->table));
