@@ -63,7 +63,7 @@ static int add_result(struct report *r, const char *path, json_t *json, struct e
     r->results.list = mem_realloc(r->results.list, (size_t)r->results.count + 1, sizeof *r->results.list);
     r->results.list[r->results.count++] = (struct result){mem_strdup(path), json_incref(json)};
     const json_t *m = json_object_get(json, "metrics");
-    if (!json_is_array(json_object_get(m, "layers")) || !json_object_get(m, "best_layer")) return 0;
+    if (json_array_size(json_object_get(m, "layers")) < 2 || !json_object_get(m, "best_layer")) return 0;
     char *name = encoder_name(json);
     int rc = curves_add(&r->curves, json, name, error);
     free(name);

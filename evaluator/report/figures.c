@@ -18,8 +18,8 @@ static const struct figure_words words[] = {
     {"text_retrieval_recall@1", "picture to text: a right one is first", true},
     {"text_retrieval_recall@5", "picture to text: among the first 5", true},
     {"text_retrieval_recall@10", "picture to text: among the first 10", true},
-    {"image_retrieval_median_rank", "text to picture: the place that half reach", false},
-    {"text_retrieval_median_rank", "picture to text: the place that half reach", false},
+    {"image_retrieval_median_rank", "text to picture: median place of the right one", false},
+    {"text_retrieval_median_rank", "picture to text: median place of the best right one", false},
     {"J&F-Mean", "overlap and outline of followed objects (J&F)", true},
     {"J&F-Mean_last", "overlap and outline, from the last layer", true},
     {"J-Mean", "overlap of followed objects (J)", true},
@@ -75,6 +75,8 @@ const char *figure_task(const char *task)
                                            {"attention_probe", "Naming by an attention head"}};
     for (size_t i = 0; i < sizeof tasks / sizeof *tasks; i++)
         if (!strcmp(tasks[i][0], task)) return tasks[i][1];
+    for (int i = 0; metric_list[i]; i++)
+        if (!strcmp(metric_list[i]->name, task)) return metric_list[i]->summary;
     return task;
 }
 
@@ -104,9 +106,10 @@ double figure_chance(const json_t *result, const char *key)
     const char *recall = strstr(key, "recall@");
     double classes = number_of(m, "classes"), images = number_of(m, "images"), texts = number_of(m, "texts");
     double most = recall ? strtod(recall + strlen("recall@"), NULL) : 0;
-    if (!strcmp(key, "acc5") && classes >= 5) return 5 / classes;
     if (!strcmp(text_of(result, "task"), "zeroshot_classification"))
-        return !strcmp(key, "acc1") || !strcmp(key, "mean_per_class_recall") ? 1 / classes : NAN;
+        return !strcmp(key, "acc5")                                            ? 5 / classes
+               : !strcmp(key, "acc1") || !strcmp(key, "mean_per_class_recall") ? 1 / classes
+                                                                               : NAN;
     if (recall && !strncmp(key, "image", 5)) return any_of(1, images, most);
     if (recall && !strncmp(key, "text", 4)) return any_of(texts / images, texts, most);
     const char *headline = figure_headline(result);
@@ -127,15 +130,15 @@ static int decimals(double value)
 }
 
 /* Some tools write shares as per cent already. */
-static bool as_share(const struct figure_words *w, double value)
+static bool as_share(const char *key, double value)
 {
-    return w && w->share && fabs(value) <= 1;
+    const struct figure_words *w = figure_words(key);
+    return ((w && w->share) || str_ends_with(key, "acc1")) && fabs(value) <= 1;
 }
 
 void figure_put_plain(struct str *out, const char *key, double value)
 {
-    const struct figure_words *w = figure_words(key);
-    double shown = as_share(w, value) ? 100 * value : value;
+    double shown = as_share(key, value) ? 100 * value : value;
     if (fabs(shown) >= 1e6 || (shown != 0 && fabs(shown) < 1e-4))
         str_printf(out, "%.3g", shown);
     else
@@ -144,7 +147,6 @@ void figure_put_plain(struct str *out, const char *key, double value)
 
 void figure_put(struct str *out, const char *key, double value)
 {
-    const struct figure_words *w = figure_words(key);
     figure_put_plain(out, key, value);
-    if (as_share(w, value)) str_puts(out, "\xc2\xa0%");
+    if (as_share(key, value)) str_puts(out, "\xc2\xa0%");
 }
