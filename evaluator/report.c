@@ -170,7 +170,9 @@ static void put_head(struct str *out, const struct report *r)
 
 static void put_lead(struct str *out, const struct report *r)
 {
-    if (!r->results.count) return;
+    bool any = false;
+    for (int64_t i = 0; i < r->results.count; i++) any |= figure_headline(r->results.list[i].json) != NULL;
+    if (!any) return;
     struct str sets = {0};
     put_distinct(&sets, &r->results, "dataset");
     html_put(out, "<p class=\"lead\">Measured on ", sets.data,

@@ -1,4 +1,5 @@
-/* The leading eigenvectors of a symmetric matrix without negative eigenvalues: what principal components are made of. */
+/* The leading eigenvectors of a symmetric matrix without negative eigenvalues: what principal components are made of.
+ */
 #ifndef OPTIM_EIGEN_H
 #define OPTIM_EIGEN_H
 

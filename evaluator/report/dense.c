@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "evaluator/metrics/depth_map.h"
+#include "evaluator/metrics/pairs.h"
 #include "evaluator/report/choice.h"
 #include "evaluator/report/drawing.h"
 #include "evaluator/report/files.h"
@@ -12,7 +13,7 @@
 #include "evaluator/report/picture.h"
 #include "evaluator/report/report.h"
 
-enum { MOST_PIXELS = 100000000, FULL = 16384 }; /* FULL: no scaling yet */
+enum { FULL = 16384 }; /* a side: no scaling yet */
 
 /* <figure>; the image is scaled and freed. */
 static int put_figure(struct str *out, struct image *image, const char *text, struct error *error)
@@ -42,6 +43,19 @@ struct kind {
     int (*put)(const struct kind *kind, struct str *out, const struct predicted_file *file, struct error *error);
 };
 
+struct judging {
+    const struct kind *kind;
+    const struct predicted_file *files;
+    double *scores;
+};
+
+static int judge_file(void *context, int64_t i, struct error *error)
+{
+    const struct judging *j = context;
+    j->scores[i] = j->kind->judge(j->kind, &j->files[i], error);
+    return isnan(j->scores[i]) ? -1 : 0;
+}
+
 static int report_kind(const struct kind *kind, struct str *out, const struct option_list *folders, int64_t examples,
                        struct error *error)
 {
@@ -51,15 +65,14 @@ static int report_kind(const struct kind *kind, struct str *out, const struct op
     double *scores = mem_alloc((size_t)files.count + 1, sizeof *scores);
     struct choice *choices = mem_alloc((size_t)(3 * examples) + 1, sizeof *choices);
     bool known = folders->count > 2;
-    for (int64_t i = 0; i < files.count && rc == 0; i++) {
-        scores[i] = known ? kind->judge(kind, &files.list[i], error) : NAN;
-        if (known && isnan(scores[i])) rc = -1;
-    }
+    for (int64_t i = 0; i < files.count; i++) scores[i] = NAN;
+    struct judging judging = {kind, files.list, scores};
+    if (rc == 0 && known) rc = pairs_each(files.count, judge_file, &judging, error);
     int64_t chosen = rc == 0 ? choose_examples(known ? scores : NULL, files.count, examples, choices) : 0;
     html_put(out, "<section>\n<h2>", kind->heading, "</h2>\n<p>");
-    str_printf(out, "%s %ld pictures were judged%s.</p>\n<div class=\"pairs\">\n", kind->says, (long)files.count,
+    str_printf(out, "%s %ld pictures%s.</p>\n<div class=\"pairs\">\n", kind->says, (long)files.count,
                known ? "; these are the worst, the best, and a sample spread over all"
-                     : " by eye alone: no truth is given");
+                     : " without a known truth; these are a sample spread over all");
     for (int64_t i = 0; i < chosen && rc == 0; i++) {
         const struct predicted_file *file = &files.list[choices[i].item];
         open_pair(out, file->name, choices[i].why, kind->score, scores[choices[i].item]);
@@ -79,7 +92,7 @@ static int report_kind(const struct kind *kind, struct str *out, const struct op
 static int read_labels(const struct kind *kind, const char *path, bool predicted, struct mask *mask,
                        struct error *error)
 {
-    if (mask_read(path, MOST_PIXELS, mask, error) < 0) return -1;
+    if (mask_read(path, PAIRS_MOST_PIXELS, mask, error) < 0) return -1;
     for (int64_t i = 0; predicted && kind->reduce_zero && i < (int64_t)mask->width * mask->height; i++)
         mask->pixels[i] = (uint16_t)(mask->pixels[i] == 255 ? 0 : mask->pixels[i] + 1);
     return 0;

@@ -6,9 +6,10 @@
 #include "base/fs.h"
 #include "base/memory.h"
 #include "data/resize.h"
+#include "evaluator/metrics/pairs.h"
 #include "evaluator/report/html.h"
 
-enum { MOST_PIXELS = 100000000, QUALITY = 82 };
+enum { QUALITY = 82 };
 
 void picture_fit(struct image *image, int side)
 {
@@ -26,7 +27,7 @@ int picture_read(const char *path, int side, struct image *image, struct error *
 {
     struct fs_map file;
     if (fs_map(path, &file, error) < 0) return -1;
-    int rc = image_decode(file.bytes, file.len, MOST_PIXELS, image, error);
+    int rc = image_decode(file.bytes, file.len, PAIRS_MOST_PIXELS, image, error);
     fs_unmap(&file);
     if (rc < 0) return error_prefix(error, "%s", path);
     picture_fit(image, side);
@@ -38,7 +39,7 @@ int picture_sample(const struct collection *data, int64_t sample, int side, stru
     enum { FRAMES = 3 };
     char rule[] = "span";
     struct media_settings settings = {
-        .frames = FRAMES, .max_pixels = MOST_PIXELS, .frame_rule = rule, .video_seconds = 60};
+        .frames = FRAMES, .max_pixels = PAIRS_MOST_PIXELS, .frame_rule = rule, .video_seconds = 60};
     struct media_options options = media_options_of(&settings);
     struct record record = {0};
     struct image pictures[FRAMES];

@@ -165,7 +165,7 @@ int report_queries(struct str *out, const struct result *result, int64_t example
         html_put(out, "<section>\n<h2>What it finds for a text in ", text_of(result->json, "dataset"), "</h2>\n");
         str_printf(out,
                    "<p>%ld pictures, one text of each: those it fares worst and best with, and a sample spread over "
-                   "all. Beside a text the pictures it thinks of first, with their cosine; ✓ is the one the text "
+                   "all. Beside a text the pictures it thinks of first, with their scores; ✓ is the one the text "
                    "belongs to.</p>\n",
                    (long)texts);
         for (int64_t i = 0; i < chosen && rc == 0; i++)

@@ -1,7 +1,9 @@
 /* Figures of results: tiles, a table, curves over layers. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "evaluator/report/chart.h"
 #include "evaluator/report/figures.h"
 #include "evaluator/report/html.h"
@@ -33,7 +35,12 @@ static void put_tile(struct str *out, const json_t *result)
     }
     html_put(out, "</b><span>", w ? w->words : key, "</span>");
     if (w && w->share) put_bar(out, value, chance);
-    html_put(out, "<small>", text_of(result, "dataset"), "");
+    char *task = mem_strdup(text_of(result, "task"));
+    for (char *c = task; *c; c++)
+        if (*c == '_') *c = ' ';
+    html_put(out, "<small>", task, " · ");
+    html_text(out, text_of(result, "dataset"));
+    free(task);
     if (isfinite(number_of(m, "classes"))) str_printf(out, ", %.0f classes", number_of(m, "classes"));
     if (isfinite(chance)) {
         html_put(out, " · ", figure_chance_name(result), " reaches ");

@@ -7,13 +7,14 @@
 #include "base/memory.h"
 #include "evaluator/clips.h"
 #include "evaluator/metrics/davis.h"
+#include "evaluator/metrics/pairs.h"
 #include "evaluator/report/choice.h"
 #include "evaluator/report/drawing.h"
 #include "evaluator/report/html.h"
 #include "evaluator/report/picture.h"
 #include "evaluator/report/report.h"
 
-enum { MOST_PIXELS = 100000000, FRAMES = 4, FRAME_SIDE = 256 };
+enum { FRAMES = 4, FRAME_SIDE = 256, FULL = 16384 }; /* FULL: no scaling yet */
 
 /* PREDICTED/SEQUENCE/FRAME.png; the caller frees. */
 static char *predicted_path(const struct clips *s, const char *folder, const struct clip *clip, int64_t frame)
@@ -28,7 +29,7 @@ static int read_predicted(const struct clips *s, const char *folder, const struc
                           struct mask *mask, struct error *error)
 {
     char *path = predicted_path(s, folder, clip, frame);
-    int rc = mask_read(path, MOST_PIXELS, mask, error);
+    int rc = mask_read(path, PAIRS_MOST_PIXELS, mask, error);
     if (rc == 0 && (mask->width != clip->size.width || mask->height != clip->size.height))
         rc = error_set(error, ERROR_FAILED, "%s: %d x %d, the frames are %ld x %ld", path, mask->width, mask->height,
                        (long)clip->size.width, (long)clip->size.height);
@@ -60,7 +61,7 @@ static int put_frame(struct str *out, const struct clips *s, const char *folder,
     struct image image = {0};
     struct str text = {0};
     int rc = predicted ? read_predicted(s, folder, clip, frame, &mask, error) : clips_mask(s, frame, &mask, error);
-    if (rc == 0) rc = picture_read(s->frames[frame], 16384, &image, error);
+    if (rc == 0) rc = picture_read(s->frames[frame], FULL, &image, error);
     if (rc == 0) {
         draw_labels(&image, &mask);
         picture_fit(&image, FRAME_SIDE);
@@ -100,7 +101,7 @@ int report_tracks(struct str *out, const struct option_list *folders, int64_t ex
     if (folders->count != 2)
         return error_set(error, ERROR_USAGE, "--tracks takes DAVIS PREDICTED, %ld words were given",
                          (long)folders->count);
-    int rc = clips_open(&s, folders->items[0], NULL, MOST_PIXELS, error);
+    int rc = clips_open(&s, folders->items[0], NULL, PAIRS_MOST_PIXELS, error);
     double *scores = mem_alloc((size_t)s.count + 1, sizeof *scores);
     struct choice *choices = mem_alloc((size_t)(3 * examples) + 1, sizeof *choices);
     for (int64_t i = 0; i < s.count && rc == 0; i++) {
