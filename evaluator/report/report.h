@@ -11,7 +11,7 @@
 #include "evaluator/curves.h"
 
 enum {
-    SMALL_SIDE = 96, /* pixels of the longer side, twice what they are shown at on a plain screen */
+    SMALL_SIDE = 192, /* pixels of the longer side, about twice what they are shown at */
     LARGE_SIDE = 384,
 };
 

@@ -93,19 +93,6 @@ static void put_value(struct str *out, const json_t *value)
     }
 }
 
-static void put_fact(struct str *out, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
-static void put_fact(struct str *out, const char *name, const char *format, ...)
-{
-    va_list list;
-    char *text;
-    va_start(list, format);
-    if (vasprintf(&text, format, list) < 0) abort();
-    va_end(list);
-    html_put(out, "<dt>", name, "</dt>");
-    html_put(out, "<dd>", text, "</dd>\n");
-    free(text);
-}
-
 /* The last row of training; NULL: there is none. */
 static const json_t *last_of(const json_t *rows)
 {
@@ -153,7 +140,7 @@ static void put_facts(struct str *out, const struct run *r)
         str_puts(out, "</dd>\n");
     }
     if (last && isfinite(number_of(last, "peak_memory")))
-        put_fact(out, "memory of a rank", "%.0f MB", number_of(last, "peak_memory") / 1e6);
+        str_printf(out, "<dt>memory of a rank</dt><dd>%.0f MB</dd>\n", number_of(last, "peak_memory") / 1e6);
     str_puts(out, "</dl></div>\n");
 }
 

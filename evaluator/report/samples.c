@@ -21,6 +21,16 @@ struct predictions {
     struct collection data;
 };
 
+static const json_t *row_of(const struct predictions *p, int64_t i)
+{
+    return json_array_get(p->rows, (size_t)i);
+}
+
+static int64_t whole(const json_t *row, const char *key)
+{
+    return json_integer_value(json_object_get(row, key));
+}
+
 static int take(void *context, json_t *row, struct error *error)
 {
     struct predictions *p = context;
@@ -53,8 +63,20 @@ static int open_data(struct predictions *p, const char *path, struct error *erro
     return 0;
 }
 
-/* 0 with p->rows NULL: there is no such file. */
-static int predictions_open(struct predictions *p, const struct result *result, struct error *error)
+/* They may be left from another run of the task: the share that is right must be the result's figure. */
+static int check_figure(const struct predictions *p, const struct result *result, const char *key, const char *path,
+                        struct error *error)
+{
+    int64_t right = 0, count = (int64_t)json_array_size(p->rows);
+    for (int64_t i = 0; i < count; i++) right += whole(row_of(p, i), "place") == 0;
+    double figure = number_of(json_object_get(result->json, "metrics"), key);
+    if (count && fabs((double)right / (double)count - figure) < 1e-9) return 0;
+    return error_set(error, ERROR_FAILED, "%s: %ld of %ld are right, but %s of %s is %g: they are not of one run", path,
+                     (long)right, (long)count, key, result->path, figure);
+}
+
+/* key: the figure that they make.  0 with p->rows NULL: there is no such file. */
+static int predictions_open(struct predictions *p, const struct result *result, const char *key, struct error *error)
 {
     char *path = report_beside(result->path, ".predictions.jsonl");
     *p = (struct predictions){0};
@@ -62,7 +84,7 @@ static int predictions_open(struct predictions *p, const struct result *result, 
     if (fs_exists(path)) {
         p->rows = json_array();
         rc = rows_each(path, take, p, error);
-        if (rc == 0 && !json_array_size(p->rows)) rc = error_set(error, ERROR_FAILED, "%s: no predictions", path);
+        if (rc == 0) rc = check_figure(p, result, key, path, error);
         if (rc == 0) rc = open_data(p, path, error);
     }
     free(path);
@@ -74,16 +96,6 @@ static void predictions_close(struct predictions *p)
     collection_close(&p->data);
     json_decref(p->head);
     json_decref(p->rows);
-}
-
-static const json_t *row_of(const struct predictions *p, int64_t i)
-{
-    return json_array_get(p->rows, (size_t)i);
-}
-
-static int64_t whole(const json_t *row, const char *key)
-{
-    return json_integer_value(json_object_get(row, key));
 }
 
 static int64_t top_of(const json_t *row, size_t k)
@@ -104,7 +116,7 @@ static int put_sample(struct str *out, const struct predictions *p, int64_t samp
     if (sample < 0 || sample >= p->data.samples)
         return error_set(error, ERROR_FAILED, "predictions of sample %ld, the data has %ld: is it other data now?",
                          (long)sample, (long)p->data.samples);
-    if (picture_sample(&p->data, sample, SMALL_SIDE * 2, &image, error) < 0) return -1;
+    if (picture_sample(&p->data, sample, SMALL_SIDE, &image, error) < 0) return -1;
     str_printf(out, "<figure class=\"%s\">", class);
     int rc = picture_put(out, &image, PICTURE_PHOTO, text, error);
     image_free(&image);
@@ -154,7 +166,7 @@ static int64_t judge_texts(const struct predictions *p, int64_t *rows, double *s
 int report_queries(struct str *out, const struct result *result, int64_t examples, struct error *error)
 {
     struct predictions p;
-    int rc = predictions_open(&p, result, error);
+    int rc = predictions_open(&p, result, "image_retrieval_recall@1", error);
     size_t room = json_array_size(p.rows) + 1;
     int64_t *rows = mem_alloc(room, sizeof *rows);
     double *scores = mem_alloc(room, sizeof *scores);
@@ -292,7 +304,7 @@ static int put_classes(struct str *out, const struct result *result, const struc
 int report_classes(struct str *out, const struct result *result, int64_t examples, struct error *error)
 {
     struct predictions p;
-    int rc = predictions_open(&p, result, error);
+    int rc = predictions_open(&p, result, "acc1", error);
     int64_t count = rc == 0 && p.rows ? (int64_t)json_array_size(json_object_get(p.head, "classes")) : 0, present = 0;
     struct class_tally *classes = mem_alloc((size_t)count + 1, sizeof *classes);
     if (count) present = tally(&p, classes, count, error);
