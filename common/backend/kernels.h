@@ -95,6 +95,12 @@ struct update {
     float correct1, correct2; /* 1 - beta^step */
 };
 
+/* Grids [pictures * area of from] that are seen at `to`: half-pixel centres, edges repeated. */
+struct grid_view {
+    int64_t pictures;
+    struct extent from, to;
+};
+
 /* A convolution of maps: pictures of pixels, a row each, pixel by pixel, row by row.  Pixel (y, x) of `to` sees pixels
  * (stride y + i - padding, stride x + j - padding) of `from`, i, j < kernel; those outside are zero. */
 struct convolve {
@@ -380,6 +386,25 @@ struct kernels {
     void (*tree_sum)(struct device *d, double *values, int64_t rows, int64_t cols);
     void (*scale_gradient)(struct device *d, float *g, const double *sum,
                            const float *log_scale); /* *g = *sum * scale */
+
+    /* --- dense losses: maps of a grid seen at another extent, bilinearly; what is seen is never stored --- */
+
+    /* loss [pictures]: the mean over all pixels of softmax cross entropy of logits [grid rows, classes] seen at
+     * targets [pixels], 0 where the target is `ignored`.  slope, like logits: the gradient of each picture's loss;
+     * NULL: not wanted. */
+    void (*pixel_loss)(struct device *d, float *loss, real *slope, const real *logits, const uint16_t *targets,
+                       struct grid_view view, int64_t classes, int64_t ignored);
+    /* depth [pixels] = sum a_k c_k / sum a_k with a = max(logit, 0) + 0.1 of logits [grid rows, bins] as seen, and
+     * centres c from low to high in equal steps; backward d_logits (+)=. */
+    void (*bins_forward)(struct device *d, real *depth, const real *logits, struct grid_view view, int64_t bins,
+                         float low, float high);
+    void (*bins_backward)(struct device *d, real *d_logits, const real *d_depth, const real *logits,
+                          struct grid_view view, int64_t bins, float low, float high, bool accumulate);
+    /* loss [pictures] = sqrt(spread * variance of g (n - 1) + 0.15 mean(g)^2), g = ln(p + 0.001) - ln(t + 0.001) over
+     * the pixels with 0 < t < most: p is depth [grid rows] as seen, t truth [pixels].  0 without such pixels.  slope:
+     * as in pixel_loss. */
+    void (*depth_loss)(struct device *d, float *loss, real *slope, const real *depth, const float *truth,
+                       struct grid_view view, float most, float spread);
 
     /* --- optimizer --- */
 

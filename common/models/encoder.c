@@ -17,7 +17,9 @@ static int64_t vision_columns(const void *self, int64_t layer, enum feature feat
     (void)layer;
     switch (feature) {
     case FEATURE_TOKENS:
+    case FEATURE_GRID:
     case FEATURE_MEAN: return v->config.width;
+    case FEATURE_PAIRS: return v->config.class_token ? 2 * v->config.width : 0;
     case FEATURE_CLASS: return v->config.class_token ? v->config.width : 0;
     case FEATURE_POOLED: return v->config.pool == POOL_NONE ? 0 : v->config.width;
     case FEATURE_EMBEDDING:
@@ -39,6 +41,8 @@ static struct tensor *vision_feature(void *self, struct tape *t, struct tensor *
     struct vision *v = self;
     switch (feature) {
     case FEATURE_TOKENS: return rows;
+    case FEATURE_GRID: return vision_grid(t, v, rows, p->count);
+    case FEATURE_PAIRS: return vision_pairs(t, v, rows, p->count);
     case FEATURE_CLASS: return vision_class(t, v, rows, p->count);
     case FEATURE_MEAN: return vision_mean(t, v, rows, p->count);
     case FEATURE_POOLED: return vision_pooled(t, v, rows, p->count);

@@ -11,6 +11,8 @@
 
 enum feature {
     FEATURE_TOKENS, /* all rows of a picture as they are: `lead` rows (class token), then its grid row by row */
+    FEATURE_GRID,   /* those of its grid */
+    FEATURE_PAIRS,  /* the same, each with the class token beside it: [rows, 2 width] */
     FEATURE_CLASS,  /* its class token */
     FEATURE_MEAN,   /* the mean of its grid */
     FEATURE_POOLED, /* the model's own pooling (attention, or the class token after its norm) before the projection */
@@ -34,7 +36,7 @@ struct encoder {
     /* Layers 0 .. taps->layers; recorded when the tape is recording. */
     void (*forward)(void *self, struct tape *tape, const struct pictures *pictures, const struct taps *taps);
     /* rows: what a tap of this pass was given.  [pictures, columns], FEATURE_EMBEDDING [samples, columns];
-     * FEATURE_TOKENS: rows itself. */
+     * FEATURE_TOKENS: rows itself, FEATURE_GRID, FEATURE_PAIRS: a row a cell. */
     struct tensor *(*feature)(void *self, struct tape *tape, struct tensor *rows, const struct pictures *pictures,
                               enum feature feature);
     void *self;

@@ -14,7 +14,8 @@ static struct layer_shape pixels_shape(const void *self, int64_t layer)
 static int64_t pixels_columns(const void *self, int64_t layer, enum feature feature)
 {
     (void)self, (void)layer;
-    return feature == FEATURE_TOKENS ? 3 : 3 * CELLS;
+    if (feature == FEATURE_PAIRS) return 0;
+    return feature == FEATURE_TOKENS || feature == FEATURE_GRID ? 3 : 3 * CELLS;
 }
 
 static void pixels_forward(void *self, struct tape *t, const struct pictures *p, const struct taps *taps)
@@ -30,7 +31,7 @@ static struct tensor *pixels_feature(void *self, struct tape *t, struct tensor *
                                      enum feature feature)
 {
     (void)self;
-    if (feature == FEATURE_TOKENS) return rows;
+    if (feature == FEATURE_TOKENS || feature == FEATURE_GRID) return rows;
     struct tensor *whole = arena_take(&t->notes, 1, sizeof *whole);
     *whole = *rows;
     whole->rows = p->count;

@@ -44,7 +44,8 @@ void vision_register(struct vision *v, struct parameters *p, const struct vision
 
 static size_t rows_bytes(const struct vision *v, const struct vision_rows *r)
 {
-    return (size_t)(3 * (r->images + 1) + r->images * (r->tokens - v->config.class_token)) * sizeof *r->starts;
+    int64_t lead = v->config.class_token, patches = r->images * (r->tokens - lead);
+    return (size_t)(3 * (r->images + 1) + patches * (1 + 2 * lead)) * sizeof *r->starts;
 }
 
 static size_t rope_bytes(const struct vision *v, const struct vision_rope *r) /* of each table */
@@ -144,14 +145,17 @@ static struct vision_rows *rows_make(struct vision *v, struct device *device, in
     int64_t lead = v->config.class_token, patches = tokens - lead;
     size_t bytes = rows_bytes(v, r);
     int32_t *starts = mem_alloc(bytes, 1), *probes = starts + images + 1;
-    int32_t *patch_starts = probes + images + 1, *rows = patch_starts + images + 1;
+    int32_t *patch_starts = probes + images + 1, *rows = patch_starts + images + 1, *pairs = rows + images * patches;
     for (int64_t i = 0; i <= images; i++)
         starts[i] = (int32_t)(i * tokens), probes[i] = (int32_t)i, patch_starts[i] = (int32_t)(i * patches);
     for (int64_t i = 0; i < images * patches; i++) rows[i] = (int32_t)(i / patches * tokens + lead + i % patches);
+    for (int64_t i = 0; i < images * patches * lead; i++)
+        pairs[2 * i] = rows[i], pairs[2 * i + 1] = (int32_t)(i / patches * tokens);
     r->starts = device->kernels->map(device, bytes);
     r->probes = r->starts + (probes - starts);
     r->patch_starts = r->starts + (patch_starts - starts);
     r->patches = r->starts + (rows - starts);
+    r->pairs = lead ? r->starts + (pairs - starts) : NULL;
     device->kernels->upload(device, r->starts, starts, bytes);
     device->kernels->wait(device);
     free(starts);
@@ -261,6 +265,21 @@ struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *toke
     tape_open_segment(t);
     struct tensor *rows = v->config.class_token ? op_gather(t, tokens, v->rows->patches, images * patches) : tokens;
     return tape_close_segment(t, tokens, op_mean(t, rows, v->rows->patch_starts, images));
+}
+
+struct tensor *vision_grid(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    int64_t patches = v->rows->tokens - v->config.class_token;
+    if (!v->config.class_token) return tokens;
+    tape_open_segment(t);
+    return tape_close_segment(t, tokens, op_gather(t, tokens, v->rows->patches, images * patches));
+}
+
+struct tensor *vision_pairs(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)
+{
+    CHECK(v->config.class_token, "a tower without class token");
+    tape_open_segment(t);
+    return tape_close_segment(t, tokens, op_beside(t, tokens, v->rows->pairs, images * (v->rows->tokens - 1)));
 }
 
 struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images)

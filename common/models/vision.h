@@ -18,6 +18,7 @@ struct vision_rows {
     int64_t tokens, images;
     int32_t *starts, *probes;        /* [images + 1] first rows of images, and of their probes */
     int32_t *patch_starts, *patches; /* the same without class tokens, and which rows [images * patches] are none */
+    int32_t *pairs; /* [images * patches, 2] a patch, and the class token of its image; NULL without such */
     struct vision_rows *next;
 };
 
@@ -76,6 +77,11 @@ struct tensor *vision_pool(struct tape *t, struct vision *v, struct tensor *toke
 struct tensor *vision_class(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+
+/* The patches of all images, [images * patches, width], and each with its image's class token beside it (only with
+ * config.class_token), [images * patches, 2 width].  No gradient flows. */
+struct tensor *vision_grid(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+struct tensor *vision_pairs(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 
 /* Multiply-adds of embedding one square image of this size. */
 double vision_macs(const struct vision *v, int64_t size);

@@ -107,6 +107,8 @@ struct tensor *op_branch(struct tape *t, struct tensor *x, struct tensor *branch
 
 struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index,
                          int64_t n); /* rows x[index], none twice */
+/* Rows x[index[2 r]] | x[index[2 r + 1]] beside each other: [n, 2 cols]; inference only. */
+struct tensor *op_beside(struct tape *t, struct tensor *x, const int32_t *index, int64_t n);
 /* x with rows[i] in place of its row index[i], none twice.  In place: x is not to be used again. */
 struct tensor *op_put(struct tape *t, struct tensor *x, struct tensor *rows, const int32_t *index);
 /* Means of rows starts[g] .. starts[g + 1], starts [groups + 1]. */

@@ -186,6 +186,20 @@ struct tensor *op_gather(struct tape *t, struct tensor *x, const int32_t *index,
     return tape_apply(t, &op_gather_def, in, n, x->cols, &index, sizeof index);
 }
 
+static void beside_forward(struct tape *t, struct call *c)
+{
+    t->device->kernels->gather_rows(t->device, c->out->data, c->in[0]->data, *(const int32_t **)c->attributes,
+                                    2 * c->out->rows, c->in[0]->cols);
+}
+
+static const struct op_def op_beside_def = {.name = "beside", .forward = beside_forward};
+
+struct tensor *op_beside(struct tape *t, struct tensor *x, const int32_t *index, int64_t n)
+{
+    struct tensor *in[OP_INPUTS] = {x};
+    return tape_apply(t, &op_beside_def, in, n, 2 * x->cols, &index, sizeof index);
+}
+
 static void repeat_forward(struct tape *t, struct call *c)
 {
     t->device->kernels->repeat_row(t->device, c->out->data, c->in[0]->data, c->out->rows, c->out->cols);

@@ -3,29 +3,26 @@
  *   truth        .png of class numbers (ADE20K: the folder that holds annotations/validation will do)
  *   predictions  .png of the same names and sizes
  *
- * Over the whole set, of the pixels whose truth is not --miou-ignore, for each class: I those of it in both, T in the
- * truth, P in the prediction.  IoU = I / (P + T - I), accuracy = I / T; mIoU and mAcc are means over the classes where
- * the denominator is not 0, aAcc = sum I / sum T.  All counts are whole numbers. */
-#include <math.h>
+ * Over the whole set, of the pixels whose truth is not --miou-ignore (class_counts.h). */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/memory.h"
 #include "data/mask.h"
+#include "evaluator/metrics/class_counts.h"
 #include "evaluator/metrics/metric.h"
 #include "evaluator/metrics/pairs.h"
 
 extern const struct metric metric_miou;
 
-struct counts {
-    int64_t class, common, truth, predicted;
-};
-
 /* The classes that a picture has, the rest would be 0. */
 struct tally {
     int64_t count;
-    struct counts *list;
+    struct of_class {
+        int64_t class;
+        struct class_counts counts;
+    } * list;
 };
 
 struct self {
@@ -49,8 +46,6 @@ static const struct option options[] = {
 
 /* --- a picture --- */
 
-enum { NO_CLASS = -1 };
-
 /* The class, NO_CLASS for what is not scored, or what the truth cannot hold: at least x->classes. */
 static int64_t true_class(const struct self *x, int64_t value)
 {
@@ -73,7 +68,7 @@ static int refuse(const struct self *x, const char *path, const struct mask *mas
 
 /* counts [classes] */
 static int count(const struct self *x, int64_t i, const struct mask *truth, const struct mask *predicted,
-                 struct counts *counts, struct error *error)
+                 struct class_counts *counts, struct error *error)
 {
     if (truth->width != predicted->width || truth->height != predicted->height)
         return error_set(error, ERROR_FAILED, "%s: %d x %d, the truth is %d x %d: predictions are scored at its size",
@@ -82,22 +77,17 @@ static int count(const struct self *x, int64_t i, const struct mask *truth, cons
         int64_t t = true_class(x, truth->pixels[at]), p = predicted_class(x, predicted->pixels[at]);
         if (t >= x->classes) return refuse(x, x->pairs.truth[i], truth, at, error);
         if (p >= x->classes) return refuse(x, x->pairs.predicted[i], predicted, at, error);
-        if (t == NO_CLASS) continue;
-        counts[t].truth++;
-        if (p == NO_CLASS) continue;
-        counts[p].predicted++;
-        counts[p].common += p == t;
+        class_counts_add(counts, t, p);
     }
     return 0;
 }
 
-static struct tally tally_of(const struct counts *counts, int64_t classes)
+static struct tally tally_of(const struct class_counts *counts, int64_t classes)
 {
     struct tally out = {0};
     out.list = mem_alloc((size_t)classes, sizeof *out.list);
     for (int64_t c = 0; c < classes; c++)
-        if (counts[c].truth || counts[c].predicted)
-            out.list[out.count++] = (struct counts){c, counts[c].common, counts[c].truth, counts[c].predicted};
+        if (counts[c].truth || counts[c].predicted) out.list[out.count++] = (struct of_class){c, counts[c]};
     out.list = mem_realloc(out.list, (size_t)out.count + 1, sizeof *out.list);
     return out;
 }
@@ -106,7 +96,7 @@ static int read_pair(void *self, int64_t i, struct error *error)
 {
     struct self *x = self;
     struct mask truth = {0}, predicted = {0};
-    struct counts *counts = mem_zalloc((size_t)x->classes, sizeof *counts);
+    struct class_counts *counts = mem_zalloc((size_t)x->classes, sizeof *counts);
     int rc = mask_read(x->pairs.truth[i], PAIRS_MOST_PIXELS, &truth, error);
     if (rc == 0) rc = mask_read(x->pairs.predicted[i], PAIRS_MOST_PIXELS, &predicted, error);
     if (rc == 0) rc = count(x, i, &truth, &predicted, counts, error);
@@ -120,71 +110,36 @@ static int read_pair(void *self, int64_t i, struct error *error)
 /* --- all of them --- */
 
 /* If picture i had been there times[i] times (NULL: once); the caller frees. */
-static struct counts *add_up(const struct self *x, const int32_t *times)
+static struct class_counts *add_up(const struct self *x, const int32_t *times)
 {
-    struct counts *sums = mem_zalloc((size_t)x->classes, sizeof *sums);
+    struct class_counts *sums = mem_zalloc((size_t)x->classes, sizeof *sums);
     for (int64_t i = 0; i < x->pairs.count; i++)
-        for (const struct counts *c = x->tallies[i].list; c < x->tallies[i].list + x->tallies[i].count; c++) {
+        for (const struct of_class *c = x->tallies[i].list; c < x->tallies[i].list + x->tallies[i].count; c++) {
             int64_t n = times ? times[i] : 1;
-            sums[c->class].common += n * c->common;
-            sums[c->class].truth += n * c->truth;
-            sums[c->class].predicted += n * c->predicted;
+            sums[c->class].common += n * c->counts.common;
+            sums[c->class].truth += n * c->counts.truth;
+            sums[c->class].predicted += n * c->counts.predicted;
         }
     return sums;
-}
-
-static double iou(const struct counts *c)
-{
-    int64_t all = c->truth + c->predicted - c->common;
-    return all ? (double)c->common / (double)all : NAN;
-}
-
-static double accuracy(const struct counts *c)
-{
-    return c->truth ? (double)c->common / (double)c->truth : NAN;
-}
-
-/* Over the classes where it is a number; NaN where it never is. */
-static double mean(const struct counts *counts, int64_t classes, double (*of)(const struct counts *))
-{
-    double sum = 0;
-    int64_t n = 0;
-    for (int64_t c = 0; c < classes; c++) {
-        double value = of(&counts[c]);
-        if (isnan(value)) continue;
-        sum += value;
-        n++;
-    }
-    return n ? sum / (double)n : NAN;
 }
 
 static double resample(void *self, const int32_t *times)
 {
     struct self *x = self;
-    struct counts *sums = add_up(x, times);
-    double out = mean(sums, x->classes, iou);
+    struct class_counts *sums = add_up(x, times);
+    double out = class_counts_miou(sums, x->classes);
     free(sums);
     return out;
 }
 
 static int report(const struct self *x, const char *truth, json_t *figures, struct error *error)
 {
-    struct counts *sums = add_up(x, NULL), all = {0};
-    json_t *each = json_object();
-    for (int64_t c = 0; c < x->classes; c++) {
-        char key[24];
-        snprintf(key, sizeof key, "%ld", (long)c);
-        all.common += sums[c].common;
-        all.truth += sums[c].truth;
-        if (!isnan(iou(&sums[c]))) json_object_set_new(each, key, json_real(iou(&sums[c])));
-    }
-    json_object_set_new(figures, "mIoU", json_real(mean(sums, x->classes, iou)));
-    json_object_set_new(figures, "aAcc", json_real(accuracy(&all)));
-    json_object_set_new(figures, "mAcc", json_real(mean(sums, x->classes, accuracy)));
-    json_object_set_new(figures, "pixels", json_integer(all.truth));
-    json_object_set_new(figures, "classes", each);
+    struct class_counts *sums = add_up(x, NULL);
+    class_counts_figures(sums, x->classes, figures);
     free(sums);
-    return all.truth ? 0 : error_set(error, ERROR_FAILED, "%s: no pixel of it counts: see --miou-ignore", truth);
+    return json_integer_value(json_object_get(figures, "pixels"))
+               ? 0
+               : error_set(error, ERROR_FAILED, "%s: no pixel of it counts: see --miou-ignore", truth);
 }
 
 static int open_miou(void *self, const char *truth, const char *predictions, struct metric_result *result,

@@ -162,27 +162,27 @@ int report_labels(struct str *out, const struct option_list *folders, bool reduc
 /* 1 - the mean share that a pixel is off. */
 static double judge_depth(const struct kind *kind, const struct predicted_file *file, struct error *error)
 {
+    static const struct depth_range any = {0, INFINITY, false};
     struct depth_map truth = {0}, read = {0}, fitted = {0};
-    double off = 0, all = 0;
-    int rc = depth_map_read(file->truth, kind->scale, &truth, error);
-    if (rc == 0) rc = depth_map_read(file->predicted, kind->scale, &read, error);
-    if (rc == 0) fitted = depth_map_resized(&read, truth.height, truth.width);
-    for (int64_t i = 0; rc == 0 && i < truth.height * truth.width; i++) {
-        if (!(truth.metres[i] > 0)) continue;
-        off += fabs(fitted.metres[i] - truth.metres[i]) / truth.metres[i];
-        all++;
+    struct depth_figures figures;
+    double right = NAN;
+    int rc = depth_map_read(&truth, file->truth, kind->scale, error);
+    if (rc == 0) rc = depth_map_read(&read, file->predicted, kind->scale, error);
+    if (rc == 0) {
+        fitted = depth_map_resized(&read, truth.size);
+        right = depth_map_measure(&figures, &any, &truth, &fitted) ? 1 - figures.of[DEPTH_ABS_REL] : 1;
     }
     free(truth.metres);
     free(read.metres);
     free(fitted.metres);
-    return rc < 0 ? NAN : all > 0 ? 1 - off / all : 1;
+    return right;
 }
 
 static void range_of(const struct depth_map *map, double *low, double *high)
 {
     *low = INFINITY;
     *high = 0;
-    for (int64_t i = 0; i < map->height * map->width; i++)
+    for (int64_t i = 0; i < extent_area(map->size); i++)
         if (map->metres[i] > 0) *low = fmin(*low, map->metres[i]), *high = fmax(*high, map->metres[i]);
     if (*low > *high) *low = 0, *high = 1;
 }
@@ -191,7 +191,7 @@ static int put_map(struct str *out, const struct depth_map *map, double low, dou
                    struct error *error)
 {
     struct image image = {0};
-    draw_depth(&image, map->metres, (int)map->width, (int)map->height, low, high);
+    draw_depth(&image, map->metres, (int)map->size.width, (int)map->size.height, low, high);
     return put_figure(out, &image, text, error);
 }
 
@@ -201,8 +201,8 @@ static int put_depth(const struct kind *kind, struct str *out, const struct pred
     struct str text = {0};
     double low, high;
     int rc = put_picture(out, file->picture, error);
-    if (rc == 0) rc = depth_map_read(file->predicted, kind->scale, &predicted, error);
-    if (rc == 0 && file->truth) rc = depth_map_read(file->truth, kind->scale, &truth, error);
+    if (rc == 0) rc = depth_map_read(&predicted, file->predicted, kind->scale, error);
+    if (rc == 0 && file->truth) rc = depth_map_read(&truth, file->truth, kind->scale, error);
     if (rc == 0) {
         range_of(file->truth ? &truth : &predicted, &low, &high);
         str_printf(&text, "predicted; colours %.2f to %.2f m", low, high);

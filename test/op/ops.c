@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/rng.h"
-#include "ops/maps.h"
+#include "ops/dense.h"
 #include "test/harness.h"
 
 enum { INPUTS = 6 };
@@ -433,6 +433,117 @@ static void reference_pool(const double *const *in, double *out, const struct op
         }
 }
 
+/* Two pictures whose grid, heads x kv_heads, is seen at other extents. */
+static struct map grid_of(const struct op_case *c)
+{
+    return (struct map){2, {c->heads, c->kv_heads}};
+}
+
+static struct extent seen_extent(const struct op_case *c)
+{
+    return c->flags & HIDDEN ? (struct extent){3, 4} : (struct extent){7, 9};
+}
+
+/* Column k of picture n's grid of `from` as pixel (y, x) of `to` sees it. */
+static double seen(const double *grid, int64_t n, struct extent from, struct extent to, int64_t y, int64_t x, int64_t w,
+                   int64_t k)
+{
+    double fy = fmax(0, ((double)y + .5) * (double)from.height / (double)to.height - .5),
+           fx = fmax(0, ((double)x + .5) * (double)from.width / (double)to.width - .5);
+    int64_t y0 = (int64_t)fy, x0 = (int64_t)fx, y1 = y0 + 1 < from.height ? y0 + 1 : y0,
+            x1 = x0 + 1 < from.width ? x0 + 1 : x0;
+    double wy = fy - (double)y0, wx = fx - (double)x0;
+    const double *g = grid + n * extent_area(from) * w + k;
+    return (1 - wy) * ((1 - wx) * g[(y0 * from.width + x0) * w] + wx * g[(y0 * from.width + x1) * w]) +
+           wy * ((1 - wx) * g[(y1 * from.width + x0) * w] + wx * g[(y1 * from.width + x1) * w]);
+}
+
+enum { IGNORED = 300, PIXELS = 2 * 63 };
+static uint16_t class_store[PIXELS];
+static struct tensor *run_pixel_loss(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    for (int i = 0; i < PIXELS; i++) class_store[i] = (uint16_t)(i % 5 == 3 ? IGNORED : i * 7 % c->shape[0][1]);
+    return op_pixel_loss(t, in[0], grid_of(c), seen_extent(c), bring(class_store, sizeof class_store), IGNORED);
+}
+
+static void reference_pixel_loss(const double *const *in, double *out, const struct op_case *c)
+{
+    struct extent to = seen_extent(c);
+    int64_t w = c->shape[0][1], area = extent_area(to);
+    for (int64_t n = 0; n < 2; n++) {
+        out[n] = 0;
+        for (int64_t at = 0; at < area; at++) {
+            double total = 0, own = 0;
+            int64_t target = class_store[n * area + at];
+            if (target == IGNORED) continue;
+            for (int64_t k = 0; k < w; k++) {
+                double l = seen(in[0], n, grid_of(c).size, to, at / to.width, at % to.width, w, k);
+                total += exp(l);
+                if (k == target) own = l;
+            }
+            out[n] += (log(total) - own) / (double)area;
+        }
+    }
+}
+
+static double depth_of(const double *logits, int64_t n, const struct op_case *c, struct extent to, int64_t at)
+{
+    double sum = 0, moment = 0;
+    int64_t bins = c->shape[0][1];
+    for (int64_t k = 0; k < bins; k++) {
+        double a = fmax(0, seen(logits, n, grid_of(c).size, to, at / to.width, at % to.width, bins, k)) + 0.1;
+        sum += a;
+        moment += a * (0.5 + 9.5 * (double)k / (double)(bins - 1));
+    }
+    return moment / sum;
+}
+
+static struct tensor *run_bins(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_bins(t, in[0], grid_of(c), seen_extent(c), 0.5f, 10);
+}
+
+static void reference_bins(const double *const *in, double *out, const struct op_case *c)
+{
+    struct extent to = seen_extent(c);
+    for (int64_t i = 0; i < 2 * extent_area(to); i++)
+        out[i] = depth_of(in[0], i / extent_area(to), c, to, i % extent_area(to));
+}
+
+/* Depth at twice the grid, held against truth at seen_extent; some of it is none, some too far. */
+static float truth_store[PIXELS];
+static struct extent twice(const struct op_case *c)
+{
+    return (struct extent){2 * c->heads, 2 * c->kv_heads};
+}
+
+static struct tensor *run_depth_loss(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    for (int i = 0; i < PIXELS; i++) truth_store[i] = i % 7 == 2 ? 0 : (float)(i % 13 + 1);
+    struct tensor *depth = op_bins(t, in[0], grid_of(c), twice(c), 0.5f, 10);
+    return op_depth_loss(t, depth, (struct map){2, twice(c)}, seen_extent(c), bring(truth_store, sizeof truth_store),
+                         10, c->flags & CAUSAL ? 0 : 1);
+}
+
+static void reference_depth_loss(const double *const *in, double *out, const struct op_case *c)
+{
+    struct extent to = seen_extent(c);
+    double grid[2 * 4 * 30];
+    for (int64_t i = 0; i < 2 * extent_area(twice(c)); i++)
+        grid[i] = depth_of(in[0], i / extent_area(twice(c)), c, twice(c), i % extent_area(twice(c)));
+    for (int64_t n = 0; n < 2; n++) {
+        double sum = 0, squares = 0, count = 0;
+        for (int64_t at = 0; at < extent_area(to); at++) {
+            double truth = (double)truth_store[n * extent_area(to) + at];
+            if (truth <= 0 || truth >= 10) continue;
+            double g = log(seen(grid, n, twice(c), to, at / to.width, at % to.width, 1, 0) + 1e-3) - log(truth + 1e-3);
+            sum += g, squares += g * g, count++;
+        }
+        double variance = c->flags & CAUSAL ? 0 : (squares - sum * sum / count) / (count - 1);
+        out[n] = sqrt(variance + 0.15 * (sum / count) * (sum / count));
+    }
+}
+
 static const int32_t word_ids[7] = {3, -1, 3, 8, -1, 3, 0}, word_order[7] = {1, 4, 6, 0, 2, 5, 3};
 static struct tensor *run_words(struct tape *t, struct tensor **in, const struct op_case *c)
 {
@@ -826,6 +937,36 @@ static const struct op_case cases[] = {
      {9, 37},
      .depth = 3,
      .parameters = B | C},
+    {"pixel_loss", {{24, 21}}, run_pixel_loss, reference_pixel_loss, {2, 1}, .heads = 3, .kv_heads = 4, .depth = 63},
+    {"pixel_loss_down",
+     {{60, 5}},
+     run_pixel_loss,
+     reference_pixel_loss,
+     {2, 1},
+     .heads = 6,
+     .kv_heads = 5,
+     .flags = HIDDEN,
+     .depth = 63},
+    {"bins", {{24, 37}}, run_bins, reference_bins, {126, 1}, .heads = 3, .kv_heads = 4, .depth = 63},
+    {"bins_down",
+     {{60, 4}},
+     run_bins,
+     reference_bins,
+     {24, 1},
+     .heads = 6,
+     .kv_heads = 5,
+     .flags = HIDDEN,
+     .depth = 63},
+    {"depth_loss", {{24, 16}}, run_depth_loss, reference_depth_loss, {2, 1}, .heads = 3, .kv_heads = 4, .depth = 63},
+    {"depth_loss_mean",
+     {{60, 9}},
+     run_depth_loss,
+     reference_depth_loss,
+     {2, 1},
+     .heads = 6,
+     .kv_heads = 5,
+     .flags = HIDDEN | CAUSAL,
+     .depth = 63},
     {"put", {{9, 12}, {4, 12}}, run_put, reference_put, {9, 12}, .depth = 3},
     {"mean", {{13, 10}}, run_mean, reference_mean, {4, 10}, .depth = 8},
     {"pool", {{72, 10}}, run_pool, reference_pool, {18, 10}, .heads = 2, .depth = 4},

@@ -7,6 +7,7 @@
 #include "backend/cpu/simd.h"
 #include "backend/device.h"
 #include "base/check.h"
+#include "base/memory.h"
 
 #include "backend/cpu/memory.c"
 #include "backend/cpu/gemm.c"
@@ -20,6 +21,7 @@
 #include "backend/cpu/maps.c"
 #include "backend/cpu/group_norm.c"
 #include "backend/cpu/contrastive.c"
+#include "backend/cpu/dense.c"
 #include "backend/cpu/optimizer.c"
 
 #ifndef CPU_TABLE
@@ -119,6 +121,10 @@ const struct kernels CPU_TABLE = {
     .contrastive_loss = contrastive_loss,
     .tree_sum = tree_sum,
     .scale_gradient = scale_gradient,
+    .pixel_loss = pixel_loss,
+    .bins_forward = bins_forward,
+    .bins_backward = bins_backward,
+    .depth_loss = depth_loss,
     .square_sums = square_sums,
     .parameter_sums = parameter_sums,
     .clip_factor = clip_factor,

@@ -11,6 +11,7 @@
 #include "backend/cuda/decoder.cu"
 #include "backend/cuda/attention.cu"
 #include "backend/cuda/contrastive.cu"
+#include "backend/cuda/dense.cu"
 #include "backend/cuda/optimizer.cu"
 
 void CUDA_TABLE(struct kernels *k);
@@ -91,6 +92,10 @@ void CUDA_TABLE(struct kernels *k)
     k->contrastive_loss = contrastive_loss;
     k->tree_sum = tree_sum;
     k->scale_gradient = scale_gradient;
+    k->pixel_loss = pixel_loss;
+    k->bins_forward = bins_forward;
+    k->bins_backward = bins_backward;
+    k->depth_loss = depth_loss;
     k->square_sums = square_sums;
     k->parameter_sums = parameter_sums;
     k->clip_factor = clip_factor;
