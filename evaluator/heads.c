@@ -12,11 +12,10 @@
 
 #define AT(field) offsetof(struct heads_settings, field)
 /* clang-format off */
-const struct option heads_options[] = {
+const struct option heads_base_options[] = {
     {OPTION_GROUP, "encoder", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_TABLE, .offset = AT(session), .table = session_model_options},
     {OPTION_STRING, "layers", AT(layers), "all", 0, 0, NULL, "all, last, or 1,5,12; 0: what enters the first block", OPTION_IDENTITY},
-    {OPTION_CHOICE, "feature", AT(feature), "pooled", 0, 0, "pooled|class|mean", "what stands for a picture: the model's own pooling without its projection, the class token, or the mean of the grid", OPTION_IDENTITY},
     {OPTION_CHOICE, "norm", AT(norm), "data", 0, 0, "data|none", "features made standard column by column, by mean and deviation measured once on training data; or as they are", OPTION_IDENTITY},
     {OPTION_INT, "norm-samples", AT(norm_samples), "4096", 1, 1e9, NULL, "samples to measure them on, in whole batches", OPTION_IDENTITY},
     {OPTION_GROUP, "data", 0, NULL, 0, 0, NULL, NULL},
@@ -25,14 +24,19 @@ const struct option heads_options[] = {
     {OPTION_INT, "batch-size", AT(session.batch), "64", 1, 65536, NULL, "samples at a time in examinations"},
     {OPTION_INT, "val-every-n-steps", AT(examine_steps), "0", 0, 1e12, NULL, "examine every N steps too; 0: at the end only"},
     {OPTION_STRING, "output", AT(session.output), "!", 0, 0, NULL, "file to write; the run's folder lies beside it (results.json: results.run), unless --name is given"},
-    {OPTION_TABLE, .offset = AT(augment), .table = augment_options},
-    {OPTION_DEFAULT, "aug-brightness", .fallback = "0"},
-    {OPTION_DEFAULT, "aug-saturation", .fallback = "0"},
     {OPTION_GROUP, "learning rates", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "lr-grid", AT(rates), "1", 0, 0, NULL, "factors of --lr, comma-separated: each layer has a head of each, and reports the best", OPTION_IDENTITY},
     {OPTION_INT, "lr-batch", AT(rate_batch), "0", 0, 1e9, NULL, "rates are those for batches of N, and grow with the batch; 0: rates as they are", OPTION_IDENTITY},
     {OPTION_CHOICE, "choose-on", AT(choose), "held-out", 0, 0, "held-out|test", "what the best rate is chosen on: a part of the training data, or, as DINOv2 does, --data itself", OPTION_IDENTITY},
     {OPTION_REAL, "held-out", AT(held_out), "0.1", 0, 0.9, NULL, "that part, where there is a choice; it is not learned from", OPTION_IDENTITY},
+    {0}};
+const struct option heads_options[] = {
+    {OPTION_TABLE, .offset = 0, .table = heads_base_options},
+    {OPTION_GROUP, "labelled pictures", 0, NULL, 0, 0, NULL, NULL},
+    {OPTION_CHOICE, "feature", AT(feature), "pooled", 0, 0, "pooled|class|mean", "what stands for a picture: the model's own pooling without its projection, the class token, or the mean of the grid", OPTION_IDENTITY},
+    {OPTION_TABLE, .offset = AT(augment), .table = augment_options},
+    {OPTION_DEFAULT, "aug-brightness", .fallback = "0"},
+    {OPTION_DEFAULT, "aug-saturation", .fallback = "0"},
     {0}};
 /* clang-format on */
 
@@ -92,9 +96,13 @@ static void add_layer(struct heads *h, struct heads_layer *l)
 {
     char prefix[64];
     snprintf(prefix, sizeof prefix, "layers.%ld", (long)l->layer);
-    if (!strcmp(h->settings.norm, "data")) {
+    if (strcmp(h->settings.norm, "none")) {
         l->mean = add_frozen(h, prefix, "mean", l->width);
         l->scale = add_frozen(h, prefix, "scale", l->width);
+    }
+    if (!strcmp(h->settings.norm, "batch")) {
+        l->running_mean = add_frozen(h, prefix, "running_mean", l->width);
+        l->running_variance = add_frozen(h, prefix, "running_variance", l->width);
     }
     l->heads = mem_zalloc((size_t)h->rate_count, sizeof *l->heads);
     for (int64_t i = 0; i < h->rate_count; i++) {
@@ -117,8 +125,8 @@ static int open_layers(struct heads *h, struct error *error)
         l->width = e->columns(e->self, l->layer, h->feature);
         h->wanted[l->layer] = true;
         if (!l->width)
-            return error_set(error, ERROR_USAGE, "--feature %s: %s has none; take another", h->settings.feature,
-                             h->settings.session.model);
+            return error_set(error, ERROR_USAGE, "--feature %s: %s has none; take another",
+                             h->settings.feature ? h->settings.feature : "pairs", h->settings.session.model);
         if (h->kind->check && h->kind->check(h, l->width, error) < 0) return -1;
     }
     return 0;
@@ -142,7 +150,8 @@ enum { EPOCHS = 10 }; /* where no length is given */
 /* On the host, each rank by itself. */
 static int open_encoder(struct heads *h, struct error *error)
 {
-    if (!h->run->settings->steps && !(h->run->settings->epochs > 0)) h->run->settings->epochs = EPOCHS;
+    if (!h->run->settings->steps && !(h->run->settings->epochs > 0))
+        h->run->settings->epochs = h->kind->epochs > 0 ? h->kind->epochs : EPOCHS;
     if (h->run->settings->clip_norm > 0)
         return error_set(error, ERROR_USAGE,
                          "--grad-clip-norm: heads that are trained together have no norm in common");
@@ -192,6 +201,8 @@ static int begin(void *self, struct error *error)
             h->kind->draw(&named, head->width, (uint64_t)h->run->settings->seed);
         }
     }
+    for (int64_t i = 0; i < h->chosen.count && h->layers[i].running_variance; i++)
+        for (int64_t k = 0; k < h->layers[i].width; k++) h->layers[i].running_variance->values[k] = 1;
     return 0;
 }
 
@@ -268,6 +279,7 @@ static int start(void *self, struct error *error)
     h->losses = d->kernels->map(d, loss_bytes(h));
     h->seeds = d->kernels->map(d, (size_t)p->rows * sizeof *h->seeds);
     h->loss = d->kernels->map(d, (size_t)p->slices * sizeof *h->loss);
+    if (h->layers[0].running_mean) h->columns = d->kernels->map(d, heads_column_bytes(h));
     d->kernels->fill(d, h->seeds, (float)(1 / (double)p->batch), p->rows);
     h->kind->subject->begin(h, h->run->step, p->steps);
     return 0;
@@ -276,7 +288,7 @@ static int start(void *self, struct error *error)
 static int ready(void *self, struct error *error)
 {
     struct heads *h = self;
-    if (!h->layers[0].mean) return 0;
+    if (!h->layers[0].mean || h->layers[0].running_mean) return 0;
     int rc = heads_measure(h, error);
     if (rc == 0) h->kind->subject->begin(h, 0, h->run->plan.steps);
     return rc;
@@ -310,12 +322,15 @@ static int validate(void *self, bool last, struct error *error)
     struct heads *h = self;
     int64_t every = h->settings.examine_steps;
     if (last || !every || h->run->step % every) return 0;
-    return training_drain(h->run, error) < 0 || h->kind->subject->examine(h, false, error) < 0 ? -1 : 1;
+    if (training_drain(h->run, error) < 0) return -1;
+    heads_normalize_all(h);
+    return h->kind->subject->examine(h, false, error) < 0 ? -1 : 1;
 }
 
 static int finish(void *self, struct error *error)
 {
     struct heads *h = self;
+    heads_normalize_all(h);
     return h->kind->subject->examine(h, true, error);
 }
 
@@ -328,6 +343,7 @@ static void close(void *self)
         d->kernels->unmap(d, h->losses, loss_bytes(h));
         d->kernels->unmap(d, h->seeds, (size_t)h->run->plan.rows * sizeof *h->seeds);
         d->kernels->unmap(d, h->loss, (size_t)h->run->plan.slices * sizeof *h->loss);
+        if (h->columns) d->kernels->unmap(d, h->columns, heads_column_bytes(h));
         tape_free(&h->tape);
     }
     for (int i = 0; i < 2; i++) arena_close(&h->host[i]);
@@ -363,6 +379,7 @@ int heads_run(const struct head_kind *kind, const struct world *world, int argc,
                                                 .step = heads_step,
                                                 .receive = heads_receive,
                                                 .imagine = heads_imagine,
+                                                .between = heads_normalize_batch,
                                                 .backward = heads_backward,
                                                 .gather = gather,
                                                 .figures = figures,

@@ -28,7 +28,8 @@ struct heads_settings {
     int64_t norm_samples, rate_batch, examine_steps;
     double held_out;
 };
-extern const struct option heads_options[];
+extern const struct option heads_base_options[]; /* of all kinds */
+extern const struct option heads_options[];      /* and of those whose samples are labelled pictures */
 
 /* A slice of a batch, or pictures of an examination. */
 struct lesson {
@@ -50,7 +51,8 @@ struct head {
 struct heads_layer {
     int64_t layer, width;
     struct parameter *mean, *scale; /* [width] of its feature's columns, frozen; NULL: it is taken as it is */
-    struct head *heads;             /* [rate_count] */
+    struct parameter *running_mean, *running_variance; /* --norm batch: likewise, for examinations; else NULL */
+    struct head *heads;                                /* [rate_count] */
 };
 
 struct heads {
@@ -73,6 +75,7 @@ struct heads {
     struct arena host[2], there; /* of lessons: two steps may be under way on a GPU; there: on the device */
     float *losses, *seeds;       /* on the device: [heads, rows] of a slice; [rows] 1 / batch */
     double *loss;                /* on the device: [slices] summed over heads and samples */
+    double *columns;             /* --norm batch, on the device: [slices] sums of all layers' columns */
     void *subject;               /* the subject's own */
 };
 
@@ -96,6 +99,7 @@ struct subject {
 struct head_kind {
     const char *name, *summary, *task; /* the words that call it; in --help; as results name it */
     const struct option *options;      /* of the whole program; the kind's own lie at HEADS_OWN */
+    double epochs;                     /* where no length is given; 0: 10 */
     size_t bytes;                      /* of its own options */
     const struct subject *subject;
     enum feature (*feature)(const struct heads *h);
@@ -147,6 +151,11 @@ void heads_look(struct heads *h, const struct lesson *lesson, bool standard,
                 void (*visit)(void *context, int64_t index, struct tensor *x), void *context);
 /* (all) Mean and scale of features from the samples of the first steps. */
 int heads_measure(struct heads *h, struct error *error);
+/* (all) --norm batch: those of the step's batch, by a pass of the encoder of its own; and those of examinations, from
+ * what was gathered on the way (PyTorch's BatchNorm: momentum 0.1, unbiased variance, eps 1e-5). */
+size_t heads_column_bytes(const struct heads *h); /* of h->columns */
+void heads_normalize_batch(void *self);
+void heads_normalize_all(struct heads *h);
 
 void heads_step(void *self);
 int heads_receive(void *self, int64_t n, double *waited, struct error *error);

@@ -114,6 +114,26 @@ struct sums {
     int64_t count, slice, *rows;
 };
 
+static int64_t column_count(const struct heads *h)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < h->chosen.count; i++) count += 2 * h->layers[i].width;
+    return count;
+}
+
+size_t heads_column_bytes(const struct heads *h)
+{
+    return (size_t)(h->run->plan.slices * column_count(h)) * sizeof(double);
+}
+
+static struct sums sums_open(struct heads *h, double *columns)
+{
+    return (struct sums){.h = h,
+                         .columns = columns,
+                         .count = column_count(h),
+                         .rows = mem_zalloc((size_t)h->chosen.count, sizeof(int64_t))};
+}
+
 static void add_columns(void *context, int64_t index, struct tensor *x)
 {
     const struct sums *s = context;
@@ -124,25 +144,30 @@ static void add_columns(void *context, int64_t index, struct tensor *x)
     s->rows[index] += x->rows;
 }
 
-/* (all) The sums over a step's samples, added to totals [count]. */
-static int add_step(struct sums *s, double *totals, struct error *error)
+/* (all) The sums over the lessons of a step, into totals [count]. */
+static void sum_step(struct sums *s, double *totals)
 {
     struct training *run = s->h->run;
     struct device *d = &run->device;
+    for (int64_t n = 0; n < run->plan.mine; n++) {
+        s->slice = run->plan.first + n;
+        heads_look(s->h, &s->h->lessons[n], false, add_columns, s);
+    }
+    comm_sum(&run->comm, s->columns, run->plan.slices, s->count);
+    d->kernels->download(d, totals, s->columns, (size_t)s->count * sizeof *totals);
+}
+
+/* (all) The same for a step yet to be received, added to totals. */
+static int add_step(struct sums *s, double *totals, struct error *error)
+{
+    struct training *run = s->h->run;
     double *host = mem_alloc((size_t)s->count, sizeof *host), waited = 0;
     int rc = 0;
     heads_forget(s->h);
     for (int64_t n = 0; n < run->plan.mine && rc == 0; n++) rc = s->h->kind->subject->receive(s->h, n, &waited, error);
     rc = world_agree(run->world, rc, error);
-    for (int64_t n = 0; n < run->plan.mine && rc == 0; n++) {
-        s->slice = run->plan.first + n;
-        heads_look(s->h, &s->h->lessons[n], false, add_columns, s);
-    }
-    if (rc == 0) {
-        comm_sum(&run->comm, s->columns, run->plan.slices, s->count);
-        d->kernels->download(d, host, s->columns, (size_t)s->count * sizeof *host);
-        for (int64_t i = 0; i < s->count; i++) totals[i] += host[i];
-    }
+    if (rc == 0) sum_step(s, host);
+    for (int64_t i = 0; i < s->count && rc == 0; i++) totals[i] += host[i];
     free(host);
     return rc;
 }
@@ -166,13 +191,10 @@ int heads_measure(struct heads *h, struct error *error)
 {
     struct training *run = h->run;
     struct device *d = &run->device;
-    struct sums s = {.h = h, .rows = mem_zalloc((size_t)h->chosen.count, sizeof *s.rows)};
-    for (int64_t i = 0; i < h->chosen.count; i++) s.count += 2 * h->layers[i].width;
-    size_t bytes = (size_t)(run->plan.slices * s.count) * sizeof *s.columns;
+    struct sums s = sums_open(h, d->kernels->map(d, heads_column_bytes(h)));
     double *totals = mem_zalloc((size_t)s.count, sizeof *totals);
     int64_t steps = (h->settings.norm_samples + run->plan.batch - 1) / run->plan.batch;
     int rc = 0;
-    s.columns = d->kernels->map(d, bytes);
     h->kind->subject->begin(h, 0, steps);
     for (int64_t step = 0; step < steps && rc == 0; step++) rc = add_step(&s, totals, error);
     if (rc == 0) {
@@ -180,10 +202,79 @@ int heads_measure(struct heads *h, struct error *error)
         settle(h, totals, s.rows);
         log_info("features measured on %ld samples", (long)(steps * run->plan.batch));
     }
-    d->kernels->unmap(d, s.columns, bytes);
+    d->kernels->unmap(d, s.columns, heads_column_bytes(h));
     free(totals);
     free(s.rows);
     return rc;
+}
+
+/* --- batch statistics --- */
+
+#define BATCH_EPS 1e-5
+#define BATCH_MOMENTUM 0.1
+
+/* A parameter that is not learned, on the device. */
+static void put(struct heads *h, const struct parameter *p, const float *values)
+{
+    struct device *d = &h->run->device;
+    d->kernels->upload(d, p->tensor.master, values, (size_t)tensor_count(&p->tensor) * sizeof *values);
+    d->kernels->wait(d);
+}
+
+static void get(struct heads *h, const struct parameter *p, float *values)
+{
+    struct device *d = &h->run->device;
+    d->kernels->download(d, values, p->tensor.master, (size_t)tensor_count(&p->tensor) * sizeof *values);
+}
+
+/* sums [2, width] over `rows`. */
+static void take_batch(struct heads *h, const struct heads_layer *l, const double *sums, int64_t rows)
+{
+    float *mean = mem_alloc((size_t)(4 * l->width), sizeof *mean), *scale = mean + l->width;
+    float *running = scale + l->width, *variance = running + l->width;
+    get(h, l->running_mean, running);
+    get(h, l->running_variance, variance);
+    for (int64_t k = 0; k < l->width; k++) {
+        double n = (double)rows, m = sums[k] / n, v = fmax(sums[l->width + k] / n - m * m, 0);
+        mean[k] = (float)m;
+        scale[k] = (float)(1 / sqrt(v + BATCH_EPS));
+        running[k] += (float)BATCH_MOMENTUM * ((float)m - running[k]);
+        variance[k] += (float)BATCH_MOMENTUM * ((float)(rows > 1 ? v * n / (n - 1) : v) - variance[k]);
+    }
+    put(h, l->mean, mean);
+    put(h, l->scale, scale);
+    put(h, l->running_mean, running);
+    put(h, l->running_variance, variance);
+    free(mean);
+}
+
+void heads_normalize_batch(void *self)
+{
+    struct heads *h = self;
+    if (!h->columns || h->run->device.planning) return;
+    struct sums s = sums_open(h, h->columns);
+    double *totals = mem_alloc((size_t)s.count, sizeof *totals), *at = totals;
+    sum_step(&s, totals);
+    for (int64_t i = 0; i < h->chosen.count; i++) {
+        take_batch(h, &h->layers[i], at, s.rows[i] / h->run->plan.mine * h->run->plan.slices);
+        at += 2 * h->layers[i].width;
+    }
+    free(totals);
+    free(s.rows);
+}
+
+void heads_normalize_all(struct heads *h)
+{
+    for (int64_t i = 0; i < h->chosen.count && h->layers[i].running_mean; i++) {
+        const struct heads_layer *l = &h->layers[i];
+        float *values = mem_alloc((size_t)l->width, sizeof *values);
+        get(h, l->running_mean, values);
+        put(h, l->mean, values);
+        get(h, l->running_variance, values);
+        for (int64_t k = 0; k < l->width; k++) values[k] = (float)(1 / sqrt((double)values[k] + BATCH_EPS));
+        put(h, l->scale, values);
+        free(values);
+    }
 }
 
 /* --- a step --- */

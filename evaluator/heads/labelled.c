@@ -16,9 +16,15 @@ static int64_t picture_bytes(const struct labelled_config *c)
     return (int64_t)c->size * c->size * 3;
 }
 
+/* Pictures of a sample at most. */
+static int64_t room_of(const struct labelled_config *c)
+{
+    return c->data ? collection_pictures(c->data, &c->media) : c->maker.room;
+}
+
 static size_t batch_bytes(const struct labelled_config *c)
 {
-    return (size_t)(c->rows * collection_pictures(c->data, &c->media) * picture_bytes(c));
+    return (size_t)(c->rows * room_of(c) * picture_bytes(c));
 }
 
 static void open_batch(void *self, void *made)
@@ -29,6 +35,7 @@ static void open_batch(void *self, void *made)
     b->pixels = c->device->kernels->host_map(c->device, batch_bytes(c));
     b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
     b->labels = mem_alloc(rows, sizeof *b->labels);
+    b->targets = mem_alloc(rows * c->maker.target_bytes + 1, 1);
     b->samples = mem_alloc(rows, sizeof *b->samples);
     b->epochs = mem_alloc(rows, sizeof *b->epochs);
 }
@@ -40,6 +47,7 @@ static void close_batch(void *self, void *made)
     c->device->kernels->host_unmap(c->device, b->pixels, batch_bytes(c));
     free(b->starts);
     free(b->labels);
+    free(b->targets);
     free(b->samples);
     free(b->epochs);
 }
@@ -54,11 +62,20 @@ static int64_t begin(void *self, void *made, int64_t number)
 static int decode(const struct labelled_config *c, const struct labelled_batch *b, int64_t row, const struct record *r,
                   struct error *error)
 {
-    uint8_t *pixels = b->pixels + row * collection_pictures(c->data, &c->media) * picture_bytes(c);
+    uint8_t *pixels = b->pixels + row * room_of(c) * picture_bytes(c);
     if (media_is_video(r) && !c->data->videos)
         return error_set(error, ERROR_FAILED, "a video, where dataset.json counts none");
     return media_pixels(r, &c->media, c->size, c->augmentation, c->seed, b->epochs[row], (uint64_t)b->samples[row],
                         pixels, error);
+}
+
+static int make_own(const struct labelled_config *c, const struct labelled_batch *b, int64_t row, struct error *error)
+{
+    const struct labelled_maker *m = &c->maker;
+    int64_t made = m->make(m->self, b->samples[row], b->epochs[row], b->pixels + row * m->room * picture_bytes(c),
+                           b->targets + (size_t)row * m->target_bytes, error);
+    b->starts[row + 1] = (int32_t)made;
+    return made < 0 ? -1 : 0;
 }
 
 static int make(void *self, void *made, int64_t row, struct error *error)
@@ -66,6 +83,7 @@ static int make(void *self, void *made, int64_t row, struct error *error)
     const struct labelled_config *c = &((struct labelled *)self)->config;
     struct labelled_batch *b = made;
     struct record r;
+    if (!c->data) return make_own(c, b, row, error);
     if (collection_read(c->data, b->samples[row], &r, error) < 0) return -1;
     b->labels[row] = r.label;
     b->starts[row + 1] = decode(c, b, row, &r, error);
@@ -78,7 +96,7 @@ static void finish(void *self, void *made)
 {
     const struct labelled_config *c = &((struct labelled *)self)->config;
     struct labelled_batch *b = made;
-    int64_t room = collection_pictures(c->data, &c->media), bytes = picture_bytes(c);
+    int64_t room = room_of(c), bytes = picture_bytes(c);
     b->starts[0] = 0;
     for (int64_t row = 0; row < b->count; row++) {
         int64_t count = b->starts[row + 1], at = b->starts[row];

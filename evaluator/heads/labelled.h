@@ -1,5 +1,5 @@
-/* Labelled pictures in batches, made ahead by decode threads (data/ring.h): to learn from, in any order and augmented,
- * or to be examined by. */
+/* Pictures with their targets in batches, made ahead by decode threads (data/ring.h): to learn from, in any order and
+ * augmented, or to be examined by.  They come of data sets with labels, or of a maker. */
 #ifndef EVALUATOR_HEADS_LABELLED_H
 #define EVALUATOR_HEADS_LABELLED_H
 
@@ -7,16 +7,26 @@
 #include "data/collection.h"
 
 struct labelled_batch {
-    int64_t count, pictures; /* samples; their pictures: one each, several of a video */
+    int64_t count, pictures; /* samples; their pictures: one each, or several, of a video */
     uint8_t *pixels;         /* [pictures, size, size, 3], in host memory of the device */
     int32_t *starts;         /* [count + 1] the first picture of each sample */
-    int32_t *labels;         /* [count], -1: none */
+    int32_t *labels;         /* [count], -1: none; of data sets */
+    unsigned char *targets;  /* [count, target_bytes]; of a maker */
     int64_t *samples;        /* [count] */
     uint64_t *epochs;        /* [count] */
 };
 
+/* Samples of other kinds: as many pictures of each as make returns, `room` at most, and its target. */
+struct labelled_maker {
+    int64_t room;
+    size_t target_bytes;
+    int64_t (*make)(void *self, int64_t sample, uint64_t epoch, uint8_t *pixels, void *target, struct error *error);
+    void *self;
+};
+
 struct labelled_config {
-    const struct collection *data;
+    const struct collection *data; /* NULL: maker */
+    struct labelled_maker maker;
     struct media_options media;
     struct device *device;
     const struct augmentation *augmentation; /* NULL: as evaluation sees them */
