@@ -5,7 +5,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "data/resize.h"
 #include "data/wide.h"
 
@@ -109,10 +108,10 @@ WIDE static void jitter_lot(int r[LOT], int g[LOT], int b[LOT], int bright, int 
     }
 }
 
-static void jitter(struct rng *rng, const struct augmentation *a, uint8_t *pixels, int64_t count)
+void augment_colours(struct rng *rng, double brightness, double saturation, uint8_t *pixels, int64_t count)
 {
-    int bright = (int)(65536 * rng_range(rng, 1 - a->brightness, 1 + a->brightness));
-    int colour = (int)(65536 * rng_range(rng, 1 - a->saturation, 1 + a->saturation));
+    int bright = (int)(65536 * rng_range(rng, 1 - brightness, 1 + brightness));
+    int colour = (int)(65536 * rng_range(rng, 1 - saturation, 1 + saturation));
     int r[LOT] = {0}, g[LOT] = {0}, b[LOT] = {0};
     for (int64_t at = 0; at < count; at += LOT) {
         int n = count - at < LOT ? (int)(count - at) : LOT;
@@ -174,7 +173,8 @@ static struct draws draw(int width, int height, const struct augmentation *a, ui
 
 static void finish(struct draws *d, const struct augmentation *a, int size, uint8_t *out)
 {
-    if (a->brightness > 0 || a->saturation > 0) jitter(&d->colour, a, out, (int64_t)size * size);
+    if (a->brightness > 0 || a->saturation > 0)
+        augment_colours(&d->colour, a->brightness, a->saturation, out, (int64_t)size * size);
     if (rng_uniform(&d->crop) < a->flip) mirror(out, size);
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/rng.h"
 #include "config/options.h"
 #include "data/image.h"
 
@@ -38,5 +39,7 @@ int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int s
 /* The same for a decoded picture: augmentation NULL for evaluation. */
 void augment_image(const struct image *image, int size, const struct augmentation *augmentation, uint64_t seed,
                    uint64_t epoch, uint64_t sample, uint8_t *out);
+/* Brightness, then saturation of pixels [count, 3], by factors drawn from [1 - x, 1 + x]. */
+void augment_colours(struct rng *rng, double brightness, double saturation, uint8_t *pixels, int64_t count);
 
 #endif

@@ -2,7 +2,9 @@
 #include "optim/schedule.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, int64_t steps)
 {
@@ -10,6 +12,23 @@ double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, in
     double span = steps > warmup ? (double)(steps - warmup) : 1, at = (double)(step - warmup) / span;
     if (at > 1) at = 1;
     return floor + (peak - floor) * 0.5 * (1 + cos(3.14159265358979323846 * at));
+}
+
+/* From `from` to `to` by half a cosine, `at` of the way. */
+static double half_cosine(double from, double to, double at)
+{
+    return to + (from - to) * 0.5 * (1 + cos(3.14159265358979323846 * at));
+}
+
+double schedule_rate_of(const char *name, double peak, double floor, int64_t step, int64_t warmup, int64_t steps)
+{
+    bool poly = name && !strcmp(name, "poly");
+    if (!poly && (!name || !strcmp(name, "cosine"))) return schedule_rate(peak, floor, step, warmup, steps);
+    if (poly && step < warmup) return schedule_rate(peak, floor, step, warmup, steps);
+    double span = steps > warmup ? (double)(steps - warmup) : 1, at = fmin((double)(step - warmup) / span, 1);
+    if (poly) return floor + (peak - floor) * (1 - at);
+    return step < warmup ? half_cosine(peak / 25, peak, (double)step / (double)warmup)
+                         : half_cosine(peak, peak / 2500, at);
 }
 
 int resolutions_parse(struct resolutions *out, const char *text, int64_t size, int64_t patch, struct error *error)

@@ -2,6 +2,8 @@
  * objective with another recipe gives others. */
 #include "run/options.h"
 
+#include "optim/schedule.h"
+
 #undef AT
 #define AT(field) offsetof(struct data_settings, field)
 /* clang-format off */
@@ -49,5 +51,11 @@ const struct option training_options[] = {
     {OPTION_INT, "keep-checkpoints", AT(keep), "2", 0, 1e9, NULL, "keep the newest N; 0: all"},
     {OPTION_INT, "log-every-n-steps", AT(log_steps), "10", 1, 1e9, NULL, "a line and a row of metrics every N steps, and of the first"},
     {OPTION_INT, "stop-after", AT(stop_after), "0", 0, 1e12, NULL, "save and stop with status 75 after N steps of this start; 0: never"},
+    {0}};
+/* clang-format on */
+
+/* clang-format off */
+const struct option schedule_options[] = {
+    {OPTION_CHOICE, "lr-schedule", AT(schedule), "cosine", 0, 0, SCHEDULES, "after the warm-up: half a cosine, or a line, down to --lr-min; or PyTorch's one cycle, up and down", OPTION_IDENTITY},
     {0}};
 /* clang-format on */

@@ -19,6 +19,7 @@ struct training_settings {
     int64_t global_batch, steps, warmup, seed;
     double epochs, lr, lr_min, wd, beta1, beta2, eps, clip_norm;
     char *opt;
+    char *schedule; /* NULL: cosine */
     /* memory and machine */
     int64_t slices, zero;
     bool recompute;
@@ -30,5 +31,6 @@ struct training_settings {
     double save_epochs;
 };
 extern const struct option training_options[];
+extern const struct option schedule_options[]; /* beside them, for programs that let it be chosen: at offset 0 too */
 
 #endif

@@ -56,7 +56,7 @@ int step_train(struct training *t, struct error *error)
     backward(t);
     const struct tree *gradients = accumulator_sum(&t->gradients, &reduced);
     if (o->gradients) o->gradients(t->self, gradients->node[0].sum, reduced);
-    double rate = schedule_rate(c->lr, c->lr_min, t->step, c->warmup, t->plan.steps);
+    double rate = schedule_rate_of(c->schedule, c->lr, c->lr_min, t->step, c->warmup, t->plan.steps);
     optimizer_step(&t->optimizer, gradients, reduced, rate, t->step + 1);
     if (o->settle) o->settle(t->self);
     report_begin(t, rate, waited);
