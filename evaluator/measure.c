@@ -15,10 +15,12 @@ static const struct option options[] = {
     {OPTION_STRINGS, "weights", AT(weights), "!", 0, 0, NULL, "the encoder, and others to hold it against (init:SEED: random weights)"},
     {OPTION_STRINGS, "labels", AT(labels), NULL, 0, 0, NULL, "what the encoders are called in the picture (their weights)"},
     {OPTION_STRING, "model", AT(model), "!", 0, 0, NULL, "PE-Core-B16-224 ... or the path of a model's .json"},
-    {OPTION_STRINGS, "tasks", AT(tasks), "!", 0, 0, NULL, "knn, logistic, linear, attention, track: separated by commas or blanks"},
+    {OPTION_STRINGS, "tasks", AT(tasks), "!", 0, 0, NULL, "knn, logistic, linear, attention, track, segment, depth: separated by commas or blanks"},
     {OPTION_STRINGS, "train-data", AT(train_data), NULL, 0, 0, NULL, "labelled data sets that probes learn from"},
     {OPTION_STRINGS, "data", AT(data), NULL, 0, 0, NULL, "labelled data sets that probes are tested on"},
     {OPTION_STRINGS, "track-data", AT(track_data), NULL, 0, 0, NULL, "DAVIS folder for track"},
+    {OPTION_STRINGS, "segment-data", AT(segment_data), NULL, 0, 0, NULL, "ADE20K folder for segment, of training and validation"},
+    {OPTION_STRINGS, "depth-data", AT(depth_data), NULL, 0, 0, NULL, "NYU folder for depth, of train and test"},
     {OPTION_STRING, "layers", AT(layers), "all", 0, 0, NULL, "all, last, or 1,5,12"},
     {OPTION_STRING, "feature", AT(feature), "pooled", 0, 0, NULL, "of probes on one row a picture: pooled, class or mean"},
     {OPTION_STRINGS, "task-options", AT(task_options), NULL, 0, 0, NULL, "other options: key=value for all, TASK.key=value for one of the tasks"},
@@ -42,6 +44,12 @@ static int check_settings(const struct layers_settings *c, const struct option_l
         if (!strchr(c->task_options.items[i], '='))
             return error_set(error, ERROR_USAGE, "--task-options %s: give key=value or TASK.key=value",
                              c->task_options.items[i]);
+    for (int64_t i = 0; i < names->count; i++) {
+        const struct option_list *own = parts_own_data(c, names->items[i]);
+        if (own && !own->count)
+            return error_set(error, ERROR_USAGE, "--%s-data: the folder that task %s is to use", names->items[i],
+                             names->items[i]);
+    }
     for (int64_t i = 0; i < names->count; i++)
         for (int64_t k = 0; k < i; k++)
             if (!strcmp(names->items[i], names->items[k]))

@@ -43,14 +43,22 @@ static void add_session_words(struct words *w, const struct parts *m, const char
     add_task_options(w, &m->settings->task_options, NULL);
 }
 
+const struct option_list *parts_own_data(const struct layers_settings *c, const char *task)
+{
+    return !strcmp(task, "track")     ? &c->track_data
+           : !strcmp(task, "segment") ? &c->segment_data
+           : !strcmp(task, "depth")   ? &c->depth_data
+                                      : NULL;
+}
+
 static void add_own_words(struct words *w, const struct parts *m, const struct part *p)
 {
     const struct layers_settings *c = m->settings;
-    bool track = !strcmp(p->name, "track");
+    const struct option_list *own = parts_own_data(c, p->name);
     words_option(w, "layers", c->layers);
-    if (!track) words_options(w, "train-data", &c->train_data);
-    words_options(w, "data", track ? &c->track_data : &c->data);
-    if (!track && strcmp(p->name, "attention")) words_option(w, "feature", c->feature);
+    if (own != &c->track_data) words_options(w, "train-data", own ? own : &c->train_data);
+    words_options(w, "data", own ? own : &c->data);
+    if (!own && strcmp(p->name, "attention")) words_option(w, "feature", c->feature);
     add_task_options(w, &c->task_options, p->name);
 }
 
@@ -63,6 +71,8 @@ static int find_part(struct part *p, const char *name, struct error *error)
         if (!strcmp(probe_tasks[i]->name, name)) p->task = probe_tasks[i];
     for (int i = 0; probe_runs[i]; i++)
         if (!strcmp(probe_runs[i]->name, name)) p->verb = probe_runs[i];
+    for (int i = 0; dense_runs[i]; i++)
+        if (!strcmp(dense_runs[i]->name, name)) p->verb = dense_runs[i];
     for (int i = 0; task_list[i]; i++)
         if (task_list[i]->layered && !strcmp(task_list[i]->name, name)) p->task = task_list[i];
     if (p->task || p->verb) return 0;

@@ -10,7 +10,7 @@
 #include "evaluator/verb.h"
 
 struct layers_settings {
-    struct option_list weights, labels, tasks, train_data, data, track_data, task_options;
+    struct option_list weights, labels, tasks, train_data, data, track_data, segment_data, depth_data, task_options;
     char *model, *layers, *feature, *output;
     bool skip_existing;
 };
@@ -33,6 +33,8 @@ struct parts {
     int count;
 };
 
+/* The folder that a task has to itself, of --NAME-data; NULL: it uses --train-data and --data. */
+const struct option_list *parts_own_data(const struct layers_settings *settings, const char *task);
 /* OUTPUT without its ending, the caller frees: the folder of the results. */
 char *parts_folder(const char *output);
 /* (all) The tasks of those names, at most PARTS_MAX; with --skip-existing those are done whose result is there, and one

@@ -9,5 +9,7 @@
  * Both lists end with NULL. */
 extern const struct task *const probe_tasks[];
 extern const struct verb *const probe_runs[];
+/* Heads on the tokens of pictures, verbs of their own; likewise. */
+extern const struct verb *const dense_runs[];
 
 #endif

@@ -1,8 +1,8 @@
-/* The kinds of probes. */
+/* The kinds of probes, and the other heads that are trained on every layer. */
 #include "evaluator/probe.h"
 
 extern const struct task task_knn, task_logistic;
-extern const struct verb verb_linear, verb_attention;
+extern const struct verb verb_linear, verb_attention, verb_segment, verb_depth;
 
 /* clang-format off */
 const struct task *const probe_tasks[] = {
@@ -14,6 +14,12 @@ const struct task *const probe_tasks[] = {
 const struct verb *const probe_runs[] = {
     &verb_linear,
     &verb_attention,
+    NULL,
+};
+
+const struct verb *const dense_runs[] = {
+    &verb_segment,
+    &verb_depth,
     NULL,
 };
 /* clang-format on */

@@ -137,6 +137,7 @@ static int run(const struct world *world, int argc, char **argv, struct error *e
 {
     const char *name = take_head(&argc, argv);
     if (!strcmp(name, "linear")) return heads_run(&head_depth_linear, world, argc, argv, error);
+    if (!strcmp(name, "dpt")) return heads_run(&head_depth_dpt, world, argc, argv, error);
     return error_set(error, ERROR_USAGE, "depth --head %s: must be one of linear|dpt", name);
 }
 
