@@ -97,7 +97,7 @@ $(BUILD)/libstages.a: $(STAGE_OBJ)
 HELPERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips $(BUILD)/test/make_sequences $(BUILD)/test/make_maps $(BUILD)/test/compare_tensors
 $(HELPERS): %: %.o $(LIB)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
-$(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(LIB)
+$(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libstages.a $(LIB)
 	@echo '  LINK  $@'
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 $(BUILD)/test/%: $(BUILD)/test/%.o $(BUILD)/test/harness.o $(BUILD)/libstages.a $(LIB)
