@@ -20,6 +20,7 @@ check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cu
 check cuda_decoder program golden/llama llama_parity_scaled_rope_tied llama_parity_in_parts_untied llama_meta_pth generation_same_in_any_batch
 check cuda_features program mpi/features takers_share_a_pass_cuda takers_share_a_pass_bf16 groups_stay_together_cuda
 check cuda_heads program golden/heads heads_linear_cuda heads_attention_cuda
+check cuda_dense_heads program golden/dense_heads dense_segment_cuda dense_depth_cuda dense_dpt_cuda
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
 # on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
 groups() { EMULATED_GPUS=3 ranks 3 "$BUILD/test/mpi/world" && program unit/dist tree_sum; }
@@ -146,6 +147,22 @@ probes() { # KIND OPTION...
 }
 check cuda_linear_probes_follow_cpu probes linear --lr-grid 1e-2,0.1
 check cuda_attention_probes_follow_cpu probes attention
+# heads over pixels, likewise
+"$BUILD"/test/make_maps "$tmp/maps" 12
+dense() { # NAME RANKS VERB... : a run
+    local name=$1 n=$2; shift 2
+    ranks "$n" pe-evaluator "$@" $model --global-batch-size 6 --slices 3 --steps 3 --warmup 1 --norm-samples 12 --save-frequency 0 --log-every-n-steps 1 --logs "$tmp/logs" \
+        --name "$name" --output "$tmp/$name.json"
+}
+dense_follows() { # NAME VERB...
+    local name=$1; shift
+    dense "$name-cpu" 1 "$@" && dense "$name-1" 1 "$@" --device cuda --reduction exact && dense "$name-3" 3 "$@" --device cuda --reduction exact && follows "$name-1" 1e-3 "$name-cpu" &&
+        same "$(weights "$name-1")" "$(weights "$name-3")" && same "$tmp/$name-1.json" "$tmp/$name-3.json" && dense "$name-bf16" 1 "$@" --device cuda --precision bf16 &&
+        follows "$name-bf16" 3e-2 "$name-cpu"
+}
+check cuda_segmentation_follows_cpu dense_follows segment segment --train-data "$tmp/maps/ade" --data "$tmp/maps/ade" --classes 5 --norm batch
+check cuda_depth_follows_cpu dense_follows depth depth --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --bins 16 --loss-warmup 1 --lr 1e-2
+check cuda_dpt_follows_cpu dense_follows dpt depth --head dpt --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --dpt-channels 8 --loss-warmup 1 --layers last --lr 1e-2
 figures() {
     pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r0.json" &&
         pe-evaluator retrieval $model --data "$tmp/data" --batch-size 7 --device cuda --output "$tmp/r1.json" && same "$tmp/r0.json" "$tmp/r1.json"
