@@ -1,6 +1,7 @@
 /* Make small pictures whose pixels have a class and a depth: make_maps FOLDER COUNT.  COUNT to learn from, half as many
- * to be examined, of several sizes, in ADE20K's layout (FOLDER/ade: 0 is other, 4 classes) and NYU's (FOLDER/depth: 16-bit
- * .png of millimetres, every third to learn from an .npy of metres).  Discs whose colour is their class and whose depth is their size, over a floor that goes up. */
+ * to be examined, of several sizes, in ADE20K's layout (FOLDER/ade: 0 is other, 4 classes) and NYU's (FOLDER/depth:
+ * 16-bit .png of millimetres, every third to learn from an .npy of metres).  Discs whose colour is their class and
+ * whose depth is their size, over a floor that goes up. */
 #include <math.h>
 #include <png.h>
 #include <stdio.h>

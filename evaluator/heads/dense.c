@@ -11,7 +11,8 @@ const struct option dense_labels_options[] = {
     {OPTION_INT, "classes", AT(classes), "0", 0, 65535, NULL, "how many there are (ADE20K: 150); 0: the lines of classes.txt in the first training folder", OPTION_IDENTITY},
     {OPTION_BOOL, "reduce-zero-label", AT(reduce), "false", 0, 0, NULL, "0 in the truth is not learned nor scored, and class 0 is its number 1 (ADE20K)", OPTION_IDENTITY},
     {OPTION_INT, "ignore", AT(ignored), "255", 0, 65535, NULL, "number in the truth that is neither", OPTION_IDENTITY},
-    {OPTION_INT, "short-side", AT(short_side), "0", 0, 65536, NULL, "of a picture, when it is examined; 0: the encoder's size, which is that of a window"},
+    {OPTION_INT, "crop-size", AT(size), "0", 0, 65536, NULL, "pixels a side of what the encoder sees, a multiple of its patch; 0: its own size", OPTION_IDENTITY},
+    {OPTION_INT, "short-side", AT(short_side), "0", 0, 65536, NULL, "of a picture, when it is examined; 0: that of a window, --crop-size"},
     {OPTION_INT, "stride", AT(stride), "0", 0, 65536, NULL, "from one window to the next; 0: two thirds of its size"},
     {OPTION_CHOICE, "aug", AT(augment), "dense", 0, 0, "dense|none", "scaled, cropped where no class fills three quarters, flipped, coloured; or the middle as it is", OPTION_IDENTITY},
     {OPTION_REAL, "aug-resize-min", AT(resize_min), "0.5", 0.05, 20, NULL, "the shorter side of a picture over the crop's, at least", OPTION_IDENTITY},
@@ -26,6 +27,7 @@ const struct option dense_depths_options[] = {
     {OPTION_REAL, "depth-scale", AT(scale), "1000", 1e-6, 1e9, NULL, "a metre in .png (NYU: 1000, KITTI: 256)", OPTION_IDENTITY},
     {OPTION_REAL, "depth-min", AT(min), "0.001", 1e-9, 1e9, NULL, "metres: the least that is predicted, and scored", OPTION_IDENTITY},
     {OPTION_REAL, "depth-max", AT(max), "10", 1e-9, 1e9, NULL, "metres: the most that is predicted, learned and scored (KITTI: 80)", OPTION_IDENTITY},
+    {OPTION_INT, "crop-size", AT(size), "0", 0, 65536, NULL, "pixels a side of what the encoder sees, a multiple of its patch; 0: its own size", OPTION_IDENTITY},
     {OPTION_CHOICE, "depth-crop", AT(crop), "none", 0, 0, "none|eigen", "eigen: rows 45 to 470, columns 41 to 600 of NYU's 480 x 640 are scored"},
     {OPTION_BOOL, "flip-average", AT(mirror), "true", 0, 0, NULL, "the mean of a picture's depth and that of its mirror image"},
     {OPTION_CHOICE, "aug", AT(augment), "dense", 0, 0, "dense|none", "scaled, cropped, flipped, coloured; or the whole squashed", OPTION_IDENTITY},
@@ -77,13 +79,18 @@ static int open(struct heads *h, const struct dense_task *task, struct error *er
     const struct media_options media = media_options_of(&h->settings.train.media);
     x->settings = c;
     x->task = task;
+    if (c->size) h->encoder.size = c->size;
     x->size = h->encoder.size;
     x->max_pixels = media.limits.max_pixels;
     x->seed = (uint64_t)h->run->settings->seed;
     x->majority = -1;
-    int rc = c->resize_min > c->resize_max
-                 ? error_set(error, ERROR_USAGE, "--aug-resize-min must not exceed --aug-resize-max")
-                 : 0;
+    int64_t patch = h->encoder.shape(h->encoder.self, 0).stride;
+    int rc = 0;
+    if (c->resize_min > c->resize_max)
+        rc = error_set(error, ERROR_USAGE, "--aug-resize-min must not exceed --aug-resize-max");
+    if (x->size % patch)
+        rc = error_set(error, ERROR_USAGE, "--crop-size %ld: no multiple of the patch, %ld pixels", (long)x->size,
+                       (long)patch);
     if (rc == 0) rc = list(task, &x->train, &h->settings.train.train_data, true, error);
     if (rc == 0) rc = list(task, &x->data, &h->settings.data, false, error);
     if (rc == 0) rc = task->check(h, error);

@@ -20,7 +20,7 @@
 struct dense_settings {
     char *augment, *predictions, *crop;
     double resize_min, resize_max, flip, brightness, saturation;
-    int64_t classes, ignored, short_side, stride;
+    int64_t size, classes, ignored, short_side, stride;
     double scale, min, max;
     bool reduce, mirror;
 };

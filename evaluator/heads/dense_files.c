@@ -1,9 +1,9 @@
 /* Pictures beside their truth, in folders:
  *
  *   ADE20K      images/{training,validation}/NAME.jpg, annotations/{training,validation}/NAME.png; or both folders flat
- *   NYU (BTS)   a list of lines "picture depth [focal length]", relative to where it lies: FOLDER is that file, or holds
- *               {train,test}.txt; without a list rgb_*.{jpg,png} beside sync_depth_*.png in {train,test}, or in FOLDER
- */
+ *   NYU (BTS)   a list of lines "picture depth [focal length]", relative to where it lies: FOLDER is that file, or
+ *               holds {train,test}.txt; without a list rgb_*.{jpg,png} beside sync_depth_*.{png,npy} in {train,test},
+ *               or in FOLDER */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>

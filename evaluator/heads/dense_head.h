@@ -13,14 +13,16 @@ struct tensor *dense_head_input(const struct heads *h, struct tape *t, const str
 /* Draws what dense_head_add registered; false: it is none of that. */
 bool dense_head_draw(struct parameter *parameter);
 
-/* Choices of --norm, in place of heads_base_options'. */
-#define DENSE_NORM \
-    { \
-        OPTION_CHOICE, "norm", TRAINING_SELF + offsetof(struct heads_settings, norm), "data", 0, 0, "data|batch|none", \
-            "features made standard column by column: by mean and deviation measured once on training data; by those " \
-            "of each " \
-            "global batch, with a scale and a shift that are learned (batch norm); or as they are", \
-            OPTION_IDENTITY \
-    }
+/* What these heads say otherwise than heads_base_options. */
+/* clang-format off */
+#define DENSE_ROWS \
+    {OPTION_STRINGS, "train-data", TRAINING_SELF + offsetof(struct heads_settings, train.train_data), "!", 0, 0, NULL, \
+     "folders (or, of depth, lists) of pictures and truth to learn from"}, \
+    {OPTION_STRINGS, "data", TRAINING_SELF + offsetof(struct heads_settings, data), "!", 0, 0, NULL, \
+     "those to be examined on; of a folder with both sides each takes its own"}, \
+    {OPTION_CHOICE, "norm", TRAINING_SELF + offsetof(struct heads_settings, norm), "data", 0, 0, "data|batch|none", \
+     "features made standard column by column: by mean and deviation measured once on training data; by those of each " \
+     "global batch, with a scale and a shift that are learned (batch norm); or as they are", OPTION_IDENTITY}
+/* clang-format on */
 
 #endif

@@ -2,9 +2,9 @@
  *
  *   cell | class token -> standard columns -> W x + b, 256 bins -> bilinear x 4 -> depth from bins -> SigLoss
  *
- * W ~ N(0, 0.01), b = 0; recipe of DINOv3's public one: AdamW at 3e-4 (0.9, 0.99), decay 1e-4, one cycle, batches of 16;
- * there the first third of the steps warms up.  Not as there: the loss is that of each picture, then the mean; vectors
- * have no decay; pictures are squashed; no gradient-matching loss. */
+ * W ~ N(0, 0.01), b = 0; recipe of DINOv3's public one: AdamW at 3e-4 (0.9, 0.99), decay 1e-4, one cycle, batches of
+ * 16; there the first third of the steps warms up.  Not as there: the loss is that of each picture, then the mean;
+ * vectors have no decay; pictures are squashed; no gradient-matching loss. */
 #include "evaluator/heads/depth.h"
 
 #include <string.h>
@@ -22,7 +22,7 @@ static const struct option own_options[] = {
     {0}};
 static const struct option options[] = {
     {OPTION_TABLE, .offset = TRAINING_SELF, .table = heads_base_options},
-    DENSE_NORM,
+    DENSE_ROWS,
     {OPTION_DEFAULT, "batch-size", .fallback = "8"},
     {OPTION_TABLE, .offset = HEADS_OWN, .table = dense_depths_options},
     {OPTION_TABLE, .offset = HEADS_OWN, .table = own_options},

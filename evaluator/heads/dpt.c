@@ -4,7 +4,7 @@
  *   cell | class token -> W, GELU (without one: the cell)    four times, each with weights of its own:
  *     -> W to C/8, C/4, C/2, C -> transposed convolution x 4, x 2, as it is, 3 x 3 convolution of stride 2
  *     -> 3 x 3 to F -> level 0 .. 3
- *   y = nothing; from level 3 to 0:  y = up(R2(y + R1(level))), of level 3 R2(level);  R(x) = x + conv(ReLU(conv(ReLU(x))))
+ *   from level 3 to 0:  y = up(R2(y + R1(level))), of level 3 up(R2(level));  R(x) = x + conv(ReLU(conv(ReLU(x))))
  *     up: bilinear x 2 (corners aligned), W + b
  *   -> 3 x 3, ReLU -> 3 x 3 to F/2 -> x 2 -> 3 x 3 to 32, ReLU -> W + b, ReLU, + 1 mm: metres at 16 times the grid
  *
@@ -31,7 +31,7 @@ static const struct option own_options[] = {
     {0}};
 static const struct option options[] = {
     {OPTION_TABLE, .offset = TRAINING_SELF, .table = heads_base_options},
-    DENSE_NORM,
+    DENSE_ROWS,
     {OPTION_DEFAULT, "batch-size", .fallback = "8"},
     {OPTION_TABLE, .offset = HEADS_OWN, .table = dense_depths_options},
     {OPTION_TABLE, .offset = HEADS_OWN, .table = own_options},

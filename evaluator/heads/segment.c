@@ -3,15 +3,16 @@
  *
  *   grid -> standard columns (--norm batch: batch norm) -> W x + b -> bilinear to the crop -> cross entropy
  *
- * W ~ N(0, 0.01), b = 0; AdamW at 1e-3 (0.9, 0.999), decay 1e-4, 1,500 steps of warm-up and a line down to 0, batches of
- * 16.  Not as there: vectors have no decay, and columns are standard by figures measured once, unless --norm batch. */
+ * W ~ N(0, 0.01), b = 0; AdamW at 1e-3 (0.9, 0.999), decay 1e-4, 1,500 steps of warm-up and a line down to 0, batches
+ * of 16.  Not as there: vectors have no decay, and columns are standard by figures measured once, unless --norm batch.
+ * */
 #include "evaluator/heads/dense_head.h"
 #include "nn/init.h"
 
 /* clang-format off */
 static const struct option options[] = {
     {OPTION_TABLE, .offset = TRAINING_SELF, .table = heads_base_options},
-    DENSE_NORM,
+    DENSE_ROWS,
     {OPTION_DEFAULT, "batch-size", .fallback = "8"},
     {OPTION_TABLE, .offset = HEADS_OWN, .table = dense_labels_options},
     {OPTION_TABLE, .offset = 0, .table = training_options},
