@@ -125,8 +125,8 @@ static int open_layers(struct heads *h, struct error *error)
         l->width = e->columns(e->self, l->layer, h->feature);
         h->wanted[l->layer] = true;
         if (!l->width)
-            return error_set(error, ERROR_USAGE, "--feature %s: %s has none; take another",
-                             h->settings.feature ? h->settings.feature : "pairs", h->settings.session.model);
+            return error_set(error, ERROR_USAGE, "--feature %s: %s has none; take another", h->settings.feature,
+                             h->settings.session.model);
         if (h->kind->check && h->kind->check(h, l->width, error) < 0) return -1;
     }
     return 0;
@@ -332,6 +332,19 @@ static int finish(void *self, struct error *error)
     struct heads *h = self;
     heads_normalize_all(h);
     return h->kind->subject->examine(h, true, error);
+}
+
+void heads_sum_over_ranks(const struct world *w, int64_t *values, int64_t count)
+{
+    enum { PIECE = 4096 };
+    int64_t *all = mem_alloc((size_t)w->size * PIECE, sizeof *all);
+    for (int64_t at = 0; at < count && w->size > 1; at += PIECE) {
+        int64_t n = count - at < PIECE ? count - at : PIECE;
+        world_gather_all(w, values + at, (size_t)n * sizeof *values, all);
+        memset(values + at, 0, (size_t)n * sizeof *values);
+        for (int64_t i = 0; i < n * w->size; i++) values[at + i % n] += all[i];
+    }
+    free(all);
 }
 
 static void close(void *self)

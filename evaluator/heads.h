@@ -157,6 +157,9 @@ size_t heads_column_bytes(const struct heads *h); /* of h->columns */
 void heads_normalize_batch(void *self);
 void heads_normalize_all(struct heads *h);
 
+/* (all) values [count] of all ranks, added up. */
+void heads_sum_over_ranks(const struct world *w, int64_t *values, int64_t count);
+
 void heads_step(void *self);
 int heads_receive(void *self, int64_t n, double *waited, struct error *error);
 void heads_imagine(void *self, int64_t n);

@@ -132,8 +132,6 @@ struct extent dense_corner(const struct dense *x, const struct dense_views *view
 
 /* dense_examine.c, see subject.examine */
 int dense_examine(struct heads *h, bool result, struct error *error);
-/* (all) values [count] of all ranks, added up. */
-void dense_sum_over_ranks(const struct world *w, int64_t *values, int64_t count);
 /* (all) Each of the first training pictures (--norm-samples of them) by the rank whose share it is in. */
 int dense_each_taught(struct heads *h, int (*work)(void *context, const struct dense_pair *pair, struct error *error),
                       void *context, struct error *error);

@@ -110,7 +110,7 @@ static void sum(struct dense *x, const struct world *world)
     int64_t count = x->heads * x->pictures * (int64_t)(sizeof *x->figures / sizeof(int64_t));
     int64_t *bits = mem_alloc((size_t)count, sizeof *bits);
     memcpy(bits, x->figures, (size_t)count * sizeof *bits);
-    dense_sum_over_ranks(world, bits, count);
+    heads_sum_over_ranks(world, bits, count);
     memcpy(x->figures, bits, (size_t)count * sizeof *bits);
     free(bits);
 }
@@ -161,7 +161,7 @@ static int prior(struct heads *h, struct error *error)
     struct survey s = {x, mem_zalloc((size_t)(2 * area), sizeof *s.sums), NULL};
     s.counts = s.sums + area;
     int rc = dense_each_taught(h, take_survey, &s, error);
-    if (rc == 0) dense_sum_over_ranks(h->run->world, s.sums, 2 * area);
+    if (rc == 0) heads_sum_over_ranks(h->run->world, s.sums, 2 * area);
     for (int64_t i = 0; i < area; i++) sum += s.sums[i], count += s.counts[i];
     free(x->mean.metres);
     x->mean = (struct depth_map){extent_square(x->size), mem_alloc((size_t)area, sizeof(double))};

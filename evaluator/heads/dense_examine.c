@@ -11,21 +11,6 @@
 #include "evaluator/heads/dense.h"
 #include "evaluator/results.h"
 
-/* --- over ranks --- */
-
-void dense_sum_over_ranks(const struct world *w, int64_t *values, int64_t count)
-{
-    enum { PIECE = 4096 };
-    int64_t *all = mem_alloc((size_t)w->size * PIECE, sizeof *all);
-    for (int64_t at = 0; at < count && w->size > 1; at += PIECE) {
-        int64_t n = count - at < PIECE ? count - at : PIECE;
-        world_gather_all(w, values + at, (size_t)n * sizeof *values, all);
-        memset(values + at, 0, (size_t)n * sizeof *values);
-        for (int64_t i = 0; i < n * w->size; i++) values[at + i % n] += all[i];
-    }
-    free(all);
-}
-
 int dense_each_taught(struct heads *h, int (*work)(void *context, const struct dense_pair *pair, struct error *error),
                       void *context, struct error *error)
 {

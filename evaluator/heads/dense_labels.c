@@ -210,7 +210,7 @@ static int judge(struct dense *x, int64_t place, const struct dense_pair *pair, 
 
 static void sum(struct dense *x, const struct world *world)
 {
-    dense_sum_over_ranks(world, &x->counts->common,
+    heads_sum_over_ranks(world, &x->counts->common,
                          x->heads * x->settings->classes * (int64_t)(sizeof *x->counts / sizeof(int64_t)));
 }
 
@@ -243,7 +243,7 @@ static int prior(struct heads *h, struct error *error)
     struct dense *x = dense_of(h);
     struct census s = {x, mem_zalloc((size_t)x->settings->classes, sizeof *s.pixels)};
     int rc = dense_each_taught(h, take_census, &s, error);
-    if (rc == 0) dense_sum_over_ranks(h->run->world, s.pixels, x->settings->classes);
+    if (rc == 0) heads_sum_over_ranks(h->run->world, s.pixels, x->settings->classes);
     x->majority = 0;
     for (int64_t k = 0; k < x->settings->classes; k++)
         if (s.pixels[k] > s.pixels[x->majority]) x->majority = k;

@@ -77,7 +77,7 @@ struct registration {
 
 static void add_one(const struct registration *r, const char *part, const char *name, int64_t rows, int64_t cols)
 {
-    char full[64];
+    char full[128];
     snprintf(full, sizeof full, "%s_%s", part, name);
     int64_t shape[2] = {rows, cols};
     heads_add(r->h, r->head, r->prefix, full, rows ? 2 : 1, rows ? shape : &cols);
@@ -99,7 +99,7 @@ static void add_constant(const struct registration *r, const char *part, const c
 static void add_level(const struct registration *r, int level)
 {
     int64_t columns = columns_of(r->h, r->head), n = level_columns(columns, level);
-    char part[24];
+    char part[64];
     snprintf(part, sizeof part, "project%d", level);
     if (has_pairs(r->h)) add_pair(r, part, columns, 2 * columns);
     snprintf(part, sizeof part, "reassemble%d", level);
@@ -118,7 +118,7 @@ static void add_level(const struct registration *r, int level)
 static void add_fusion(const struct registration *r, int level)
 {
     int64_t f = depth_of(r->h)->channels;
-    char part[24];
+    char part[64];
     for (int unit = level == LEVELS - 1; unit < 2; unit++)
         for (int k = 0; k < 2; k++) {
             snprintf(part, sizeof part, "fusion%d_unit%d_%d", level, unit, k);
