@@ -14,8 +14,8 @@ struct metric_result {
     json_t *figures; /* an object, empty at first: official keys in the official order, each a real, an integer, or null
                         where there is none */
     int64_t units;   /* what is drawn again in a bootstrap: questions, pictures, sequences */
-    const double *values;               /* [units] their mean is the headline; NULL: it is no mean (metric.resample) */
-    char *const *keys;                  /* [units] what they are called in the files, for the paired comparison */
+    const double *values; /* [units] their mean is the headline; NULL: it is no mean (metric.resample) */
+    char *const *keys;    /* [units] what they are called in the files, for the paired comparison */
     int64_t samples, unparsed, missing; /* scored; replies that mean nothing (they count as wrong); truth without a
                                            prediction (counts as the official evaluator counts it) */
 };
