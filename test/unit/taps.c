@@ -275,6 +275,24 @@ static void take_features(void *self, struct tape *tape, int64_t layer, struct t
     }
 }
 
+/* The grid's rows, and each beside its picture's class token. */
+static void check_grid(const struct features *f, int layer, bool class_token)
+{
+    const struct tower *t = f->tower;
+    const float *tokens = f->of[layer][FEATURE_TOKENS], *grid = f->of[layer][FEATURE_GRID],
+                *pairs = f->of[layer][FEATURE_PAIRS];
+    int64_t cells = t->tokens - class_token, w = t->width;
+    bool same = grid && !pairs == !class_token;
+    for (int64_t i = 0; i < f->pictures->count * cells && same; i++) {
+        const float *picture = tokens + i / cells * t->tokens * w, *cell = picture + (class_token + i % cells) * w;
+        same = !memcmp(grid + i * w, cell, (size_t)w * sizeof *cell);
+        if (pairs)
+            same = same && !memcmp(pairs + 2 * i * w, cell, (size_t)w * sizeof *cell) &&
+                   !memcmp(pairs + (2 * i + 1) * w, picture, (size_t)w * sizeof *cell);
+    }
+    EXPECT(same, "grid of layer %d", layer);
+}
+
 static void check_features(bool class_token)
 {
     struct tower t;
@@ -298,6 +316,7 @@ static void check_features(bool class_token)
                                (size_t)t.width * sizeof(float)),
                        "class token");
         }
+        check_grid(&f, layer, class_token);
         test_close("mean", f.of[layer][FEATURE_MEAN], mean, p.count * t.width, 1e-6);
         EXPECT(!f.of[layer][FEATURE_CLASS] == !class_token && f.of[layer][FEATURE_POOLED], "features of layer %d",
                layer);
