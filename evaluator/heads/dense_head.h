@@ -21,8 +21,8 @@ bool dense_head_draw(struct parameter *parameter);
     {OPTION_STRINGS, "data", TRAINING_SELF + offsetof(struct heads_settings, data), "!", 0, 0, NULL, \
      "those to be examined on; of a folder with both sides each takes its own"}, \
     {OPTION_CHOICE, "norm", TRAINING_SELF + offsetof(struct heads_settings, norm), "data", 0, 0, "data|batch|none", \
-     "features made standard column by column: by mean and deviation measured once on training data; by those of each " \
-     "global batch, with a scale and a shift that are learned (batch norm); or as they are", OPTION_IDENTITY}
+     "features made standard column by column: by mean and deviation measured once on training data; by those of " \
+     "each global batch, with a scale and a shift that are learned (batch norm); or as they are", OPTION_IDENTITY}
 /* clang-format on */
 
 #endif

@@ -1,6 +1,7 @@
 /* Counts of pixels by class, and the figures of label maps that come of them (mmsegmentation's): for each class I
- * pixels of it in both maps, T in the truth, P in the prediction.  IoU = I / (P + T - I), accuracy = I / T; mIoU and mAcc are
- * means over the classes where the denominator is not 0, aAcc = sum I / sum T.  All counts are whole numbers. */
+ * pixels of it in both maps, T in the truth, P in the prediction.  IoU = I / (P + T - I), accuracy = I / T; mIoU and
+ * mAcc are means over the classes where the denominator is not 0, aAcc = sum I / sum T.  All counts are whole numbers.
+ * */
 #ifndef EVALUATOR_METRICS_CLASS_COUNTS_H
 #define EVALUATOR_METRICS_CLASS_COUNTS_H
 
