@@ -37,7 +37,7 @@ struct examination {
     int64_t first;   /* of the views under way */
     float *outputs;  /* [heads, views of the batch, cells, columns] */
     size_t room;     /* floats of it */
-    int64_t columns; /* of a cell; */
+    int64_t columns; /* of a cell, of which a view has `grid` */
     struct extent grid;
     struct error *error;
 };
@@ -82,10 +82,11 @@ static void collect(void *context, int64_t index, struct tensor *features)
     struct training *run = h->run;
     for (int64_t i = 0; i < h->rate_count; i++) {
         int64_t head = index * h->rate_count + i, views = e->lesson.pictures.count;
+        if (e->written >= 0 && head != e->written) continue;
         tape_reset(&run->tape);
         run->tape.recording = false;
         struct tensor *out = h->kind->output(h, &run->tape, &h->layers[index].heads[i], features, &e->lesson);
-        if (run->device.planning || (e->written >= 0 && head != e->written)) continue;
+        if (run->device.planning) continue;
         int64_t side = llround(sqrt((double)out->rows / (double)views)), each = side * side * out->cols;
         size_t need = (size_t)(head_count(h) * e->batch->pictures * each);
         if (need > e->room) e->outputs = mem_realloc(e->outputs, e->room = need, sizeof *e->outputs);
