@@ -237,7 +237,7 @@ static void judge_nearest(void *context, int64_t query, const float *scores)
     }
     for (int64_t k = 0; k < most; k++) p->found->scores[query * most + k] = scores[items[k]];
     int32_t right = p->right[query];
-    p->found->places[query] = right < 0 ? -1 : (int32_t)rank_of(scores, p->items, right);
+    p->found->places[query] = right < 0 ? -1 : (int32_t)score_rank(scores, p->items, right);
 }
 
 struct nearest score_nearest(struct device *device, const struct world *world, const float *queries,
