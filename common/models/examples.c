@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "models/row_media.h"
 #include "models/tiles.h"
 
 static int open_rows(struct examples *x, const char *path, struct error *error)
@@ -95,56 +96,17 @@ void example_free(struct example *e)
 
 /* --- media --- */
 
-static void take_pictures(const struct examples_config *c, struct example *e, struct image *pictures, int count,
-                          bool video)
-{
-    e->pixels = mem_alloc((size_t)(video ? count : 1 + c->tiles), (size_t)c->size * (size_t)c->size * 3);
-    e->tiles = tiles_cut_all(pictures, count, c->size, video ? 0 : c->tiles, e->pixels);
-}
-
 static int record_media(const struct examples_config *c, const struct record *r, struct example *e, struct error *error)
 {
     bool video = media_is_video(r);
     struct image *pictures = mem_alloc((size_t)c->media.frames, sizeof *pictures);
     double *seconds = mem_alloc((size_t)c->media.frames, sizeof *seconds);
     int count = media_pictures(r, &c->media, pictures, seconds, error);
-    if (count > 0) take_pictures(c, e, pictures, count, video);
+    e->pixels = mem_alloc((size_t)(video ? c->media.frames : 1 + c->tiles), (size_t)c->size * (size_t)c->size * 3);
+    if (count > 0) e->tiles = tiles_cut_all(pictures, count, c->size, video ? 0 : c->tiles, e->pixels);
     free(pictures);
     free(seconds);
     return count < 0 ? -1 : 0;
-}
-
-static int file_picture(const struct examples_config *c, const char *path, struct example *e, struct error *error)
-{
-    char *bytes;
-    size_t len;
-    struct image image;
-    if (fs_read(path, &bytes, &len, error) < 0) return -1;
-    int rc = image_decode((uint8_t *)bytes, len, c->media.limits.max_pixels, &image, error);
-    if (rc == 0) take_pictures(c, e, &image, 1, false);
-    free(bytes);
-    return rc < 0 ? error_prefix(error, "%s", path) : 0;
-}
-
-static int file_video(const struct examples_config *c, const char *path, const json_t *row, struct example *e,
-                      struct error *error)
-{
-    struct video *v;
-    int n = c->media.frames;
-    if (video_open(&v, path, c->media.limits, error) < 0) return -1;
-    const json_t *from = json_object_get(row, "start_time"), *to = json_object_get(row, "end_time");
-    int64_t first = 0, end = video_info(v)->frames, *which = mem_alloc((size_t)n, sizeof *which);
-    while (json_is_number(from) && first + 1 < end && video_time(v, first) < json_number_value(from)) first++;
-    while (json_is_number(to) && end - 1 > first && video_time(v, end - 1) >= json_number_value(to)) end--;
-    video_uniform(c->media.rule, end - first, n, which);
-    for (int i = 0; i < n; i++) which[i] += first;
-    struct image *pictures = mem_alloc((size_t)n, sizeof *pictures);
-    int rc = video_read(v, which, n, pictures, error);
-    if (rc == 0) take_pictures(c, e, pictures, n, true);
-    free(which);
-    free(pictures);
-    video_close(v);
-    return rc;
 }
 
 /* --- text --- */
@@ -220,14 +182,12 @@ static int from_row(const struct examples *x, int64_t number, struct example *e,
     const struct json_rows *f = x->files;
     while (number >= (int64_t)json_array_size(f->rows)) number -= (int64_t)json_array_size((f++)->rows);
     const json_t *row = json_array_get(f->rows, (size_t)number);
-    const char *image = json_string_value(json_object_get(row, "image")),
-               *video = json_string_value(json_object_get(row, "video")), *media = image ? image : video;
-    char *path = media ? *media == '/' ? mem_strdup(media) : fs_join(f->root, media) : NULL;
-    int rc = !media  ? 0
-             : image ? file_picture(&x->config, path, e, error)
-                     : file_video(&x->config, path, row, e, error);
-    free(path);
-    return rc < 0 ? -1 : write_row(&x->config, e, row, error);
+    const struct examples_config *c = &x->config;
+    struct row_media media;
+    if (row_media_read(&media, row, f->root, &c->media, c->size, c->tiles, error) < 0) return -1;
+    e->pixels = media.pixels;
+    e->tiles = media.count;
+    return write_row(c, e, row, error);
 }
 
 int examples_make(const struct examples *x, int64_t number, uint64_t epoch, struct example *out, struct error *error)

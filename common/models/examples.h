@@ -2,8 +2,7 @@
  *
  *   data set (pe-dataloader pack)   each sample: the question of --video-prompt or --image-prompt, one of its captions
  *                                   as the answer
- *   FILE.jsonl                      PLM's rows: "image" (a path) or "video" (a path; "start_time", "end_time") or
- *                                   neither, and
+ *   FILE.jsonl                      PLM's rows: pictures or a video (models/row_media.h) or neither, and
  *                                   "conversations": [{"from": "human", "value"}, {"from": "assistant", "value"}, ...]
  *
  * What an example holds is a function of (seed, epoch, number) alone. */

@@ -31,8 +31,12 @@ struct sequence {
     int64_t inserted_count, inserted_done;
     int32_t *table; /* [table_pages] */
     int64_t pages;
-    uint64_t *names; /* [full pages of the prompt] */
-    int64_t named;
+    uint64_t *names;     /* [full pages of the prompt] */
+    int64_t named, most; /* most: tokens after the prompt, at most */
+    int32_t *given;      /* [given_count] tokens to be weighed, or NULL */
+    double *weights;     /* [given_count] */
+    int64_t given_count;
+    bool each;
     enum generated_end end;
     double log_probability;
     struct sequence *next;
@@ -132,6 +136,8 @@ static void free_sequence(struct generator *g, struct sequence *s)
     free(s->ids);
     free(s->table);
     free(s->names);
+    free(s->given);
+    free(s->weights);
     free(s);
 }
 
@@ -159,9 +165,15 @@ void generator_close(struct generator *g)
 
 /* --- pages --- */
 
-static int64_t most_tokens(const struct generator *g, int64_t prompt)
+/* Tokens after a prompt, at most; of given ones each must have its place. */
+static int64_t most_after(const struct generator *g, const struct prompt *p)
 {
-    int64_t all = prompt + g->sampling.most;
+    return p->given_count ? p->each ? 1 : p->given_count : p->most ? p->most : g->sampling.most;
+}
+
+static int64_t most_tokens(const struct generator *g, int64_t prompt, int64_t most)
+{
+    int64_t all = prompt + most;
     return all < g->config.context ? all : g->config.context;
 }
 
@@ -205,7 +217,7 @@ static void give_up(struct generator *g, struct sequence *s)
 /* All pages a sequence can come to need, those of a known beginning shared; false when there are not enough. */
 static bool take_pages(struct generator *g, struct sequence *s)
 {
-    int64_t need = (most_tokens(g, s->prompt) + PAGE_ROWS - 1) / PAGE_ROWS, shared = 0;
+    int64_t need = (most_tokens(g, s->prompt, s->most) + PAGE_ROWS - 1) / PAGE_ROWS, shared = 0;
     for (; shared < s->named; shared++) {
         int64_t found = 0;
         while (found < g->page_count && g->pages[found].name != s->names[shared]) found++;
@@ -236,10 +248,11 @@ static void publish(struct generator *g, struct sequence *s)
 
 /* --- submission --- */
 
-int generator_fits(const struct generator *g, int64_t count, struct error *error)
+int generator_fits(const struct generator *g, const struct prompt *p, struct error *error)
 {
-    int64_t context = g->config.context, pages = (most_tokens(g, count) + PAGE_ROWS - 1) / PAGE_ROWS;
-    if (count < 1 || count >= context)
+    int64_t context = g->config.context, count = p->count, most = most_after(g, p);
+    int64_t pages = (most_tokens(g, count, most) + PAGE_ROWS - 1) / PAGE_ROWS;
+    if (count < 1 || count >= context || (p->given_count && count + most > context))
         return error_set(error, ERROR_FAILED, "a prompt of %ld tokens in a context of %ld leaves no room for an answer",
                          (long)count, (long)context);
     if (pages > g->page_count)
@@ -247,17 +260,33 @@ int generator_fits(const struct generator *g, int64_t count, struct error *error
     return 0;
 }
 
+/* Note the tokens that are to be weighed. */
+static void give(const struct generator *g, struct sequence *s, const struct prompt *p)
+{
+    if (!p->given_count) return;
+    s->given_count = p->given_count;
+    s->each = p->each;
+    s->given = mem_alloc((size_t)p->given_count, sizeof *s->given);
+    s->weights = mem_alloc((size_t)p->given_count, sizeof *s->weights);
+    memcpy(s->given, p->given, (size_t)p->given_count * sizeof *s->given);
+    for (int64_t i = 0; i < p->given_count; i++)
+        CHECK(p->given[i] >= 0 && p->given[i] < g->llama->config.vocab_size, "token %d of a vocabulary of %ld",
+              p->given[i], (long)g->llama->config.vocab_size);
+}
+
 int generator_submit(struct generator *g, const struct prompt *p, struct error *error)
 {
     const struct kernels *k = g->device->kernels;
     int64_t inserted = 0;
-    if (generator_fits(g, p->count, error) < 0) return -1;
+    if (generator_fits(g, p, error) < 0) return -1;
     struct sequence *s = mem_zalloc(1, sizeof *s);
     s->key = p->key;
     s->owner = p->owner;
     s->prompt = s->count = p->count;
-    s->ids = mem_alloc((size_t)most_tokens(g, p->count) + 1, sizeof *s->ids);
+    s->most = most_after(g, p);
+    s->ids = mem_alloc((size_t)most_tokens(g, p->count, s->most) + 1, sizeof *s->ids);
     memcpy(s->ids, p->ids, (size_t)p->count * sizeof *s->ids);
+    give(g, s, p);
     for (int64_t i = 0; i < p->count; i++) {
         CHECK(p->ids[i] >= -1 && p->ids[i] < g->llama->config.vocab_size, "token %d of a vocabulary of %ld", p->ids[i],
               (long)g->llama->config.vocab_size);
@@ -291,7 +320,9 @@ bool generator_take(struct generator *g, struct generated *out)
                               .ids = mem_alloc((size_t)count + 1, sizeof *out->ids),
                               .count = count,
                               .end = s->end,
-                              .log_probability = s->log_probability};
+                              .log_probability = s->log_probability,
+                              .given = s->weights};
+    s->weights = NULL;
     memcpy(out->ids, s->ids + s->prompt, (size_t)count * sizeof *out->ids);
     free_sequence(g, s);
     return true;
@@ -337,6 +368,15 @@ static int32_t draw(const struct generator *g, const float *logits, float top, u
     return id;
 }
 
+/* The next given token, or each of them, weighed; true when none is left. */
+static bool weigh(struct sequence *s, const float *logits, float top, double log_total)
+{
+    int64_t at = s->count - s->prompt, first = s->each ? 0 : at, end = s->each ? s->given_count : at + 1;
+    for (int64_t i = first; i < end; i++) s->weights[i] = (double)(logits[s->given[i]] - top) - log_total;
+    if (end < s->given_count) s->ids[s->count++] = s->given[at];
+    return end == s->given_count;
+}
+
 /* The next token of a sequence; true when it ends. */
 static bool extend(const struct generator *g, struct sequence *s, const float *logits)
 {
@@ -347,13 +387,14 @@ static bool extend(const struct generator *g, struct sequence *s, const float *l
     float top = logits[best];
     CHECK(isfinite(top), "logits of sequence %llu are not finite", (unsigned long long)s->key);
     for (int64_t i = 0; i < vocabulary; i++) total += (double)expf(logits[i] - top);
+    s->end = GENERATED_STOP;
+    if (s->given) return weigh(s, logits, top, log(total));
     int32_t id = g->sampling.temperature > 0 ? draw(g, logits, top, s->key, s->count - s->prompt) : (int32_t)best;
     s->log_probability += (double)(logits[id] - top) - log(total);
-    s->end = GENERATED_STOP;
     for (int i = 0; i < g->sampling.stop_count; i++)
         if (id == g->sampling.stops[i]) return true;
     s->ids[s->count++] = id;
-    if (s->count - s->prompt == g->sampling.most)
+    if (s->count - s->prompt == s->most)
         s->end = GENERATED_MOST;
     else if (s->count == g->config.context)
         s->end = GENERATED_CONTEXT;

@@ -40,6 +40,12 @@ struct prompt {
     const void *inserted; /* [rows of -1, width] real on the device, copied; NULL without such ids */
     uint64_t key;         /* which draws it uses; handed back with the result, as is */
     void *owner;          /* what the caller knows it by */
+    int64_t most;         /* tokens generated at most; 0: the sampling's */
+    /* Tokens to be weighed, instead of any being generated: how likely each is after the prompt and those of them
+     * before it; with `each`, after the prompt alone. */
+    const int32_t *given; /* [given_count] copied; NULL: none */
+    int64_t given_count;
+    bool each;
 };
 
 enum generated_end { GENERATED_STOP, GENERATED_MOST, GENERATED_CONTEXT };
@@ -50,6 +56,7 @@ struct generated {
     int64_t count;
     enum generated_end end;
     double log_probability; /* of the ids, summed, at temperature 1 */
+    double *given;          /* [given_count] the same of each given token, by itself; the caller frees; or NULL */
 };
 
 struct generator;
@@ -57,8 +64,9 @@ struct generator *generator_open(struct llama *llama, struct device *device, con
                                  const struct sampling *sampling);
 void generator_close(struct generator *g);
 
-/* A prompt that leaves no room to generate in, or is more than the cache, is an error. */
-int generator_fits(const struct generator *g, int64_t count, struct error *error);
+/* A prompt that leaves no room to generate in, or is more than the cache, is an error.  Of it ids and what is inserted
+ * are not looked at. */
+int generator_fits(const struct generator *g, const struct prompt *prompt, struct error *error);
 int generator_submit(struct generator *g, const struct prompt *prompt, struct error *error);
 /* One pass, if anything is to be done; false when all that was submitted is finished. */
 bool generator_step(struct generator *g);

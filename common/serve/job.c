@@ -20,8 +20,9 @@ enum {
 };
 
 struct job_prompt {
-    struct token_ids ids;
-    int64_t picture;
+    struct token_ids ids, given;
+    int64_t picture, most;
+    bool each;
 };
 
 struct work {
@@ -40,7 +41,9 @@ static void free_item(struct job_item *item)
 {
     for (int i = 0; i < item->count; i++) {
         token_ids_free(&item->prompts[i].ids);
+        token_ids_free(&item->prompts[i].given);
         free(item->texts[i].text);
+        free(item->texts[i].given);
     }
     json_decref(item->row);
     free(item->prompts);
@@ -66,8 +69,16 @@ static void unlink_item(struct work *w, struct job_item *item)
 
 void job_ask(struct job_item *item, const struct turn *turns, int64_t count, int64_t picture)
 {
-    struct job_prompt prompt = {.picture = picture};
+    job_ask_on(item, turns, count, picture, &(struct job_terms){0});
+}
+
+void job_ask_on(struct job_item *item, const struct turn *turns, int64_t count, int64_t picture,
+                const struct job_terms *terms)
+{
+    struct job_prompt prompt = {.picture = picture, .most = terms->most, .each = terms->each};
     conversation_encode(&item->lm->template, turns, count, &prompt.ids, NULL);
+    for (int64_t i = 0; terms->given && i < terms->given->count; i++)
+        token_ids_add(&prompt.given, terms->given->ids[i]);
     item->prompts = mem_realloc(item->prompts, (size_t)item->count + 1, sizeof *item->prompts);
     item->texts = mem_realloc(item->texts, (size_t)item->count + 1, sizeof *item->texts);
     item->texts[item->count] = (struct job_text){0};
@@ -111,6 +122,19 @@ static int complete(struct work *w, struct job_item *item, struct error *error)
 
 /* --- asking --- */
 
+static struct prompt prompt_of(const struct work *w, struct job_item *item, int i)
+{
+    const struct job_prompt *p = &item->prompts[i];
+    return (struct prompt){.ids = p->ids.ids,
+                           .count = p->ids.count,
+                           .key = (uint64_t)(item->number * w->job->texts + i),
+                           .owner = item,
+                           .most = p->most,
+                           .given = p->given.ids,
+                           .given_count = p->given.count,
+                           .each = p->each};
+}
+
 /* Prompts of an item whose texts all fit: to the generator, which copies what it needs. */
 static int submit(struct work *w, struct job_item *item, struct error *error)
 {
@@ -119,12 +143,8 @@ static int submit(struct work *w, struct job_item *item, struct error *error)
     bool sees = item->count && item->fed && item->fed->count;
     const char *seen = sees ? lm_see(lm, item->fed->pixels, item->fed->count) : NULL;
     for (int i = 0; i < item->count; i++) {
-        const struct job_prompt *p = &item->prompts[i];
-        struct prompt prompt = {.ids = p->ids.ids,
-                                .count = p->ids.count,
-                                .key = (uint64_t)(item->number * w->job->texts + i),
-                                .owner = item};
-        if (seen) prompt.inserted = seen + (size_t)(p->picture * lm_picture_rows(lm)) * row_bytes;
+        struct prompt prompt = prompt_of(w, item, i);
+        if (seen) prompt.inserted = seen + (size_t)(item->prompts[i].picture * lm_picture_rows(lm)) * row_bytes;
         if (generator_submit(lm->generator, &prompt, error) < 0) return -1;
         token_ids_free(&item->prompts[i].ids);
     }
@@ -136,8 +156,10 @@ static int ask(struct work *w, struct job_item *item, struct error *error)
     if (w->job->ask(w->job->context, item, error) < 0) return -1;
     CHECK(item->count <= w->job->texts, "item %ld asks for %d texts of %ld", (long)item->number, item->count,
           (long)w->job->texts);
-    for (int i = 0; i < item->count; i++) /* all or none of them are begun */
-        if (generator_fits(w->lm->generator, item->prompts[i].ids.count, error) < 0) return -1;
+    for (int i = 0; i < item->count; i++) { /* all or none of them are begun */
+        struct prompt prompt = prompt_of(w, item, i);
+        if (generator_fits(w->lm->generator, &prompt, error) < 0) return -1;
+    }
     return 0;
 }
 
@@ -212,7 +234,8 @@ static int take_texts(struct work *w, struct error *error)
         item->texts[(int64_t)g.key % w->job->texts] = (struct job_text){.text = lm_text(w->lm, &g),
                                                                         .tokens = g.count,
                                                                         .log_probability = g.log_probability,
-                                                                        .cut = g.end != GENERATED_STOP};
+                                                                        .cut = g.end != GENERATED_STOP,
+                                                                        .given = g.given};
         free(g.ids);
         if (!--item->waiting) rc = complete(w, item, error);
     }

@@ -23,7 +23,15 @@ struct job_text {
     char *text; /* white space at its ends cut off */
     int64_t tokens;
     double log_probability;
-    bool cut; /* it ran to its limit */
+    bool cut;      /* it ran to its limit */
+    double *given; /* [as many as were given] their log-probabilities, or NULL */
+};
+
+/* What a text is to be, where it is not simply generated: its length, or tokens to be weighed (models/generate.h). */
+struct job_terms {
+    int64_t most; /* tokens; 0: --max-new-tokens */
+    const struct token_ids *given;
+    bool each;
 };
 
 /* An item on its way. */
@@ -62,6 +70,8 @@ int job_run(const struct job *job, struct lm *lm, struct error *error);
 /* From ask: a text that goes on from these turns.  Their media rows are those of item->fed's pictures from number
  * `picture` on, lm_picture_rows each. */
 void job_ask(struct job_item *item, const struct turn *turns, int64_t count, int64_t picture);
+void job_ask_on(struct job_item *item, const struct turn *turns, int64_t count, int64_t picture,
+                const struct job_terms *terms);
 
 /* From finish: "text", "tokens", "log_probability", and "flags" when there are any (serve/flags.h). */
 void job_describe(const struct job_text *text, json_t *entry);

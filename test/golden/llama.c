@@ -279,20 +279,35 @@ static struct generator_figures generate_all(struct golden *g, struct generator_
     return f;
 }
 
-/* The likeliest next token by the whole pass over all that came before. */
-static int32_t next_by_whole_pass(struct golden *g, const int32_t *ids, int64_t n)
+/* Logits [vocabulary] of the next token by the whole pass over all that came before. */
+static void whole_pass(struct golden *g, const int32_t *ids, int64_t n, float *logits)
 {
-    int32_t starts[2] = {0, (int32_t)n}, last = (int32_t)n - 1, best = 0;
-    float logits[256];
+    int32_t starts[2] = {0, (int32_t)n}, last = (int32_t)n - 1;
     tape_reset(&g->tape);
     g->tape.recording = false;
     struct llama_batch batch = llama_pack(&g->host, &g->device, &g->there, ids, starts, 1);
     struct tensor *l =
         llama_logits(&g->tape, &g->llama, llama_forward(&g->tape, &g->llama, &batch), bring(g, &last, 1), 1);
     test_from_device(&g->device, logits, l->data, g->config.vocab_size, true);
+}
+
+static int32_t next_by_whole_pass(struct golden *g, const int32_t *ids, int64_t n)
+{
+    float logits[256];
+    int32_t best = 0;
+    whole_pass(g, ids, n, logits);
     for (int32_t i = 1; i < g->config.vocab_size; i++)
         if (logits[i] > logits[best]) best = i;
     return best;
+}
+
+static double likelihood_by_whole_pass(struct golden *g, const int32_t *ids, int64_t n, int32_t id)
+{
+    float logits[256];
+    double total = 0;
+    whole_pass(g, ids, n, logits);
+    for (int32_t i = 0; i < g->config.vocab_size; i++) total += exp((double)logits[i]);
+    return logits[id] - log(total);
 }
 
 static void generation(int packing)
@@ -330,6 +345,77 @@ static void generation(int packing)
     golden_close(&g);
 }
 
+enum { GIVEN = 9 };
+
+/* The same texts as given tokens: their log-probabilities [PROMPTS][GIVEN], of them one behind the other, then of each as
+ * the first. */
+static void weigh_all(struct golden *g, struct generator_config config, int32_t texts[PROMPTS][MOST + 1],
+                      double weights[2][PROMPTS][GIVEN])
+{
+    struct error error = {0};
+    int32_t ids[128];
+    struct sampling sampling = {.most = MOST};
+    struct generator *generator = generator_open(&g->llama, &g->device, &config, &sampling);
+    for (int i = 0; i < 2 * PROMPTS; i++) {
+        struct prompt prompt = {.ids = ids,
+                                .count = make_prompt(g, i / 2, ids),
+                                .key = (uint64_t)i,
+                                .given = texts[i / 2],
+                                .given_count = GIVEN,
+                                .each = i % 2};
+        EXPECT(generator_submit(generator, &prompt, &error) == 0, "%s", error.text);
+    }
+    struct generated out;
+    int seen = 0;
+    for (; generator_step(generator);)
+        for (; generator_take(generator, &out); seen++) {
+            memcpy(weights[out.key % 2][out.key / 2], out.given, sizeof **weights);
+            free(out.given);
+            free(out.ids);
+        }
+    EXPECT(seen == 2 * PROMPTS, "%d finished", seen);
+    generator_close(generator);
+}
+
+static void weighed(void)
+{
+    struct golden g;
+    static int32_t texts[PROMPTS][MOST + 1];
+    static double alone[2][PROMPTS][GIVEN], together[2][PROMPTS][GIVEN];
+    if (!golden_open(&g, "tied", "config.json", AS_FLOATS)) return;
+    for (int i = 0; i < PROMPTS; i++)
+        for (int k = 0; k < GIVEN; k++) texts[i][k] = (17 * i + 29 * k + 3) % (int32_t)g.config.vocab_size;
+    weigh_all(&g, (struct generator_config){.sequences = 1, .rows = 1, .context = 100}, texts, alone);
+    for (int i = 0; i < PROMPTS; i++) {
+        int32_t ids[128];
+        int64_t n = make_prompt(&g, i, ids);
+        EXPECT(alone[0][i][0] == alone[1][i][0], "prompt %d: %g, alone %g", i, alone[0][i][0], alone[1][i][0]);
+        for (int k = 0; k < GIVEN; k++) {
+            double first = likelihood_by_whole_pass(&g, ids, make_prompt(&g, i, ids), texts[i][k]);
+            EXPECT(fabs(alone[1][i][k] - first) < 1e-4, "prompt %d, token %d alone: %g, not %g", i, k, alone[1][i][k],
+                   first);
+            for (int j = 0; j < k; j++) ids[n + j] = texts[i][j];
+            double next = likelihood_by_whole_pass(&g, ids, n + k, texts[i][k]);
+            EXPECT(fabs(alone[0][i][k] - next) < 1e-4, "prompt %d, token %d: %g, not %g", i, k, alone[0][i][k], next);
+        }
+    }
+    const struct generator_config shapes[] = {{3, 8, 100, 0}, {14, 64, 100, 0}, {4, 200, 100, 256}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        weigh_all(&g, shapes[s], texts, together);
+        EXPECT(!memcmp(together, alone, sizeof together), "other weights from %ld sequences",
+               (long)shapes[s].sequences);
+    }
+    struct error error = {0};
+    struct generator_config tight = {.sequences = 1, .rows = 8, .context = 20};
+    struct generator *generator = generator_open(&g.llama, &g.device, &tight, &(struct sampling){.most = MOST});
+    EXPECT(generator_fits(generator, &(struct prompt){.count = 11, .given_count = GIVEN}, &error) == 0, "%s",
+           error.text);
+    EXPECT(generator_fits(generator, &(struct prompt){.count = 12, .given_count = GIVEN}, &error) < 0,
+           "given tokens beyond the context");
+    generator_close(generator);
+    golden_close(&g);
+}
+
 static void generated(void)
 {
     generation(AS_FLOATS);
@@ -354,5 +440,6 @@ int main(int argc, char **argv)
                                      {"generation_same_in_any_batch", generated},
                                      {"generation_same_with_bf16_weights", generated_bf16},
                                      {"generation_same_with_int8_weights", generated_int8},
+                                     {"given_tokens_weighed_in_any_batch", weighed},
                                      {0}});
 }
