@@ -12,10 +12,13 @@
 #include "base/str.h"
 #include "evaluator/metrics/metric.h"
 #include "evaluator/results.h"
+#include "evaluator/scoring.h"
 #include "evaluator/statistics.h"
 #include "evaluator/verb.h"
 
 extern const struct verb verb_score;
+
+#define RESAMPLES "1000"
 
 struct score_settings {
     char *metric, *truth, *predictions, *against, *output;
@@ -30,7 +33,7 @@ static const struct option options[] = {
     {OPTION_STRING, "predictions", AT(predictions), "!", 0, 0, NULL, "file or folder of predictions, as its evaluator reads them"},
     {OPTION_STRING, "against", AT(against), NULL, 0, 0, NULL, "other predictions of the same truth: how sure is the difference?"},
     {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
-    {OPTION_INT, "bootstrap", AT(resamples), "1000", 0, 1000000, NULL, "resamples for the standard error of what is no mean, and for --against; 0: neither"},
+    {OPTION_INT, "bootstrap", AT(resamples), RESAMPLES, 0, 1000000, NULL, "resamples for the standard error of what is no mean, and for --against; 0: neither"},
     {OPTION_INT, "seed", AT(seed), "0", 0, 1e15, NULL, "of the resamples"},
     {0}};
 /* clang-format on */
@@ -114,7 +117,7 @@ static json_t *difference(const struct scored *a, const struct scored *b, const 
     return out;
 }
 
-/* --- the verb --- */
+/* --- scoring --- */
 
 static int open_scored(struct scored *s, const struct score_settings *c, const char *predictions, struct error *error)
 {
@@ -158,6 +161,56 @@ static int score(const struct score_settings *c, const struct metric *metric, co
     close_scored(&b);
     return rc;
 }
+
+/* --- for others --- */
+
+/* Words between spaces, which are made ends in `text`; [*count], the caller frees the array. */
+static char **words_of(char *text, int *count)
+{
+    char **words = mem_alloc(strlen(text) + 1, sizeof *words);
+    *count = 0;
+    for (char *word; (word = strsep(&text, " "));)
+        if (*word) words[(*count)++] = word;
+    return words;
+}
+
+static json_t *values_of(const struct metric_result *r)
+{
+    json_t *values = json_object();
+    for (int64_t i = 0; r->worth && i < r->units; i++)
+        json_object_set_new(values, r->keys[i], isnan(r->worth[i]) ? json_null() : json_real(r->worth[i]));
+    return values;
+}
+
+int scoring_run(const struct scoring *scoring, json_t **figures, json_t **values, struct error *error)
+{
+    static const struct option none[] = {{0}};
+    const struct metric *const *m = metric_list;
+    while (strcmp((*m)->name, scoring->metric)) m++;
+    struct option_program program = {PROGRAM, verb_score.name, verb_score.summary,
+                                     (*m)->options ? (*m)->options : none};
+    struct score_settings c = {.truth = (char *)(uintptr_t)scoring->truth, .resamples = atoi(RESAMPLES)};
+    struct scored a = {*m, mem_zalloc(1, (*m)->bytes)};
+    char *text = mem_strdup(scoring->options);
+    void *self = mem_zalloc(1, (*m)->bytes);
+    int count;
+    char **words = words_of(text, &count);
+    int rc = options_parse(&program, self, count, words, true, error) == OPTIONS_OK ? 0 : -1;
+    memcpy(a.self, self, (*m)->bytes);
+    if (rc == 0) rc = open_scored(&a, &c, scoring->predictions, error);
+    if (rc == 0) {
+        *figures = json_incref(a.result.figures);
+        if (values) *values = values_of(&a.result);
+    }
+    close_scored(&a);
+    options_free(&program, self);
+    free(self);
+    free(words);
+    free(text);
+    return rc;
+}
+
+/* --- the verb --- */
 
 /* The verb's own options and those of all metrics, one behind the other; offsets [metrics] of the latter. */
 static struct option *table_of(struct str *choices, size_t *offsets, size_t *bytes)

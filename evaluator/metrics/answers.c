@@ -288,6 +288,7 @@ static int add_reply(void *context, const char *list, json_t *row, struct error 
     struct question *q = question_of(r, row, error);
     if (!q) return -1;
     r->rows++;
+    if (json_object_get(row, "error") && !json_object_get(row, "reply")) return 0;
     q->reply = predicted_reply(r, list, row, error);
     return q->reply ? 0 : -1;
 }

@@ -24,7 +24,8 @@
  * Predictions, a file or a folder with files of the same names: rows {id, reply} in any of the ways above to write
  * rows, where id may be called as in the truth, id, question_id, questionId, image_id or image, and the reply reply,
  * answer, caption or text; or one object {id: reply}; or PerceptionTest's {video: [{id, answer_id}]}.  Where no row has
- * an id they are the truth's rows in order, of the same number. */
+ * an id they are the truth's rows in order, of the same number.  A row with "error" in place of a reply says why there
+ * is none.  A file of `pe-evaluator questions` is both, truth and predictions. */
 #ifndef EVALUATOR_METRICS_ANSWERS_H
 #define EVALUATOR_METRICS_ANSWERS_H
 

@@ -77,6 +77,7 @@ void answers_report(const struct answers *a, const char *key, const char *prefix
     if (count > 1) json_object_set_new(result->figures, "mean_per_group", json_real(groups / (double)count));
     result->units = result->samples = a->count;
     result->values = whole ? a->values : NULL;
+    result->worth = a->values;
     result->keys = a->keys;
 }
 

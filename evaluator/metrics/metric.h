@@ -15,6 +15,7 @@ struct metric_result {
                         where there is none */
     int64_t units;   /* what is drawn again in a bootstrap: questions, pictures, sequences */
     const double *values; /* [units] their mean is the headline; NULL: it is no mean (metric.resample) */
+    const double *worth;  /* [units] what each is worth by itself, NaN: it does not count; NULL: that is not known */
     char *const *keys;    /* [units] what they are called in the files, for the paired comparison */
     int64_t samples, unparsed, missing; /* scored; replies that mean nothing (they count as wrong); truth without a
                                            prediction (counts as the official evaluator counts it) */
