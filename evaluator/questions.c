@@ -277,7 +277,8 @@ static int work(struct asking *a, struct error *error)
                       .feed = &feed,
                       .ask = ask,
                       .finish = finish,
-                      .context = a};
+                      .context = a,
+                      .silent = true};
     int rc = job_run(&job, a->lm, error);
     if (rc == 0) rc = world_agree(world, world->rank ? 0 : report_all(a, folder, error), error);
     json_decref(recipe);

@@ -26,7 +26,7 @@ static void copy(json_t *to, const char *name, const json_t *from, const char *k
 /* The line of question i, without its score. */
 static json_t *line_of(const struct replies *r, int64_t i)
 {
-    static const char *const asked[] = {"type", "group", "image", "images", "video", "question"},
+    static const char *const asked[] = {"type", "group", "image", "images", "video", "question", "right"},
                              *const said[] = {"reply", "text", "log_probability", "likelihoods", "flags", "error"},
                              *const sizes[] = {"width", "height"};
     const struct question_row *q = &r->rows->list[i];

@@ -326,9 +326,9 @@ int job_run(const struct job *job, struct lm *lm, struct error *error)
     struct tally tally = {0};
     int rc = open_work(&w, error);
     if (rc == 0) rc = world_agree(lm->world, loop(&w, error), error);
-    if (rc == 0) rc = rows_merge(&w.rows, tally_row, &tally, error);
+    if (rc == 0) rc = rows_merge(&w.rows, job->silent ? NULL : tally_row, &tally, error);
     struct generator_figures f = generator_figures(lm->generator);
-    if (rc == 0 && !lm->world->rank) tally_print(&tally, job->output, job->name);
+    if (rc == 0 && !lm->world->rank && !job->silent) tally_print(&tally, job->output, job->name);
     if (rc == 0)
         log_info("rank 0: %ld passes, %ld prompt tokens, %ld more taken from shared pages, %ld generated",
                  (long)f.passes, (long)f.prompt_rows, (long)f.reused_rows, (long)f.generated_rows);

@@ -62,6 +62,7 @@ struct job {
     /* All its texts are there. */
     void (*finish)(void *context, struct job_item *item);
     void *context;
+    bool silent; /* nothing is said of the texts as a whole, and those that are alike are no fault */
 };
 
 /* (all) Do all items, merge the rows, print figures.  ERROR_STOPPED: a signal; run again to go on. */

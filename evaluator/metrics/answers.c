@@ -127,8 +127,11 @@ static int fill_question(const struct reader *r, struct question *q, json_t *row
     q->row = json_incref(row);
     q->right = -1;
     json_t *choices = l->choices ? json_object_get(row, l->choices) : NULL;
-    if (choices && !json_is_null(choices) && !(json_is_array(choices) && !json_array_size(choices)))
-        q->choices = json_incref(choices);
+    if (choices && !json_is_null(choices)) q->choices = published_list(choices);
+    if (json_is_array(q->choices) && !json_array_size(q->choices)) {
+        json_decref(q->choices);
+        q->choices = NULL;
+    }
     if (text_of(row, l->type, &q->type, error) < 0 || text_of(row, l->group, &q->group, error) < 0) return -1;
     if (!q->group && !strcmp(l->name, "MMMU")) q->group = subject_of(q->id);
     if (!q->group && r->stem && !l->unique && strcmp(l->name, "PerceptionTest")) q->group = mem_strdup(r->stem);
@@ -137,7 +140,9 @@ static int fill_question(const struct reader *r, struct question *q, json_t *row
     if (check_choices(q, right, error) < 0) return -1;
     json_t *answers = right ? json_array_get(q->choices, (size_t)q->right) : NULL;
     if (!right && l->answers) answers = json_object_get(row, l->answers);
-    q->answers = all_answers(answers, r->boxes, error);
+    json_t *list = !strcmp(l->name, "MMMU") ? published_list(answers) : json_incref(answers);
+    q->answers = all_answers(list, r->boxes, error);
+    json_decref(list);
     return q->answers ? 0 : -1;
 }
 
@@ -339,7 +344,8 @@ static int read_path(struct answers *a, bool truth, const char *path, bool boxes
 int answers_read(struct answers *a, const char *truth, const char *predictions, bool boxes, struct error *error)
 {
     *a = (struct answers){.truth = truth, .predictions = predictions, .index = json_object()};
-    if (read_path(a, true, truth, boxes, error) < 0 || read_path(a, false, predictions, boxes, error) < 0) return -1;
+    if (read_path(a, true, truth, boxes, error) < 0) return -1;
+    if (predictions && read_path(a, false, predictions, boxes, error) < 0) return -1;
     a->values = mem_zalloc((size_t)a->count, sizeof *a->values);
     a->keys = mem_alloc((size_t)a->count, sizeof *a->keys);
     for (int64_t i = 0; i < a->count; i++) a->keys[i] = a->questions[i].id;

@@ -2,7 +2,8 @@
  *
  * Truth, a file of JSON or JSON lines as its data set is published (the layout is told from its keys):
  *
- *   rows        {id, answers, choices?, type?, group?}: our own; answers a text, texts, or boxes [x1, y1, x2, y2]
+ *   rows        {id, answers, choices?, right?, type?, group?}: our own; answers a text, texts, or boxes [x1, y1, x2,
+ *               y2]; right the number of the right choice, from 0
  *   DocVQA      {data: [{questionId, answers}]}, also InfographicVQA
  *   TextVQA     {data: [{question_id, answers}]}
  *   VQA         {annotations: [{question_id, answers: [{answer}], answer_type}]}: VQAv2
@@ -54,7 +55,7 @@ struct answers {
     int64_t file_count;
 };
 
-/* boxes: four numbers are one answer.  Errors name file and row. */
+/* boxes: four numbers are one answer.  predictions NULL: the truth alone.  Errors name file and row. */
 int answers_read(struct answers *answers, const char *truth, const char *predictions, bool boxes, struct error *error);
 void answers_free(struct answers *answers);
 

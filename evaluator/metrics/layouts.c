@@ -20,7 +20,7 @@ static const struct layout layouts[] = {
     {"MVBench", NULL, "candidates", NULL, "answer", .choices = "candidates", .text = "question"},
     {"MMMU", NULL, "question_type", "id", "answer", .choices = "options", .type = "question_type"},
     {"POPE", NULL, "label", "question_id", "label", .group = "category", .text = "text"},
-    {"rows", NULL, "answers", "id", "answers", .choices = "choices", .type = "type", .group = "group",
+    {"rows", NULL, "answers", "id", "answers", .right = "right", .choices = "choices", .type = "type", .group = "group",
      .text = "question"},
     {"boxes", NULL, "bbox", NULL, "bbox"},
     {"VizWiz", NULL, "image", "image", "answers", .type = "answer_type", .text = "question"},

@@ -35,6 +35,49 @@ char *published_text(const json_t *value)
     return str_steal(&text);
 }
 
+/* One character of a Python literal's text, behind a backslash or not, appended; false: an escape that is not known. */
+static bool unescape(const char **at, struct str *out)
+{
+    static const char escapes[] = "nrt\\'\"", meant[] = "\n\r\t\\'\"";
+    const char *found = **at == '\\' ? strchr(escapes, (*at)[1]) : NULL;
+    if (**at == '\\' && (!found || !*found)) return false;
+    str_putc(out, found ? meant[found - escapes] : **at);
+    *at += found ? 2 : 1;
+    return true;
+}
+
+/* The text at *at, between quotes; NULL: there is none, or it does not end. */
+static json_t *quoted(const char **at)
+{
+    struct str text = {0};
+    const char quote = **at;
+    json_t *out = NULL;
+    str_puts(&text, "");
+    bool sound = quote == '\'' || quote == '"';
+    for (*at += sound; sound && **at && **at != quote;) sound = unescape(at, &text);
+    if (sound && **at) out = json_string(text.data);
+    *at += out != NULL;
+    str_free(&text);
+    return out;
+}
+
+json_t *published_list(json_t *value)
+{
+    const char *text = json_string_value(value), *at = text ? text + strspn(text, " ") : "";
+    if (*at != '[') return json_incref(value);
+    json_t *list = json_array(), *member = NULL;
+    at += 1 + strspn(at + 1, " \n");
+    while (*at && *at != ']' && (member = quoted(&at))) {
+        json_array_append_new(list, member);
+        at += strspn(at, " \n");
+        if (*at != ',') break;
+        at += 1 + strspn(at + 1, " \n");
+    }
+    if (*at == ']') return list;
+    json_decref(list);
+    return json_incref(value);
+}
+
 /* {id: text} as rows. */
 static json_t *rows_of_texts(json_t *document)
 {
@@ -76,7 +119,11 @@ static json_t *members_of(json_t *object)
 {
     json_t *rows = json_array(), *member;
     const char *key;
-    json_object_foreach (object, key, member) json_array_append(rows, member);
+    json_object_foreach (object, key, member) {
+        json_t *row = json_is_object(member) ? json_copy(member) : json_incref(member);
+        if (!json_object_get(row, "question")) json_object_set_new(row, "question", json_string(key));
+        json_array_append_new(rows, row);
+    }
     return rows;
 }
 

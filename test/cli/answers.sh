@@ -18,7 +18,7 @@ figures() {
 check figures_and_difference figures
 again() { cp "$tmp/results.json" "$tmp/first.json" && figures && same "$tmp/results.json" "$tmp/first.json"; }
 check same_results_again again
-check unknown_metric says 'exact|anls|relaxed|vqa|choice|pope|cider|grounding' score --metric bleu --predictions "$tmp/good.jsonl"
+check unknown_metric says 'exact|contains|anls|relaxed|vqa|choice|pope|cider|grounding' score --metric bleu --predictions "$tmp/good.jsonl"
 echo '{"id": 100, "reply": "a"}' >> "$tmp/worse.jsonl"
 check unknown_question says 'worse.jsonl: line 41: 100 is no question of' score --metric anls --predictions "$tmp/good.jsonl" --against "$tmp/worse.jsonl"
 check unknown_question_fails status 1 score --metric anls --predictions "$tmp/worse.jsonl"
