@@ -22,11 +22,11 @@ Photograph = namedtuple("Photograph", "name image shows")  # shows: {kind: (left
 Material = namedtuple("Material", "objects strays photographs")  # lists, of one side; strays: cut-outs of no category
 
 
-def fetch(debs):
+def fetch(debs, packages=tuple(TABLE["packages"])):
     """Download and unpack the packages that are missing (nothing is installed); {package: version}."""
     os.makedirs(debs, exist_ok=True)
     versions, log = {}, os.path.join(debs, "apt.log")
-    for name in TABLE["packages"]:
+    for name in packages:
         target = os.path.join(debs, name)
         if not os.path.isdir(target):
             with open(log, "a") as out:
