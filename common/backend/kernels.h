@@ -351,6 +351,29 @@ struct kernels {
     void (*activation_forward)(struct device *d, real *y, const real *x, enum activation kind, int64_t count);
     void (*activation_backward)(struct device *d, real *dx, const real *dy, const real *x, enum activation kind,
                                 int64_t count, bool accumulate);
+    /* --- detection losses: of each picture's `rows` rows --- */
+
+    /* out [pictures] = before (NULL: 0) + weight * sum of the losses of a picture's rows.  Backward: dx (+)= d_out *
+     * weight * slope; rows that are no part of the sum get 0.
+     * focal (alpha .25, gamma 2), x [pictures * rows, cols] logits, targets [pictures * rows] a column or -1:
+     *   p = sigmoid(x);  .25 (1 - p)^2 -ln p  at the target's column,  .75 p^2 -ln(1 - p)  elsewhere */
+    void (*focal_forward)(struct device *d, float *out, const float *before, const real *x, const int32_t *targets,
+                          int64_t pictures, int64_t rows, int64_t cols, float weight);
+    void (*focal_backward)(struct device *d, real *dx, const float *d_out, const real *x, const int32_t *targets,
+                           int64_t pictures, int64_t rows, int64_t cols, float weight, bool accumulate);
+    /* 1 - GIoU of the boxes side * x and truths, x, truths [pictures * rows, 4] distances from one point to the left,
+     * upper, right and lower edge; where targets is -1 there is none:
+     *   GIoU = inter / (union + eps) - (hull - union) / (hull + eps),  eps 1e-7 */
+    void (*giou_forward)(struct device *d, float *out, const float *before, const real *x, const float *truths,
+                         const int32_t *targets, int64_t pictures, int64_t rows, float side, float weight);
+    void (*giou_backward)(struct device *d, real *dx, const float *d_out, const real *x, const float *truths,
+                          const int32_t *targets, int64_t pictures, int64_t rows, float side, float weight,
+                          bool accumulate);
+    /* Cross entropy of sigmoid(x) and targets [pictures * rows], 0 to 1, or below 0: none. */
+    void (*binary_forward)(struct device *d, float *out, const float *before, const real *x, const float *targets,
+                           int64_t pictures, int64_t rows, float weight);
+    void (*binary_backward)(struct device *d, real *dx, const float *d_out, const real *x, const float *targets,
+                            int64_t pictures, int64_t rows, float weight, bool accumulate);
 
     /* --- contrastive loss; log_scale [1] is the ln of the logit scale, exp(log_scale) = scale --- */
 

@@ -11,6 +11,7 @@
 
 #include "base/rng.h"
 #include "ops/dense.h"
+#include "ops/detection.h"
 #include "test/harness.h"
 
 enum { INPUTS = 6 };
@@ -813,6 +814,97 @@ static void reference_resize(const double *const *in, double *out, const struct 
 }
 
 enum { A = 1, B = 2, C = 4, D = 8, E = 16, F = 32 }; /* inputs that are parameters */
+/* Three pictures; every third row is of none, or -1. in: the first map's x, and a second's; the first counts twice */
+enum { PICTURES = 3 };
+static int32_t foreground_store[64];
+static float distance_store[256], share_store[64];
+
+static void make_truths(void)
+{
+    for (int i = 0; i < 64; i++) foreground_store[i] = i % 3 ? i % 5 : -1;
+    for (int i = 0; i < 64; i++) share_store[i] = i % 3 ? (float)(i % 7) / 7 : -1;
+    for (int i = 0; i < 256; i++) distance_store[i] = 1 + (float)(i * 37 % 50) / 9;
+}
+
+static struct tensor *run_focal(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    make_truths();
+    const int32_t *targets = bring(foreground_store, sizeof foreground_store);
+    struct tensor *y = op_focal(t, NULL, in[0], targets, PICTURES, 0.5f);
+    y = op_focal(t, y, in[1], targets, PICTURES, 2);
+    return op_focal(t, y, in[0], targets, PICTURES, 0.25f);
+}
+
+static double focal(const double *x, const struct op_case *c, int n, int64_t picture)
+{
+    int64_t rows = c->shape[n][0] / PICTURES, cols = c->shape[n][1];
+    double sum = 0;
+    for (int64_t r = picture * rows; r < (picture + 1) * rows; r++)
+        for (int64_t k = 0; k < cols; k++) {
+            double p = 1 / (1 + exp(-x[r * cols + k]));
+            sum += k == foreground_store[r] ? -.25 * pow(1 - p, 2) * log(p) : -.75 * p * p * log(1 - p);
+        }
+    return sum;
+}
+
+static void reference_focal(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t p = 0; p < PICTURES; p++) out[p] = 0.75 * focal(in[0], c, 0, p) + 2 * focal(in[1], c, 1, p);
+}
+
+static struct tensor *run_giou(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    make_truths();
+    const int32_t *targets = bring(foreground_store, sizeof foreground_store);
+    const float *truths = bring(distance_store, sizeof distance_store);
+    struct tensor *y = op_giou(t, NULL, in[0], truths, targets, PICTURES, 3, 0.5f);
+    return op_giou(t, y, in[0], truths, targets, PICTURES, 6, 1);
+}
+
+static double giou(const double *x, const float *truth, double side)
+{
+    double a[4], width, height, inter, whole, hull;
+    for (int i = 0; i < 4; i++) a[i] = side * x[i];
+    width = fmin(a[0], (double)truth[0]) + fmin(a[2], (double)truth[2]);
+    height = fmin(a[1], (double)truth[1]) + fmin(a[3], (double)truth[3]);
+    inter = width > 0 && height > 0 ? width * height : 0;
+    whole = (a[0] + a[2]) * (a[1] + a[3]) + (double)(truth[0] + truth[2]) * (double)(truth[1] + truth[3]) - inter;
+    hull = (fmax(a[0], (double)truth[0]) + fmax(a[2], (double)truth[2])) *
+           (fmax(a[1], (double)truth[1]) + fmax(a[3], (double)truth[3]));
+    return inter / (whole + 1e-7) - (hull - whole) / (hull + 1e-7);
+}
+
+static void reference_giou(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t p = 0, r = 0; p < PICTURES; p++) {
+        out[p] = 0;
+        for (; r < (p + 1) * c->shape[0][0] / PICTURES; r++)
+            if (foreground_store[r] >= 0)
+                out[p] += 0.5 * (1 - giou(in[0] + 4 * r, distance_store + 4 * r, 3)) + 1 -
+                          giou(in[0] + 4 * r, distance_store + 4 * r, 6);
+    }
+}
+
+static struct tensor *run_binary(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    make_truths();
+    const float *targets = bring(share_store, sizeof share_store);
+    struct tensor *y = op_binary(t, NULL, in[0], targets, PICTURES, 0.5f);
+    return op_binary(t, y, in[0], targets, PICTURES, 1);
+}
+
+static void reference_binary(const double *const *in, double *out, const struct op_case *c)
+{
+    for (int64_t p = 0, r = 0; p < PICTURES; p++) {
+        out[p] = 0;
+        for (; r < (p + 1) * c->shape[0][0] / PICTURES; r++)
+            if (share_store[r] >= 0) out[p] += 1.5 * (log(1 + exp(in[0][r])) - in[0][r] * (double)share_store[r]);
+    }
+}
+
 static const struct op_case cases[] = {
     {"linear", {{5, 7}, {9, 7}}, run_linear, reference_linear, {5, 9}, .depth = 9, .parameters = B},
     {"linear_bias_residual",
@@ -1245,6 +1337,9 @@ static const struct op_case cases[] = {
      .flags = CORNERS,
      .map = {2, 9, 8, 4, 1},
      .depth = 4},
+    {"focal", {{24, 7}, {9, 3}}, run_focal, reference_focal, {PICTURES, 1}, .depth = 70},
+    {"giou", {{24, 4}}, run_giou, reference_giou, {PICTURES, 1}, .depth = 16},
+    {"binary", {{48, 1}}, run_binary, reference_binary, {PICTURES, 1}, .depth = 32},
 };
 
 static double weighted(const struct op_case *c, const double *const *in, const float *weight, double *out)

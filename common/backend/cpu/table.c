@@ -22,6 +22,7 @@
 #include "backend/cpu/group_norm.c"
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/dense.c"
+#include "backend/cpu/detection.c"
 #include "backend/cpu/optimizer.c"
 
 #ifndef CPU_TABLE
@@ -114,6 +115,12 @@ const struct kernels CPU_TABLE = {
     .fill = fill,
     .sum_floats = sum_floats,
     .round = round_real,
+    .focal_forward = focal_forward,
+    .focal_backward = focal_backward,
+    .giou_forward = giou_forward,
+    .giou_backward = giou_backward,
+    .binary_forward = binary_forward,
+    .binary_backward = binary_backward,
     .softmax_stats = softmax_stats,
     .merge_stats = merge_stats,
     .contrastive_gradient = contrastive_gradient,

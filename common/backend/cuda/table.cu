@@ -12,6 +12,7 @@
 #include "backend/cuda/attention.cu"
 #include "backend/cuda/contrastive.cu"
 #include "backend/cuda/dense.cu"
+#include "backend/cuda/detection.cu"
 #include "backend/cuda/optimizer.cu"
 
 void CUDA_TABLE(struct kernels *k);
@@ -85,6 +86,12 @@ void CUDA_TABLE(struct kernels *k)
     k->fill = fill;
     k->sum_floats = sum_floats;
     k->round = round_real;
+    k->focal_forward = focal_forward;
+    k->focal_backward = focal_backward;
+    k->giou_forward = giou_forward;
+    k->giou_backward = giou_backward;
+    k->binary_forward = binary_forward;
+    k->binary_backward = binary_backward;
     k->softmax_stats = softmax_stats;
     k->merge_stats = merge_stats;
     k->contrastive_gradient = contrastive_gradient;
