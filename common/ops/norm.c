@@ -4,7 +4,7 @@
 #include "ops/ops.h"
 
 struct saved {
-    float *mean, *rstd;
+    float *mean, *rstd, eps;
 };
 
 static void norm_forward(struct tape *t, struct call *c)
@@ -15,7 +15,7 @@ static void norm_forward(struct tape *t, struct call *c)
     s->mean = tape_take(t, x->rows);
     s->rstd = tape_take(t, x->rows);
     d->kernels->norm_forward(d, c->out->data, s->mean, s->rstd, x->data, c->in[1]->master, c->in[2]->master, x->rows,
-                             x->cols, 1e-5f);
+                             x->cols, s->eps);
 }
 
 static void norm_backward(struct tape *t, struct call *c)
@@ -30,13 +30,18 @@ static void norm_backward(struct tape *t, struct call *c)
 static const struct op_def op_norm_def = {
     .name = "norm", .saves = true, .forward = norm_forward, .backward = norm_backward};
 
-struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift)
+struct tensor *op_norm_eps(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift, float eps)
 {
     CHECK(tensor_count(scale) == x->cols && tensor_count(shift) == x->cols, "norm: scale of %ld for %ld columns",
           (long)tensor_count(scale), (long)x->cols);
     struct tensor *in[OP_INPUTS] = {x, scale, shift};
-    struct saved saved = {0};
+    struct saved saved = {.eps = eps};
     return tape_apply(t, &op_norm_def, in, x->rows, x->cols, &saved, sizeof saved);
+}
+
+struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift)
+{
+    return op_norm_eps(t, x, scale, shift, 1e-5f);
 }
 
 struct rms {

@@ -21,8 +21,9 @@ struct tensor *op_linear(struct tape *t, struct tensor *x, struct linear linear)
 /* y [n, out] = x w,  x [n, in], w [in, out]: CLIP's projections are stored this way round. */
 struct tensor *op_project(struct tape *t, struct tensor *x, struct tensor *w);
 
-/* Layer norm over columns, eps 1e-5. */
+/* Layer norm over columns, eps 1e-5; or another. */
 struct tensor *op_norm(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift);
+struct tensor *op_norm_eps(struct tape *t, struct tensor *x, struct tensor *scale, struct tensor *shift, float eps);
 
 /* Root-mean-square norm over columns: y = x / sqrt(mean(x^2) + eps) * scale. */
 struct tensor *op_rms(struct tape *t, struct tensor *x, struct tensor *scale, float eps);
