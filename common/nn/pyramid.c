@@ -3,11 +3,12 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/str.h"
 #include "nn/init.h"
 
-enum { SPREAD_WEIGHT, SPREAD_BIAS, SMOOTH };          /* SMOOTH: of the first three levels */
+enum { SPREAD_WEIGHT, SPREAD_BIAS, SMOOTH }; /* SMOOTH: of the first three levels */
 enum { IN, IN_SCALE, IN_SHIFT, OUT, OUT_SCALE, OUT_SHIFT, SMOOTH_PARAMETERS };
 enum { SMOOTHED = 3, COARSE = SMOOTH + SMOOTHED * SMOOTH_PARAMETERS }; /* weight and bias of each of the others */
 

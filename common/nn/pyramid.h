@@ -23,7 +23,7 @@ void pyramid_extents(struct extent grid, struct extent levels[PYRAMID_LEVELS]);
 /* A parameter as its owner registers it.  Convolutions are [out, kernel^2 in], columns in order (y, x, channel), the
  * transposed one is [2 * 2 * out, in], rows in order (y, x, channel). */
 struct named_shape {
-    char name[24];
+    char name[40];
     int ndim;
     int64_t shape[2];
 };
