@@ -375,12 +375,19 @@ static void close(void *self)
     free(h->subject);
 }
 
+static void between(void *self)
+{
+    struct heads *h = self;
+    heads_normalize_batch(h);
+    if (h->kind->subject->between && !h->run->device.planning) h->kind->subject->between(h);
+}
+
 int heads_run(const struct head_kind *kind, const struct world *world, int argc, char **argv, struct error *error)
 {
     struct option_program program = {PROGRAM, kind->name, kind->summary, kind->options};
     struct heads_program heads = {.kind = kind,
                                   .objective = {.bytes = sizeof(struct heads) + kind->bytes,
-                                                .least_slice = 32,
+                                                .least_slice = kind->least_slice ? kind->least_slice : 32,
                                                 .checks = 1,
                                                 .figures_bytes = sizeof(double),
                                                 .folder = folder,
@@ -392,7 +399,7 @@ int heads_run(const struct head_kind *kind, const struct world *world, int argc,
                                                 .step = heads_step,
                                                 .receive = heads_receive,
                                                 .imagine = heads_imagine,
-                                                .between = heads_normalize_batch,
+                                                .between = between,
                                                 .backward = heads_backward,
                                                 .gather = gather,
                                                 .figures = figures,

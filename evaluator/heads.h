@@ -90,6 +90,8 @@ struct subject {
     void (*begin)(struct heads *h, int64_t first, int64_t end);
     int (*receive)(struct heads *h, int64_t n, double *waited, struct error *error); /* by heads_bring */
     int64_t (*pictures)(const struct heads *h);                                      /* of a sample at most */
+    /* (all) All slices of a step were received, and none is learned yet.  NULL: nothing to do. */
+    void (*between)(struct heads *h);
     /* (all) Figures of all heads as they are: into a row of metrics, or as the result, when the run is over. */
     int (*examine)(struct heads *h, bool result, struct error *error);
     void (*close)(struct heads *h);
@@ -100,6 +102,7 @@ struct head_kind {
     const char *name, *summary, *task; /* the words that call it; in --help; as results name it */
     const struct option *options;      /* of the whole program; the kind's own lie at HEADS_OWN */
     double epochs;                     /* where no length is given; 0: 10 */
+    int64_t least_slice;               /* samples of a slice that keep the products busy; 0: 32 */
     size_t bytes;                      /* of its own options */
     const struct subject *subject;
     enum feature (*feature)(const struct heads *h);
@@ -108,8 +111,8 @@ struct head_kind {
     void (*add)(struct heads *h, struct head *head, const char *prefix);
     /* Draw one; its name here is what heads_add was told. */
     void (*draw)(struct parameter *parameter, int64_t width, uint64_t seed);
-    /* x: [samples, width] rows, or all tokens of all pictures -> [samples, 1] losses, float, one segment of the tape;
-     * or [samples, outputs], float. */
+    /* x: [samples, width] rows, or all tokens of all pictures -> [samples, 1] losses, float, in segments of the tape; or
+     * [samples, outputs], float (NULL where the subject asks its kind otherwise). */
     struct tensor *(*loss)(struct heads *h, struct tape *tape, const struct head *head, struct tensor *x,
                            const struct lesson *lesson);
     struct tensor *(*output)(struct heads *h, struct tape *tape, const struct head *head, struct tensor *x,

@@ -8,6 +8,7 @@
  *   probe       what small heads find in features that stay as they are
  *   segment     classes of pixels, by heads on a frozen encoder
  *   depth       metres of pixels, likewise
+ *   detect      boxes, likewise
  *   layers      tasks at every layer, as curves
  *   score       figures from files of truth and predictions
  *   build       many results in one table

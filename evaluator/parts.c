@@ -48,6 +48,7 @@ const struct option_list *parts_own_data(const struct layers_settings *c, const 
     return !strcmp(task, "track")     ? &c->track_data
            : !strcmp(task, "segment") ? &c->segment_data
            : !strcmp(task, "depth")   ? &c->depth_data
+           : !strcmp(task, "detect")  ? &c->detect_data
                                       : NULL;
 }
 

@@ -10,7 +10,8 @@
 #include "evaluator/verb.h"
 
 struct layers_settings {
-    struct option_list weights, labels, tasks, train_data, data, track_data, segment_data, depth_data, task_options;
+    struct option_list weights, labels, tasks, train_data, data, track_data, segment_data, depth_data, detect_data,
+        task_options;
     char *model, *layers, *feature, *output;
     bool skip_existing;
 };

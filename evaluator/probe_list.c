@@ -2,7 +2,7 @@
 #include "evaluator/probe.h"
 
 extern const struct task task_knn, task_logistic;
-extern const struct verb verb_linear, verb_attention, verb_segment, verb_depth;
+extern const struct verb verb_linear, verb_attention, verb_segment, verb_depth, verb_detect;
 
 /* clang-format off */
 const struct task *const probe_tasks[] = {
@@ -20,6 +20,7 @@ const struct verb *const probe_runs[] = {
 const struct verb *const dense_runs[] = {
     &verb_segment,
     &verb_depth,
+    &verb_detect,
     NULL,
 };
 /* clang-format on */

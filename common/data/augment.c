@@ -123,7 +123,7 @@ void augment_colours(struct rng *rng, double brightness, double saturation, uint
     }
 }
 
-static void mirror(uint8_t *pixels, int size)
+void augment_mirror(uint8_t *pixels, int size)
 {
     for (int y = 0; y < size; y++)
         for (int x = 0; x < size / 2; x++) {
@@ -175,7 +175,7 @@ static void finish(struct draws *d, const struct augmentation *a, int size, uint
 {
     if (a->brightness > 0 || a->saturation > 0)
         augment_colours(&d->colour, a->brightness, a->saturation, out, (int64_t)size * size);
-    if (rng_uniform(&d->crop) < a->flip) mirror(out, size);
+    if (rng_uniform(&d->crop) < a->flip) augment_mirror(out, size);
 }
 
 int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size, const struct augmentation *a,

@@ -41,5 +41,7 @@ void augment_image(const struct image *image, int size, const struct augmentatio
                    uint64_t epoch, uint64_t sample, uint8_t *out);
 /* Brightness, then saturation of pixels [count, 3], by factors drawn from [1 - x, 1 + x]. */
 void augment_colours(struct rng *rng, double brightness, double saturation, uint8_t *pixels, int64_t count);
+/* Left becomes right: pixels [size, size, 3]. */
+void augment_mirror(uint8_t *pixels, int size);
 
 #endif

@@ -22,9 +22,10 @@ static double half_cosine(double from, double to, double at)
 
 double schedule_rate_of(const char *name, double peak, double floor, int64_t step, int64_t warmup, int64_t steps)
 {
-    bool poly = name && !strcmp(name, "poly");
+    bool poly = name && !strcmp(name, "poly"), stairs = name && !strcmp(name, "steps");
     if (!poly && (!name || !strcmp(name, "cosine"))) return schedule_rate(peak, floor, step, warmup, steps);
-    if (poly && step < warmup) return schedule_rate(peak, floor, step, warmup, steps);
+    if ((poly || stairs) && step < warmup) return schedule_rate(peak, floor, step, warmup, steps);
+    if (stairs) return peak * (27 * step >= 26 * steps ? 0.01 : 9 * step >= 8 * steps ? 0.1 : 1);
     double span = steps > warmup ? (double)(steps - warmup) : 1, at = fmin((double)(step - warmup) / span, 1);
     if (poly) return floor + (peak - floor) * (1 - at);
     return step < warmup ? half_cosine(peak / 25, peak, (double)step / (double)warmup)

@@ -12,9 +12,10 @@ double schedule_rate(double peak, double floor, int64_t step, int64_t warmup, in
 /* By name:
  *   cosine      that one; so is NULL
  *   poly        after the same warm-up a straight line down to floor (mmsegmentation's poly of power 1)
+ *   steps       after it the peak, from 8/9 of the steps a tenth of it, from 26/27 a hundredth (ViTDet's)
  *   one-cycle   PyTorch's OneCycleLR: half a cosine from peak / 25 up to peak, another down to peak / 2500 (floor does
  *               not count) */
-#define SCHEDULES "cosine|poly|one-cycle"
+#define SCHEDULES "cosine|poly|steps|one-cycle"
 double schedule_rate_of(const char *name, double peak, double floor, int64_t step, int64_t warmup, int64_t steps);
 
 /* Progressive resolution: "98:0.42,154:0.33,224:0.25" gives each size a share of the steps, in order. */

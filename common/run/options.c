@@ -56,6 +56,6 @@ const struct option training_options[] = {
 
 /* clang-format off */
 const struct option schedule_options[] = {
-    {OPTION_CHOICE, "lr-schedule", AT(schedule), "cosine", 0, 0, SCHEDULES, "after the warm-up: half a cosine, or a line, down to --lr-min; or PyTorch's one cycle, up and down", OPTION_IDENTITY},
+    {OPTION_CHOICE, "lr-schedule", AT(schedule), "cosine", 0, 0, SCHEDULES, "after the warm-up: half a cosine, or a line, down to --lr-min; or steps of a tenth at 8/9 and 26/27; or PyTorch's one cycle, up and down", OPTION_IDENTITY},
     {0}};
 /* clang-format on */

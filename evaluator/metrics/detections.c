@@ -33,7 +33,7 @@ void places_add(struct place_list *list, int32_t category, int32_t image)
         list->room = 2 * list->room + 1024;
         list->data = mem_realloc(list->data, (size_t)list->room, sizeof *list->data);
     }
-    list->data[list->count++] = (struct place){category, image};
+    list->data[list->count++] = (struct category_place){category, image};
 }
 
 void detections_free(struct detections *d)
@@ -127,7 +127,7 @@ static void sort_objects(struct object_list *list, const struct detections *d, b
 
 static int by_place(const void *a, const void *b)
 {
-    const struct place *x = a, *y = b;
+    const struct category_place *x = a, *y = b;
     if (x->category != y->category) return x->category < y->category ? -1 : 1;
     return (x->image > y->image) - (x->image < y->image);
 }
@@ -141,7 +141,7 @@ void detections_sort(struct detections *d)
         qsort(d->not_exhaustive.data, (size_t)d->not_exhaustive.count, sizeof *d->not_exhaustive.data, by_place);
 }
 
-static bool is_among(const struct place_list *list, struct place place)
+static bool is_among(const struct place_list *list, struct category_place place)
 {
     return list->count && bsearch(&place, list->data, (size_t)list->count, sizeof place, by_place);
 }
@@ -263,7 +263,7 @@ void detections_match(struct detections *d, bool forgive)
     free(d->outcomes);
     d->outcomes = mem_zalloc((size_t)d->found.count + 1, sizeof *d->outcomes);
     while (found < found_end) {
-        struct place at = {found->category, found->image};
+        struct category_place at = {found->category, found->image};
         struct group g = {
             .d = d, .found = found, .outcomes = d->outcomes + (found - d->found.data), .forgive = forgive};
         for (; found < found_end && found->category == at.category && found->image == at.image; found++)

@@ -39,11 +39,11 @@ struct object_list {
 struct object *objects_add(struct object_list *list); /* zeroed, valid until the next */
 
 /* A category in a picture. */
-struct place {
+struct category_place {
     int32_t category, image;
 };
 struct place_list {
-    struct place *data; /* ascending by category, then image, after detections_sort */
+    struct category_place *data; /* ascending by category, then image, after detections_sort */
     int64_t count, room;
 };
 void places_add(struct place_list *list, int32_t category, int32_t image);

@@ -173,6 +173,11 @@ static void schedules_of_the_recipes(void)
     EXPECT(schedule_rate_of("poly", 1, 0, 9, 10, 110) == 1 &&
                fabs(schedule_rate_of("poly", 1, 0, 60, 10, 110) - .5) < 1e-12,
            "poly");
+    EXPECT(fabs(schedule_rate_of("steps", 1, 0, 4, 10, 270) - .5) < 1e-12 &&
+               fabs(schedule_rate_of("steps", 1, 0, 239, 10, 270) - 1) < 1e-12 &&
+               fabs(schedule_rate_of("steps", 1, 0, 240, 10, 270) - .1) < 1e-12 &&
+               fabs(schedule_rate_of("steps", 1, 0, 260, 10, 270) - .01) < 1e-12,
+           "steps");
     EXPECT(fabs(schedule_rate_of("one-cycle", 1, 0, 0, 10, 110) - .04) < 1e-12 &&
                fabs(schedule_rate_of("one-cycle", 1, 0, 10, 10, 110) - 1) < 1e-12 &&
                fabs(schedule_rate_of("one-cycle", 1, 0, 110, 10, 110) - 4e-4) < 1e-12,
