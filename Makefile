@@ -94,7 +94,7 @@ $(foreach s,$(STAGES),$(eval $(call STAGE,$(s))))
 STAGE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %/main.c,$(wildcard $(STAGES:%=%/*.c) $(STAGES:%=%/*/*.c))))
 $(BUILD)/libstages.a: $(STAGE_OBJ)
 	@rm -f $@ && ar rcs $@ $^
-HELPERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips $(BUILD)/test/make_sequences $(BUILD)/test/make_maps $(BUILD)/test/compare_tensors
+HELPERS := $(BUILD)/test/make_pictures $(BUILD)/test/make_clips $(BUILD)/test/make_sequences $(BUILD)/test/make_maps $(BUILD)/test/make_boxes $(BUILD)/test/compare_tensors
 $(HELPERS): %: %.o $(LIB)
 	@$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %.so,$^) -o $@ $(LDLIBS)
 $(BUILD)/test/bench/%: $(BUILD)/test/bench/%.o $(BUILD)/libstages.a $(LIB)
