@@ -20,6 +20,7 @@ check cuda_parity program golden/core core_parity_cuda core_parity_recomputed_cu
 check cuda_decoder program golden/llama llama_parity_scaled_rope_tied llama_parity_in_parts_untied llama_meta_pth generation_same_in_any_batch
 check cuda_features program mpi/features takers_share_a_pass_cuda takers_share_a_pass_bf16 groups_stay_together_cuda
 check cuda_heads program golden/heads heads_linear_cuda heads_attention_cuda
+check cuda_fcos program golden/fcos fcos_learns_as_torchvision_cuda fcos_finds_as_torchvision_cuda
 check cuda_dense_heads program golden/dense_heads dense_segment_cuda dense_depth_cuda dense_dpt_cuda
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
 # on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
@@ -163,6 +164,8 @@ dense_follows() { # NAME VERB...
 check cuda_segmentation_follows_cpu dense_follows segment segment --train-data "$tmp/maps/ade" --data "$tmp/maps/ade" --classes 5 --norm batch
 check cuda_depth_follows_cpu dense_follows depth depth --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --bins 16 --loss-warmup 1 --lr 1e-2
 check cuda_dpt_follows_cpu dense_follows dpt depth --head dpt --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --dpt-channels 8 --loss-warmup 1 --layers last --lr 1e-2
+"$BUILD"/test/make_boxes "$tmp/coco" 12
+check cuda_detection_follows_cpu dense_follows detect detect --train-data "$tmp/coco" --data "$tmp/coco" --pixels 64 --channels 32 --convs 1 --lr 1e-2
 figures() {
     pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r0.json" &&
         pe-evaluator retrieval $model --data "$tmp/data" --batch-size 7 --device cuda --output "$tmp/r1.json" && same "$tmp/r0.json" "$tmp/r1.json"

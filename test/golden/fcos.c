@@ -309,7 +309,6 @@ static void finds_as_torchvision(void)
 int main(int argc, char **argv)
 {
     static const struct test gpu[] = {{"fcos_learns_as_torchvision_cuda", learns_as_torchvision},
-                                      {"fcos_learns_the_same_recomputed_cuda", learns_the_same_recomputed},
                                       {"fcos_finds_as_torchvision_cuda", finds_as_torchvision},
                                       {0}};
     static const struct test cpu[] = {{"fcos_targets_are_those_of_torchvision", targets_are_those_of_torchvision},
