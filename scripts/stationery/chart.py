@@ -34,7 +34,8 @@ def level_axis(sheet, chart, first, bottom, right=False):
     """Horizontal grid with numbers, at the left or the right; the plot's rectangle."""
     texts = [plain(t) for t in ticks(chart)]
     wide = math.ceil(max(map(sheet.extent, texts))) + 6
-    plot = Plot(8 if right else 8 + wide, first + sheet.ascent() / 2 + 2, sheet.width - 8 - (wide if right else 0), bottom)
+    left, end = (8, sheet.width - 8 - wide) if right else (8 + wide, sheet.width - 8)
+    plot = Plot(left, first + sheet.ascent() / 2 + 2, end, bottom)
     for i, text in enumerate(texts):
         y = plot.bottom - (plot.bottom - plot.top) * i / STEPS
         sheet.rule(plot.left, y - 0.5, plot.right, y - 0.5, sheet.theme.ink if i == 0 else None)
@@ -96,7 +97,8 @@ def rows(sheet, chart, rng, mode):
             if i % 2 == 0 or sheet.width > 320:
                 sheet.write(x, sheet.height - 8, plain(tick), "m")
     else:
-        bottom, right = sheet.height - 6, sheet.width - 14 - math.ceil(max(sheet.extent(plain(v)) for v in chart.values))
+        bottom, wide = sheet.height - 6, math.ceil(max(sheet.extent(plain(v)) for v in chart.values))
+        right = sheet.width - 14 - wide
     plot = Plot(left, first + 2, right, bottom)
     tall = (plot.bottom - plot.top) / len(chart.labels)
     half = tall * rng.uniform(0.28, 0.38)
@@ -197,7 +199,8 @@ def pie(sheet, chart, rng, mode):
 
 
 LAYOUTS = {
-    "bar": {"train": {"columns-above": (columns, "above"), "columns-axis": (columns, "axis"), "rows-beside": (rows, "beside")},
+    "bar": {"train": {"columns-above": (columns, "above"), "columns-axis": (columns, "axis"),
+                      "rows-beside": (rows, "beside")},
             "test": {"columns-inside": (columns, "inside"), "rows-axis": (rows, "axis")}},
     "line": {"train": {"line-above": (line, "above"), "line-axis": (line, "axis")},
              "test": {"line-tags": (line, "tags"), "area-axis": (line, "area")}},
@@ -206,8 +209,8 @@ LAYOUTS = {
 
 
 def draw_values(rng, count, axis, least):
-    """Different values, uniform from `least` of a limit that is drawn as well, and the plot's length; axis: multiples of
-    half a step of it."""
+    """Different values, uniform from `least` of a limit that is drawn as well, and the plot's length; axis: multiples
+    of half a step of it."""
     top = Decimal(rng.choice((10, 20, 50, 100, 200, 500, 1000, 2000, 5000)))
     if axis:
         return [top * k / (2 * STEPS) for k in rng.sample(range(1, 2 * STEPS + 1), count)], top

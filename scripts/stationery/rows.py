@@ -7,9 +7,10 @@ SUFFIX = {"chartqa": "\nAnswer the question with a single word.",
           "easyvqa": "\nAnswer the question using a single word or phrase."}
 
 
-def question(name, image, text, answer, task, kind):
-    """image: relative to the file."""
-    return {"id": name, "image": image, "question": text, "answers": [answer], "task": task, "type": kind}
+def question(name, image, text, answer, task, kind, group=None):
+    """image: relative to the file; kind: of question; group: of picture."""
+    row = {"id": name, "image": image, "question": text, "answers": [answer], "task": task, "type": kind}
+    return {**row, "group": group} if group else row
 
 
 def conversation(row):

@@ -30,22 +30,21 @@ class Sheet:
         self.canvas = Image.new("RGB", (FINE * self.width, FINE * self.height), theme.paper)
         self.pen = ImageDraw.Draw(self.canvas)
         self.measure = ImageDraw.Draw(Image.new("L", (1, 1)))
-        self.written = []  # (text, box, what draws it)
-        self.marks = []    # what bars, points and slices measure
+        self.written = []  # (text, box, where, how)
+        self.marks = []  # what bars, points and slices measure
         self.cramped = False  # whether something has too little room
 
     def fine(self, *lengths):
         return [round(FINE * v) for v in lengths]
 
-    def rectangle(self, x0, y0, x1, y1, fill=None, outline=None, radius=0):
+    def rectangle(self, x0, y0, x1, y1, fill, radius=0):
         box = self.fine(x0, y0, x1, y1)
         box[2:] = max(box[0], box[2] - 1), max(box[1], box[3] - 1)
-        self.pen.rounded_rectangle(box, FINE * radius, fill, outline, FINE if outline else 0)
+        self.pen.rounded_rectangle(box, FINE * radius, fill)
 
     def rule(self, x0, y0, x1, y1, fill=None, width=1):
         """A line along one axis, its upper left edge at x0, y0."""
-        fill, w = fill or self.theme.soft, width
-        self.rectangle(x0, y0, max(x1, x0 + w), max(y1, y0 + w), fill)
+        self.rectangle(x0, y0, max(x1, x0 + width), max(y1, y0 + width), fill or self.theme.soft)
 
     def polyline(self, points, fill, width):
         self.pen.line(self.fine(*(v for p in points for v in p)), fill, round(FINE * width), "curve")
@@ -75,7 +74,7 @@ class Sheet:
         style = dict(fill=fill or self.theme.ink, font=face, anchor=anchor + "s")
         if halo:
             style.update(stroke_width=2, stroke_fill=halo)
-        self.written.append((text, box, (place, text), style))
+        self.written.append((text, box, place, style))
 
     def fits(self):
         """Whether all that is written is inside and apart from the rest, and nothing is cramped."""
@@ -87,6 +86,6 @@ class Sheet:
     def finished(self):
         image = self.canvas.reduce(FINE)
         pen = ImageDraw.Draw(image)
-        for _, _, (place, text), style in self.written:
+        for text, _, place, style in self.written:
             pen.text(place, text, **style)
         return image
