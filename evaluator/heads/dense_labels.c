@@ -53,8 +53,9 @@ static int read(const struct dense *x, const struct dense_pair *pair, void **tar
         int64_t value = mask.pixels[i], class = value - c->reduce;
         bool none = value == c->ignored || class < 0;
         if (!none && class >= c->classes) {
-            error_set(error, ERROR_FAILED, "%s: %ld at row %ld, column %ld is none of the %ld classes", pair->truth,
-                      (long)value, (long)(i / mask.width), (long)(i % mask.width), (long)c->classes);
+            error_set(error, ERROR_FAILED, "%s: %ld at row %ld, column %ld is none of the %ld classes%s", pair->truth,
+                      (long)value, (long)(i / mask.width), (long)(i % mask.width), (long)c->classes,
+                      c->reduce ? "" : "; where 1 is the first of them, give --reduce-zero-label");
             mask_free(&mask);
             return -1;
         }
