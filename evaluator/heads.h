@@ -111,8 +111,8 @@ struct head_kind {
     void (*add)(struct heads *h, struct head *head, const char *prefix);
     /* Draw one; its name here is what heads_add was told. */
     void (*draw)(struct parameter *parameter, int64_t width, uint64_t seed);
-    /* x: [samples, width] rows, or all tokens of all pictures -> [samples, 1] losses, float, in segments of the tape; or
-     * [samples, outputs], float (NULL where the subject asks its kind otherwise). */
+    /* x: [samples, width] rows, or all tokens of all pictures -> [samples, 1] losses, float, in segments of the tape;
+     * or [samples, outputs], float (NULL where the subject asks its kind otherwise). */
     struct tensor *(*loss)(struct heads *h, struct tape *tape, const struct head *head, struct tensor *x,
                            const struct lesson *lesson);
     struct tensor *(*output)(struct heads *h, struct tape *tape, const struct head *head, struct tensor *x,

@@ -146,6 +146,7 @@ static int add_level(struct candidates *list, const struct cell_level *l, struct
                 (struct candidate){{{.class = (int32_t)k}, score}, (l->first + cell) * classes + k};
         }
     }
+    if (list->count == first) return 0;
     qsort(list->data + first, (size_t)(list->count - first), sizeof *list->data, by_score);
     if (list->count - first > rules->level_most) list->count = first + rules->level_most;
     for (int64_t i = first; i < list->count; i++) {

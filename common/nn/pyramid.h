@@ -1,5 +1,5 @@
-/* ViTDet's simple feature pyramid (Li et al. 2022; Detectron2's SimpleFeaturePyramid): maps of five strides from the one
- * map of a plain encoder, for a detector on top.
+/* ViTDet's simple feature pyramid (Li et al. 2022; Detectron2's SimpleFeaturePyramid): maps of five strides from the
+ * one map of a plain encoder, for a detector on top.
  *
  *   patch / 2   spread to 2 x 2 cells (a transposed convolution)  \
  *   patch       the map itself                                     > 1x1 -> norm -> 3x3 -> norm

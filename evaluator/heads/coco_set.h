@@ -3,8 +3,8 @@
  *   FOLDER/annotations/instances_train2017.json   pictures in FOLDER/train2017
  *   FOLDER/annotations/instances_val2017.json     pictures in FOLDER/val2017
  *
- * It is named by the file, or by FOLDER: then its one instances_train*.json is for learning, its one instances_val*.json
- * to be examined on.  Categories are numbered in order of their ids, whatever gaps these have. */
+ * It is named by the file, or by FOLDER: then its one instances_train*.json is for learning, its one
+ * instances_val*.json to be examined on.  Categories are numbered in order of their ids, whatever gaps these have. */
 #ifndef EVALUATOR_HEADS_COCO_SET_H
 #define EVALUATOR_HEADS_COCO_SET_H
 

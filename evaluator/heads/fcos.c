@@ -3,10 +3,9 @@
  *   x -> standard columns -> pyramid of five levels -> towers -> classes, boxes, centre-ness of every cell
  *
  * AdamW at 1e-4 for 16 pictures, decay 0.05 (not of vectors), 250 steps of warm-up, ViTDet's two steps down.  Rules of
- * targets, losses and boxes are torchvision's; not as there: losses are divided by what the whole batch has to find, not
- * a rank's part.  Not as ViTDet: gradients are not
- * clipped, as heads that are trained together have no norm in common.  Figures are not comparable with those of Mask
- * R-CNN, which the paper's tables have. */
+ * targets, losses and boxes are torchvision's; not as there: losses are divided by what the whole batch has to find,
+ * not a rank's part.  Not as ViTDet: gradients are not clipped, as heads that are trained together have no norm in
+ * common.  Figures are not comparable with those of Mask R-CNN, which the paper's tables have. */
 #include "evaluator/heads/boxes.h"
 #include "evaluator/verb.h"
 

@@ -1,6 +1,6 @@
-/* A training step of FCOS on given features (PE-Core-S16 at 320 px: 20 x 20 cells, 384 columns), 8 pictures in slices of
- * 2 as a run cuts them, 256 channels, 4 convolutions a tower, 80 classes; targets, losses, gradients, AdamW: seconds of
- * a step (median), bytes of memory at most, loss of the first step.
+/* A training step of FCOS on given features (PE-Core-S16 at 320 px: 20 x 20 cells, 384 columns), 8 pictures in slices
+ * of 2 as a run cuts them, 256 channels, 4 convolutions a tower, 80 classes; targets, losses, gradients, AdamW: seconds
+ * of a step (median), bytes of memory at most, loss of the first step.
  *   fcos THREADS STEPS */
 #include <stdio.h>
 #include <stdlib.h>

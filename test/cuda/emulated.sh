@@ -165,7 +165,7 @@ check cuda_segmentation_follows_cpu dense_follows segment segment --train-data "
 check cuda_depth_follows_cpu dense_follows depth depth --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --bins 16 --loss-warmup 1 --lr 1e-2
 check cuda_dpt_follows_cpu dense_follows dpt depth --head dpt --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --dpt-channels 8 --loss-warmup 1 --layers last --lr 1e-2
 "$BUILD"/test/make_boxes "$tmp/coco" 12
-check cuda_detection_follows_cpu dense_follows detect detect --train-data "$tmp/coco" --data "$tmp/coco" --pixels 64 --channels 32 --convs 1 --lr 1e-2
+check cuda_detection_follows_cpu dense_follows detect detect --train-data "$tmp/coco" --data "$tmp/coco" --pixels 32 --layers last --channels 32 --convs 1 --lr 1e-2
 figures() {
     pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r0.json" &&
         pe-evaluator retrieval $model --data "$tmp/data" --batch-size 7 --device cuda --output "$tmp/r1.json" && same "$tmp/r0.json" "$tmp/r1.json"

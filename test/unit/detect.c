@@ -1,5 +1,5 @@
-/* Detection from inside: boxes go along with their pictures, COCO files are read with their gaps, and the rules of cells
- * where files of torchvision's results say nothing: equal boxes, equal scores, limits, numbers that are none. */
+/* Detection from inside: boxes go along with their pictures, COCO files are read with their gaps, and the rules of
+ * cells where torchvision's results say nothing: equal boxes, equal scores, limits, numbers that are none. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
