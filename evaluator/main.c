@@ -10,6 +10,8 @@
  *   depth       metres of pixels, likewise
  *   detect      boxes, likewise
  *   layers      tasks at every layer, as curves
+ *   questions   questions and captions through a Perception LM
+ *   convert     published questions as `questions` asks them
  *   score       figures from files of truth and predictions
  *   build       many results in one table
  *   report      runs and results as one page to look at
