@@ -21,8 +21,8 @@ struct class_stock {
 };
 /* train, test [classes]: how many have each class. */
 struct class_stock class_stock_of(const int64_t *train, const int64_t *test, int64_t classes);
-/* samples, classes, train_samples, what there is of unlabelled, train_unlabelled and unseen, and chance: the accuracy of
- * naming training's most frequent class. */
+/* samples, classes, train_samples, what there is of unlabelled, train_unlabelled and unseen, and chance: the accuracy
+ * of naming training's most frequent class. */
 void class_stock_figures(json_t *figures, const struct class_stock *stock);
 /* Neither is empty: the options' data sets are named. */
 int class_stock_check(const struct class_stock *stock, const struct option_list *train_data,

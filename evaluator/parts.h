@@ -1,5 +1,5 @@
-/* The parts of pe-evaluator layers: a task of one encoder each, with a result of its own in the folder OUTPUT without its
- * ending (curves/ENCODER-TASK.json).
+/* The parts of pe-evaluator layers: a task of one encoder each, with a result of its own in the folder OUTPUT without
+ * its ending (curves/ENCODER-TASK.json).
  *
  * Tasks whose features come of one pass share it; those that train heads are runs of their own. */
 #ifndef EVALUATOR_PARTS_H

@@ -6,8 +6,9 @@
  *
  * Features of all chosen layers stay in memory: 4 bytes for each column, layer and labelled sample, over all ranks.
  *
- * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  What results
- * say of samples: classification.h; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with --baseline. */
+ * The best layer is the best on the test data.  Samples without a label are left out of both, counted and said.  What
+ * results say of samples: classification.h; pixels: the same probe on 16 x 16 pixels (models/pixels.h), with
+ * --baseline. */
 #ifndef EVALUATOR_PROBE_DATA_H
 #define EVALUATOR_PROBE_DATA_H
 

@@ -3,8 +3,8 @@
  *
  *   rows -> pictures -> prompt -> reply (serve/job.h) -> OUTPUT.replies.jsonl -> OUTPUT.json (evaluator/replies.h)
  *
- * Replies are greedy, and as PLM's evaluation has it one '.' at their end is dropped.  Where there are options, they can
- * be weighed instead: the reply is then the letter of the likeliest. */
+ * Replies are greedy, and as PLM's evaluation has it one '.' at their end is dropped.  Where there are options, they
+ * can be weighed instead: the reply is then the letter of the likeliest. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

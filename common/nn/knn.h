@@ -40,8 +40,8 @@ int knn_search(struct device *device, const struct world *world, const struct la
 void knn_weigh(double *weights, const struct neighbour *nearest, int64_t most, double temperature);
 void knn_vote(double *votes, int64_t classes, const struct neighbour *nearest, const double *weights, int64_t k);
 
-/* (all) The queries' labels held against the votes; scores [settings->k_count].  ranks [queries, k_count]: of each query
- * how many classes are ahead of its own, NEVER where nobody voted for it (nn/tally.h); NULL: not wanted. */
+/* (all) The queries' labels held against the votes; scores [settings->k_count].  ranks [queries, k_count]: of each
+ * query how many classes are ahead of its own, NEVER where nobody voted for it (nn/tally.h); NULL: not wanted. */
 int knn_score(struct device *device, const struct world *world, const struct labelled_rows *items,
               const struct labelled_rows *queries, int64_t classes, const struct knn_settings *settings,
               struct classification_scores *scores, int64_t *ranks, struct error *error);

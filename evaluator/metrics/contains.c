@@ -1,7 +1,7 @@
 /* pe-evaluator score --metric contains: does the reply hold an answer (OCRBench; Liu et al. 2023, as lmms-eval has it)?
  *
- * Both in lower case, without spaces around them, line ends as spaces, full-width forms of ASCII as ASCII.  Of questions
- * of --contains-formulas' type both as they are without spaces: case matters in a formula. */
+ * Both in lower case, without spaces around them, line ends as spaces, full-width forms of ASCII as ASCII.  Of
+ * questions of --contains-formulas' type both as they are without spaces: case matters in a formula. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -347,8 +347,8 @@ static void generation(int packing)
 
 enum { GIVEN = 9 };
 
-/* The same texts as given tokens: their log-probabilities [PROMPTS][GIVEN], of them one behind the other, then of each as
- * the first. */
+/* The same texts as given tokens: their log-probabilities [PROMPTS][GIVEN], of them one behind the other, then of each
+ * as the first. */
 static void weigh_all(struct golden *g, struct generator_config config, int32_t texts[PROMPTS][MOST + 1],
                       double weights[2][PROMPTS][GIVEN])
 {
