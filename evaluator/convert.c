@@ -106,8 +106,8 @@ static int add_all(struct conversion *c, struct error *error)
     struct answers answers;
     int rc = answers_read(&answers, c->input, NULL, !strcmp(c->source->layout, "boxes"), error);
     if (rc == 0 && strcmp(answers.layout->name, c->source->layout))
-        rc = error_set(error, ERROR_FAILED, "%s: is of the layout of %s, not of %s", c->input, answers.layout->name,
-                       c->source->name);
+        rc = error_set(error, ERROR_FAILED, "%s: is of the layout of %s, not of %s: %s", c->input, answers.layout->name,
+                       c->source->name, c->source->files);
     if (rc == 0 && c->source->prepare) rc = c->source->prepare(c, error);
     for (int64_t i = 0; i < answers.count && rc == 0; i++) {
         rc = add(c, &answers.questions[i], error);

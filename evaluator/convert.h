@@ -16,7 +16,7 @@ struct conversion {
 };
 
 struct source {
-    const char *name, *task, *files; /* files: what is read, for --help and messages */
+    const char *name, *task, *files; /* files: what is read, for messages */
     const char *layout;              /* of metrics/answers.h; NULL: read whole by `each` */
     const char *question[3];         /* keys of what is asked */
     const char *media;               /* "image" or "video" */

@@ -103,7 +103,7 @@ static int more_of_vqa(const struct conversion *c, const struct question *q, jso
 static int more_of_mmmu(const struct conversion *c, const struct question *q, json_t *row, struct error *error)
 {
     json_t *images = json_array();
-    char key[16];
+    char key[24];
     (void)error;
     for (int i = 1; i <= 7; i++) {
         snprintf(key, sizeof key, "image_%d", i);
@@ -240,20 +240,26 @@ static int each_easyvqa(struct conversion *c, struct error *error)
 const struct source sources[] = {
     {"docvqa", "docvqa", "val_v1.0.json", "DocVQA", {"question"}, "image", file_of_key},
     {"infovqa", "infovqa", "infographicsVQA_val_v1.0.json", "DocVQA", {"question"}, "image", file_of_key},
-    {"chartqa", "chartqa", "test_human.json, test_augmented.json or their folder", "ChartQA", {"query"}, "image", file_of_key},
+    {"chartqa", "chartqa", "test_human.json, test_augmented.json or their folder", "ChartQA", {"query"}, "image",
+     file_of_key},
     {"textvqa", "textvqa", "TextVQA_0.5.1_val.json", "TextVQA", {"question"}, "image", file_of_textvqa},
     {"vqav2", "vqav2", "annotations, with --questions", "VQA", {0}, "image", file_of_vqa, more_of_vqa, prepare_vqa},
     {"okvqa", "okvqa", "annotations, with --questions", "VQA", {0}, "image", file_of_vqa, more_of_vqa, prepare_vqa},
     {"vizwiz", "vizwiz", "val.json", "VizWiz", {"question"}, "image", file_of_key},
     {"ai2d", "ai2d", "the folder questions/", "AI2D", {"question"}, "image", file_of_diagram},
-    {"mmmu", "mmmu", "rows of JSON with image_1 .. image_7 as paths", "MMMU", {"question"}, "image", file_of_mmmu, more_of_mmmu},
+    {"mmmu", "mmmu", "rows of JSON with image_1 .. image_7 as paths", "MMMU", {"question"}, "image", file_of_mmmu,
+     more_of_mmmu},
     {"mvbench", "mvbench", "the folder json/", "MVBench", {"question"}, "video", file_of_key, more_of_video},
-    {"perceptiontest", "perceptiontest", "mc_question_valid.json", "PerceptionTest", {"question"}, "video", file_of_video},
+    {"perceptiontest", "perceptiontest", "mc_question_valid.json", "PerceptionTest", {"question"}, "video",
+     file_of_video},
     {"pope", "pope", "coco_pope_random.json, ... or their folder", "POPE", {"text"}, "image", file_of_key},
     {"ocrbench", "ocrbench", "OCRBench.json", "rows", {"question"}, "image", file_of_key},
-    {"refcoco", "refcoco", "rows of JSON: image, expression or sent, bbox", "boxes", {"expression", "sent", "question"}, "image", file_of_key, more_of_box},
-    {"coco-captions", "coco", "captions_val2014.json", "captions", {0}, "image", file_of_caption, .prepare = prepare_captions},
-    {"nocaps", "nocaps", "nocaps_val_4500_captions.json", "captions", {0}, "image", file_of_caption, .prepare = prepare_captions},
+    {"refcoco", "refcoco", "rows of JSON: image, expression or sent, bbox", "boxes", {"expression", "sent",
+     "question"}, "image", file_of_key, more_of_box},
+    {"coco-captions", "coco", "captions_val2014.json", "captions", {0}, "image", file_of_caption,
+     .prepare = prepare_captions},
+    {"nocaps", "nocaps", "nocaps_val_4500_captions.json", "captions", {0}, "image", file_of_caption,
+     .prepare = prepare_captions},
     {"coco-karpathy", "coco", "dataset_coco.json", .each = each_karpathy},
     {"flickr30k", "flickr30k", "dataset_flickr30k.json", .each = each_karpathy},
     {"easy-vqa", "easyvqa", "questions.json", .each = each_easyvqa},

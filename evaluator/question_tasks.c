@@ -10,6 +10,8 @@
 #include "evaluator/metrics/python.h"
 
 #define SHORT "\nAnswer the question using a single word or phrase."
+#define WORD "\nAnswer the question with a single word."
+#define BEST "Only give the best option.\n"
 #define DIRECT "\nProvide a short and direct response."
 #define LETTER "Answer with the option's letter from the given choices directly."
 #define UNANSWERABLE "\nWhen the provided information is insufficient, respond with 'Unanswerable'." SHORT
@@ -22,15 +24,18 @@
 const struct question_task question_tasks[] = {
     {"docvqa",         SHAPE_PLAIN,    false, {SHORT, SHORT}, NULL, 32, "anls", ""},
     {"infovqa",        SHAPE_PLAIN,    false, {SHORT, SHORT}, NULL, 32, "anls", ""},
-    {"chartqa",        SHAPE_PLAIN,    false, {"\nAnswer the question with a single word.", "\nAnswer the question with a single word."}, NULL, 16, "relaxed", ""},
+    {"chartqa",        SHAPE_PLAIN,    false, {WORD, WORD}, NULL, 16, "relaxed", ""},
     {"textvqa",        SHAPE_CAPITAL,  false, {DIRECT, SHORT}, NULL, 16, "vqa", "--vqa-tokenize on"},
     {"vqav2",          SHAPE_PLAIN,    false, {"", SHORT}, NULL, 16, "vqa", "--vqa-tokenize off"},
-    {"okvqa",          SHAPE_PLAIN,    false, {"\nRespond with one word.", UNANSWERABLE}, NULL, 16, "vqa", "--vqa-tokenize on"},
+    {"okvqa",          SHAPE_PLAIN,    false, {"\nRespond with one word.", UNANSWERABLE}, NULL, 16, "vqa",
+     "--vqa-tokenize on"},
     {"vizwiz",         SHAPE_CAPITAL,  false, {UNANSWERABLE, UNANSWERABLE}, NULL, 16, "vqa", "--vqa-tokenize on"},
     {"ai2d",           SHAPE_LETTERS,  true,  {"\n" LETTER, "\n" LETTER}, NULL, 16, "choice", "--choice-rule ai2d"},
-    {"mmmu",           SHAPE_LETTERS,  true,  {"\n\n" LETTER, "\n\n" LETTER}, "\n" SHORT, 128, "choice", "--choice-rule mmmu"},
-    {"mvbench",        SHAPE_BRACKETS, true,  {"Only give the best option.\n", "Only give the best option.\n"}, NULL, 16, "choice", "--choice-rule mvbench"},
-    {"perceptiontest", SHAPE_LETTERS,  true,  {"\n" LETTER, "\n" LETTER}, NULL, 16, "choice", "--choice-rule perceptiontest"},
+    {"mmmu",           SHAPE_LETTERS,  true,  {"\n\n" LETTER, "\n\n" LETTER}, "\n" SHORT, 128, "choice",
+     "--choice-rule mmmu"},
+    {"mvbench",        SHAPE_BRACKETS, true,  {BEST, BEST}, NULL, 16, "choice", "--choice-rule mvbench"},
+    {"perceptiontest", SHAPE_LETTERS,  true,  {"\n" LETTER, "\n" LETTER}, NULL, 16, "choice",
+     "--choice-rule perceptiontest"},
     {"pope",           SHAPE_STRIPPED, false, {"\nYour response must be concise.", SHORT}, NULL, 128, "pope", ""},
     {"ocrbench",       SHAPE_STRIPPED, false, {DIRECT, ""}, NULL, 128, "contains", ""},
     {"refcoco",        SHAPE_PLAIN,    false, {BOX, BOX}, NULL, 32, "grounding", "--grounding-scale 999"},

@@ -13,7 +13,7 @@ enum question_shape {
     SHAPE_PLAIN,    /* QUESTION ending */
     SHAPE_CAPITAL,  /* the same, its first letter in capitals and all others small (Python's capitalize) */
     SHAPE_STRIPPED, /* the same without spaces around it */
-    SHAPE_LETTERS,  /* QUESTION, lines "A. choice", ending; without choices: plain, with `open` behind it */
+    SHAPE_LETTERS,  /* QUESTION, lines "A. choice", ending; without choices: QUESTION open */
     SHAPE_BRACKETS, /* "Question:" QUESTION, "Option:", lines "(A) choice", ending */
     SHAPE_CAPTION,  /* ending alone */
 };
@@ -22,10 +22,9 @@ enum question_wording { WORDING_PLM, WORDING_COMMON };
 struct question_task {
     const char *name;
     enum question_shape shape;
-    bool
-        choices; /* its questions have choices, at least where the metric is choice; all but SHAPE_LETTERS' open ones */
+    bool choices;                 /* its questions have some; all, where `open` is NULL */
     const char *ending[2];        /* by wording */
-    const char *open;             /* of a question without choices, NULL: there must be some */
+    const char *open;             /* the ending of a question without choices */
     int64_t most;                 /* tokens of a reply, unless --max-new-tokens says otherwise */
     const char *metric, *options; /* evaluator/scoring.h */
 };
