@@ -33,14 +33,22 @@ static const struct option options[] = {
 /* clang-format on */
 /* --- rows --- */
 
-/* Is it listed: as its id, its picture's name, or that name without folder and ending? */
+/* Is it listed?  Its entry then says that it was found. */
+static bool find_listed(const struct conversion *c, const char *name)
+{
+    if (!json_object_get(c->only, name)) return false;
+    json_object_set_new(c->only, name, json_true());
+    return true;
+}
+
+/* As its id, its picture's name, or that name without folder and ending. */
 static bool is_listed(const struct conversion *c, const char *id, const char *file)
 {
     if (!c->only) return true;
     char *stem = fs_last(file), *dot = strrchr(stem, '.');
-    bool listed = json_object_get(c->only, id) || json_object_get(c->only, file) || json_object_get(c->only, stem);
+    bool listed = find_listed(c, id) || find_listed(c, file) || find_listed(c, stem);
     if (dot) *dot = 0;
-    listed = listed || json_object_get(c->only, stem);
+    listed = listed || find_listed(c, stem);
     free(stem);
     return listed;
 }
@@ -142,9 +150,21 @@ static int read_only(struct conversion *c, const char *path, struct error *error
     int64_t count;
     if (texts_read(path, true, &names, &count, error) < 0) return -1;
     c->only = json_object();
-    for (int64_t i = 0; i < count; i++) json_object_set_new(c->only, names[i], json_true());
+    for (int64_t i = 0; i < count; i++) json_object_set_new(c->only, names[i], json_false());
     texts_free(names, count);
     return count ? 0 : error_set(error, ERROR_FAILED, "%s: names nothing", path);
+}
+
+static void count_unlisted(const struct conversion *c, const char *path)
+{
+    const char *name, *first = NULL;
+    json_t *found;
+    int64_t count = 0;
+    json_object_foreach (c->only, name, found) {
+        if (json_is_true(found)) continue;
+        if (!count++) first = name;
+    }
+    if (count) log_warn("%s: %ld of its names are of no question, such as %s", path, (long)count, first);
 }
 
 static int write_rows(const struct conversion *c, const char *path, struct error *error)
@@ -164,6 +184,24 @@ static int write_rows(const struct conversion *c, const char *path, struct error
     return rc;
 }
 
+/* Is it the name of a file that is not there? */
+static bool lacks(const char *root, const json_t *file)
+{
+    const char *name = json_string_value(file);
+    if (!name) return false;
+    char *path = *name == '/' ? mem_strdup(name) : fs_join(root, name);
+    bool lacking = !fs_exists(path);
+    free(path);
+    return lacking;
+}
+
+static bool lacks_any(const char *root, const json_t *files)
+{
+    bool lacking = false;
+    for (size_t i = 0; i < json_array_size(files); i++) lacking = lacking || lacks(root, json_array_get(files, i));
+    return lacking;
+}
+
 /* How many show what is not there: better known before a model is loaded. */
 static void count_missing(const struct conversion *c, const char *output)
 {
@@ -172,14 +210,9 @@ static void count_missing(const struct conversion *c, const char *output)
     int64_t missing = 0;
     json_t *row;
     size_t i;
-    json_array_foreach (c->rows, i, row) {
-        const char *image = json_string_value(json_object_get(row, "image")),
-                   *video = json_string_value(json_object_get(row, "video")), *name = image ? image : video;
-        if (!name) name = json_string_value(json_array_get(json_object_get(row, "images"), 0));
-        char *path = *name == '/' ? mem_strdup(name) : fs_join(root, name);
-        missing += !fs_exists(path);
-        free(path);
-    }
+    json_array_foreach (c->rows, i, row)
+        missing += lacks(root, json_object_get(row, "image")) || lacks(root, json_object_get(row, "video")) ||
+                   lacks_any(root, json_object_get(row, "images"));
     if (missing) log_warn("%ld of them show what is not there; is --images right?", (long)missing);
     free(root);
 }
@@ -203,6 +236,7 @@ static int convert(const struct convert_settings *s, struct error *error)
     if (rc == 0) rc = c.source->each ? c.source->each(&c, error) : add_all(&c, error);
     if (rc == 0) rc = write_rows(&c, s->output, error);
     if (rc == 0) count_missing(&c, s->output);
+    if (rc == 0) count_unlisted(&c, s->only);
     json_decref(c.document);
     json_decref(c.names);
     json_decref(c.only);

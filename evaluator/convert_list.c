@@ -16,6 +16,12 @@ static char *no_key(const char *keys, struct error *error)
     return NULL;
 }
 
+static int no_path(const char *key, struct error *error)
+{
+    return error_set(error, ERROR_FAILED, "its %s is no path: save the pictures as files, and write their names there",
+                     key);
+}
+
 static char *file_of_key(const struct conversion *c, const struct question *q, struct error *error)
 {
     static const char *const keys[] = {"image", "image_local_name", "imgname", "image_path", "file_name", "video"};
@@ -23,10 +29,7 @@ static char *file_of_key(const struct conversion *c, const struct question *q, s
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         const json_t *value = json_object_get(q->row, keys[i]);
         if (json_is_string(value)) return mem_strdup(json_string_value(value));
-        if (value)
-            return error_set(error, ERROR_FAILED,
-                             "its %s is no path: save the pictures as files, and write their names there", keys[i]),
-                   NULL;
+        if (value) return no_path(keys[i], error), NULL;
     }
     return no_key("image", error);
 }
@@ -86,7 +89,7 @@ static char *file_of_mmmu(const struct conversion *c, const struct question *q, 
     const json_t *value = json_object_get(q->row, "image_1");
     (void)c;
     if (json_is_string(value)) return mem_strdup(json_string_value(value));
-    error_set(error, ERROR_FAILED, "its image_1 is no path: save the pictures as files, and write their names there");
+    no_path("image_1", error);
     return NULL;
 }
 
@@ -104,25 +107,32 @@ static int more_of_mmmu(const struct conversion *c, const struct question *q, js
 {
     json_t *images = json_array();
     char key[24];
-    (void)error;
-    for (int i = 1; i <= 7; i++) {
+    int rc = 0;
+    for (int i = 1; i <= 7 && rc == 0; i++) {
         snprintf(key, sizeof key, "image_%d", i);
-        const char *name = json_string_value(json_object_get(q->row, key));
+        const json_t *value = json_object_get(q->row, key);
+        const char *name = json_string_value(value);
+        if (value && !name && !json_is_null(value)) rc = no_path(key, error);
         char *path = name ? convert_path(c, q->group, name) : NULL;
         if (path) json_array_append_new(images, json_string(path));
         free(path);
     }
     if (json_array_size(images) > 1) json_object_set(row, "images", images);
     json_decref(images);
-    return 0;
+    return rc;
 }
 
 static int more_of_video(const struct conversion *c, const struct question *q, json_t *row, struct error *error)
 {
-    json_t *start = json_object_get(q->row, "start"), *end = json_object_get(q->row, "end");
-    (void)c, (void)error;
-    if (json_is_number(start)) json_object_set(row, "start_time", start);
-    if (json_is_number(end)) json_object_set(row, "end_time", end);
+    static const char *const keys[] = {"start", "end"}, *const names[] = {"start_time", "end_time"};
+    (void)c;
+    for (int i = 0; i < 2; i++) {
+        json_t *value = json_object_get(q->row, keys[i]);
+        if (!value || json_is_null(value)) continue;
+        if (!json_is_number(value))
+            return error_set(error, ERROR_FAILED, "its %s must be a number of seconds", keys[i]);
+        json_object_set(row, names[i], value);
+    }
     return 0;
 }
 
@@ -210,7 +220,18 @@ static int each_karpathy(struct conversion *c, struct error *error)
     return 0;
 }
 
-/* easy-VQA's [[question, answer, number of the picture]]; its kinds: yes or no, colours, shapes. */
+/* easy-VQA's kinds of answers; its questions do not tell: "what color is the shape?". */
+static const char *easyvqa_kind(const char *answer)
+{
+    static const char *const words[] = {"yes", "no", "circle", "rectangle", "triangle"}, *const kinds[] = {
+                                                                                             "yes_no", "yes_no",
+                                                                                             "shape", "shape", "shape"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(answer, words[i])) return kinds[i];
+    return "colour";
+}
+
+/* easy-VQA's [[question, answer, number of the picture]]. */
 static int each_easyvqa(struct conversion *c, struct error *error)
 {
     json_t *entry;
@@ -222,13 +243,11 @@ static int each_easyvqa(struct conversion *c, struct error *error)
         if (!question || !answer || !json_is_integer(number))
             return error_set(error, ERROR_FAILED, "%s: [%zu] must be [question, answer, number of the picture]",
                              c->input, i);
-        const char *kind = !strcmp(answer, "yes") || !strcmp(answer, "no") ? "yes_no"
-                           : strstr(question, "shape")                     ? "shape"
-                                                                           : "colour";
         struct str file = {0}, id = {0};
         str_printf(&file, "%lld.png", (long long)json_integer_value(number));
         str_printf(&id, "%zu", i);
-        json_t *row = json_pack("{s:s, s:[s], s:s}", "question", question, "answers", answer, "type", kind);
+        json_t *row =
+            json_pack("{s:s, s:[s], s:s}", "question", question, "answers", answer, "type", easyvqa_kind(answer));
         convert_add(c, id.data, "image", file.data, row);
         str_free(&file);
         str_free(&id);

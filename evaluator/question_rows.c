@@ -7,7 +7,6 @@
 
 #include "base/fs.h"
 #include "base/memory.h"
-#include "evaluator/metrics/choice_rules.h"
 #include "evaluator/metrics/published.h"
 #include "serve/rows.h"
 
@@ -26,6 +25,9 @@ static int check_media(const json_t *row, struct error *error)
             return error_set(error, ERROR_FAILED, "its \"%s\" must be %s", keys[i],
                              i == 1 ? "an array of paths" : "a path");
         named += value != NULL;
+        for (size_t k = 0; k < json_array_size(value); k++)
+            if (!json_is_string(json_array_get(value, k)))
+                return error_set(error, ERROR_FAILED, "its \"images\" must be an array of paths");
     }
     if (named == 1) return 0;
     return error_set(error, ERROR_FAILED,
@@ -33,15 +35,37 @@ static int check_media(const json_t *row, struct error *error)
                            : "shows nothing: it needs \"image\", \"images\" or \"video\"");
 }
 
+/* Parts of a video, as row_media_read takes them. */
+static int check_times(const json_t *row, struct error *error)
+{
+    static const char *const keys[] = {"start_time", "end_time"};
+    for (int i = 0; i < 2; i++) {
+        const json_t *value = json_object_get(row, keys[i]);
+        if (value && !json_is_null(value) && !json_is_number(value))
+            return error_set(error, ERROR_FAILED, "its \"%s\" must be a number of seconds", keys[i]);
+    }
+    return 0;
+}
+
 static int check_choices(const struct question_task *task, const json_t *row, struct error *error)
 {
+    static const char *const keys[] = {"options", "choices"};
     const json_t *choices = question_choices(row), *choice;
+    const char *type = json_string_value(json_object_get(row, "type"));
     size_t i;
     if (!task->choices) return 0;
+    for (i = 0; i < 2; i++) {
+        const json_t *value = json_object_get(row, keys[i]);
+        if (value && !json_is_null(value) && !json_is_array(value))
+            return error_set(error, ERROR_FAILED, "its \"%s\" must be an array of texts", keys[i]);
+    }
+    if (choices && task->open && type && !strcmp(type, "open"))
+        return error_set(error, ERROR_FAILED, "is of type open, and has options");
     if (!choices && !task->open)
         return error_set(error, ERROR_FAILED, "%s needs \"options\", an array of texts", task->name);
-    if (json_array_size(choices) > CHOICES)
-        return error_set(error, ERROR_FAILED, "has %zu options, more than letters", json_array_size(choices));
+    if (json_array_size(choices) > (size_t)task->choices)
+        return error_set(error, ERROR_FAILED, "has %zu options, where replies to %s are read as letters up to %c",
+                         json_array_size(choices), task->name, 'A' + task->choices - 1);
     json_array_foreach ((json_t *)(uintptr_t)choices, i, choice)
         if (!json_is_string(choice)) return error_set(error, ERROR_FAILED, "its \"options\" must be texts");
     return 0;
@@ -54,13 +78,13 @@ static int check(const struct question_row *q, struct error *error)
         return error_set(error, ERROR_FAILED, "has no \"question\"");
     if (!json_is_string(answers) && !json_is_integer(answers) && !json_array_size(answers))
         return error_set(error, ERROR_FAILED, "has no \"answers\": without them nothing can be scored");
-    if (check_media(q->row, error) < 0) return -1;
+    if (check_media(q->row, error) < 0 || check_times(q->row, error) < 0) return -1;
     return check_choices(q->task, q->row, error);
 }
 
-static const struct question_task *task_of(const struct reader *r, const json_t *row, struct error *error)
+/* name NULL: none. */
+static const struct question_task *find_task(const char *name, struct error *error)
 {
-    const char *named = json_string_value(json_object_get(row, "task")), *name = named ? named : r->task;
     const struct question_task *task = name ? question_task_of(name) : NULL;
     struct str names = {0};
     question_task_names(&names);
@@ -70,6 +94,14 @@ static const struct question_task *task_of(const struct reader *r, const json_t 
         error_set(error, ERROR_USAGE, "unknown task \"%s\": one of %s", name, names.data);
     str_free(&names);
     return task;
+}
+
+static const struct question_task *task_of(const struct reader *r, const json_t *row, struct error *error)
+{
+    const json_t *named = json_object_get(row, "task");
+    if (!named || json_is_string(named)) return find_task(named ? json_string_value(named) : r->task, error);
+    error_set(error, ERROR_FAILED, "its \"task\" must be a text");
+    return NULL;
 }
 
 static void note_task(struct question_rows *rows, const struct question_task *task)
@@ -114,6 +146,7 @@ int question_rows_open(struct question_rows *rows, const struct option_list *pat
 {
     *rows =
         (struct question_rows){.ids = json_object(), .roots = mem_zalloc((size_t)paths->count, sizeof *rows->roots)};
+    if (task && !find_task(task, error)) return error_prefix(error, "--task");
     for (int64_t i = 0; i < paths->count; i++) {
         uint64_t sum;
         rows->roots[rows->root_count++] = folder_of(paths->items[i]);

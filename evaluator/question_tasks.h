@@ -22,9 +22,9 @@ enum question_wording { WORDING_PLM, WORDING_COMMON };
 struct question_task {
     const char *name;
     enum question_shape shape;
-    bool choices;                 /* its questions have some; all, where `open` is NULL */
+    int choices;                  /* its questions have choices, as many as its metric reads letters; 0: none */
     const char *ending[2];        /* by wording */
-    const char *open;             /* the ending of a question without choices */
+    const char *open;             /* of a question without choices, where there may be such; else NULL */
     int64_t most;                 /* tokens of a reply, unless --max-new-tokens says otherwise */
     const char *metric, *options; /* evaluator/scoring.h */
 };

@@ -137,7 +137,7 @@ static double text_likelihood(const struct asking *a, const struct job_text *tex
     bpe_encode(a->lm->bpe, choice, strlen(choice), &ids);
     for (int64_t i = 0; i < ids.count; i++) sum += text->given[i];
     token_ids_free(&ids);
-    return *choice ? sum / (double)strlen(choice) : -INFINITY;
+    return sum / (double)strlen(choice);
 }
 
 /* The likeliest; of equals the first. */
@@ -227,7 +227,8 @@ static int report_all(const struct asking *a, const char *folder, struct error *
     json_t **said;
     int rc = read_said(a, folder, &said, error);
     struct replies replies = {&a->rows, a->wording, said};
-    for (int64_t i = 0; rc == 0 && i < a->rows.task_count; i++) rc = report(a, &replies, a->rows.tasks[i], error);
+    for (int64_t i = 0; said && i < a->rows.task_count; i++) /* one that has no figure hides no other's */
+        if (report(a, &replies, a->rows.tasks[i], error) < 0) rc = -1;
     rows_free_list(said, a->rows.count);
     return rc;
 }
@@ -286,6 +287,24 @@ static int work(struct asking *a, struct error *error)
     return rc;
 }
 
+/* An option without text has no likelihood. */
+static int check_texts(const struct question_rows *rows, struct error *error)
+{
+    const json_t *choice;
+    size_t k;
+    for (int64_t i = 0; i < rows->count; i++) {
+        const struct question_row *q = &rows->list[i];
+        if (!q->task->choices) continue;
+        json_array_foreach ((json_t *)(uintptr_t)question_choices(q->row), k, choice)
+            if (!*json_string_value(choice))
+                return error_set(error, ERROR_FAILED,
+                                 "question %s: option %c is empty, and an empty text has no likelihood; use --choose "
+                                 "likelihood or generate",
+                                 q->id, (int)('A' + k));
+    }
+    return 0;
+}
+
 static int open_rows(struct asking *a, struct error *error)
 {
     const struct questions_settings *c = a->config;
@@ -295,7 +314,20 @@ static int open_rows(struct asking *a, struct error *error)
                          "--output %s: the questions are of %ld tasks, each with a result of its own: put {task} into "
                          "the name",
                          c->output, (long)a->rows.task_count);
+    if (!strcmp(c->choose, "text-likelihood") && check_texts(&a->rows, error) < 0) return -1;
     return 0;
+}
+
+/* Rank 0: what would end hours of asking without a figure is found before. */
+static int rehearse(const struct asking *a, struct error *error)
+{
+    int rc = 0;
+    for (int64_t i = 0; rc == 0 && i < a->rows.task_count; i++) {
+        char *output = output_of(a, a->rows.tasks[i]->name);
+        rc = replies_rehearse(&a->rows, a->rows.tasks[i], output, error);
+        free(output);
+    }
+    return rc;
 }
 
 static int questions(const struct world *world, const struct questions_settings *c, struct error *error)
@@ -306,6 +338,7 @@ static int questions(const struct world *world, const struct questions_settings 
                        .media = media_options_of(&c->media),
                        .lm = &lm};
     int rc = world_agree(world, open_rows(&a, error), error);
+    if (rc == 0) rc = world_agree(world, world->rank ? 0 : rehearse(&a, error), error);
     if (rc == 0) {
         rc = lm_open(&lm, world, &c->lm, true, error);
         if (rc == 0) rc = work(&a, error);

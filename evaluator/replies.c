@@ -5,16 +5,22 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/memory.h"
 #include "evaluator/scoring.h"
 #include "log/log.h"
 
-char *replies_path(const char *output)
+static char *path_beside(const char *output, const char *ending)
 {
     struct str path = {0};
     size_t len = strlen(output) - (str_ends_with(output, ".json") ? strlen(".json") : 0);
     str_append(&path, output, len);
-    str_puts(&path, ".replies.jsonl");
+    str_puts(&path, ending);
     return str_steal(&path);
+}
+
+char *replies_path(const char *output)
+{
+    return path_beside(output, ".replies.jsonl");
 }
 
 static void copy(json_t *to, const char *name, const json_t *from, const char *key)
@@ -81,6 +87,45 @@ static void count_cut(const struct replies *r, const struct question_task *task,
     json_object_set_new(figures, "truncated", json_integer(cut));
 }
 
+int replies_rehearse(const struct question_rows *rows, const struct question_task *task, const char *output,
+                     struct error *error)
+{
+    json_t *unasked = json_pack("{s:s}", "error", "not asked yet"), *figures = NULL;
+    json_t **said = mem_alloc((size_t)rows->count, sizeof *said);
+    for (int64_t i = 0; i < rows->count; i++) said[i] = unasked;
+    struct replies replies = {rows, WORDING_PLM, said};
+    const char *slash = strrchr(output, '/');
+    char *folder = slash > output ? strndup(output, (size_t)(slash - output)) : mem_strdup("."),
+         *path = path_beside(output, ".questions.jsonl");
+    struct scoring scoring = {task->metric, task->options, path, path};
+    int rc = fs_make_folders(folder, error);
+    if (rc == 0) rc = write_lines(&replies, task, path, NULL, error);
+    if (rc == 0) rc = scoring_run(&scoring, &figures, NULL, error);
+    if (rc == 0) rc = fs_remove_tree(path, error);
+    json_decref(figures);
+    json_decref(unasked);
+    free(said);
+    free(folder);
+    free(path);
+    return rc;
+}
+
+/* Nothing to score is no score of 0. */
+static int check_missing(const json_t *figures, const char *path, struct error *error)
+{
+    int64_t missing = json_integer_value(json_object_get(figures, "missing")),
+            samples = json_integer_value(json_object_get(figures, "samples"));
+    if (missing == samples)
+        return error_set(
+            error, ERROR_FAILED,
+            "%s: none of the %ld questions has a reply; their rows say why.  Remove the .job folder beside "
+            "it to ask again",
+            path, (long)samples);
+    if (missing)
+        log_warn("%s: %ld questions have no reply and count as wrong; their rows say why", path, (long)missing);
+    return 0;
+}
+
 json_t *replies_score(const struct replies *r, const struct question_task *task, const char *output,
                       struct error *error)
 {
@@ -90,10 +135,8 @@ json_t *replies_score(const struct replies *r, const struct question_task *task,
     int rc = write_lines(r, task, path, NULL, error);
     if (rc == 0) rc = scoring_run(&scoring, &figures, &values, error);
     if (rc == 0) rc = write_lines(r, task, path, values, error);
+    if (rc == 0) rc = check_missing(figures, path, error);
     if (rc == 0) {
-        int64_t missing = json_integer_value(json_object_get(figures, "missing"));
-        if (missing)
-            log_warn("%s: %ld questions have no reply and count as wrong; their rows say why", path, (long)missing);
         count_cut(r, task, figures);
         json_object_set_new(figures, "metric", json_string(task->metric));
         if (*task->options) json_object_set_new(figures, "metric_options", json_string(task->options));

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/str.h"
 #include "base/utf8.h"
+#include "dist/lock.h"
 
 static char *path_of(const struct rows *r, const char *kind, int rank)
 {
@@ -101,11 +102,12 @@ static void list_other(const json_t *one, const json_t *other, bool missing, str
 }
 
 /* Rank 0: the folder is this run's. */
-static int claim(const struct rows *r, const json_t *recipe, struct error *error)
+static int claim(struct rows *r, const json_t *recipe, struct error *error)
 {
-    char *path = path_of(r, ".json", -1);
+    char *path = path_of(r, ".json", -1), *lock = path_of(r, ".lock", -1);
     struct str names = {0};
     int rc = fs_make_folders(r->folder, error);
+    if (rc == 0) rc = lock_take(&r->lock, lock, r->folder, "--output", error);
     if (rc == 0 && fs_exists(path)) {
         json_t *before = json_read(path, error);
         list_other(recipe, before, false, &names);
@@ -122,6 +124,7 @@ static int claim(const struct rows *r, const json_t *recipe, struct error *error
         rc = json_write(path, recipe, error);
     str_free(&names);
     free(path);
+    free(lock);
     return rc;
 }
 
@@ -173,6 +176,7 @@ int rows_open(struct rows *r, const struct world *world, const char *folder, con
                        .name = name,
                        .world = world,
                        .count = count,
+                       .lock = -1,
                        .done = mem_zalloc((size_t)count + 1, sizeof *r->done)};
     int rc = world->rank ? 0 : claim(r, recipe, error);
     if (rc == 0 && !world->rank) rc = each_file(r, "rows", true, nothing, NULL, error);
@@ -187,10 +191,11 @@ void rows_close(struct rows *r)
 {
     if (r->out) fclose(r->out);
     if (r->begun) fclose(r->begun);
+    if (r->lock >= 0) close(r->lock);
     free(r->folder);
     free(r->done);
     free(r->todo);
-    *r = (struct rows){0};
+    *r = (struct rows){.lock = -1};
 }
 
 static int put_line(FILE *file, const char *what, const char *text, struct error *error)

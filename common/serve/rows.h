@@ -6,6 +6,7 @@
  *   OUT/NAME-begun-00000.jsonl   of each rank: numbers of items that were begun, -1 - number of those put back unharmed
  *   OUT/NAME.jsonl               at the end: all lines in order of items
  *   OUT/NAME-quarantine.jsonl    items that cannot be done, with the reason
+ *   OUT/NAME.lock                held while a job works here (dist/lock.h): a second would take its items for begun
  *
  * An item that was begun by `attempts` runs and finished by none has killed them: it is quarantined. */
 #ifndef SERVE_ROWS_H
@@ -24,6 +25,7 @@ struct rows {
     bool *done;          /* [count] */
     int64_t left, *todo; /* [left] items not done, ascending */
     FILE *out, *begun;
+    int lock; /* rank 0: file descriptor; else -1 */
 };
 
 /* (all) recipe (borrowed) is what must be the same. */

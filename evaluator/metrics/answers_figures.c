@@ -54,6 +54,7 @@ static int64_t put_names(const struct answers *a, bool type, const char *prefix,
         if (isnan(mean)) mean = 0; /* all of it is left out */
         str_clear(&key);
         str_printf(&key, "%s_%s", prefix, name);
+        if (json_object_get(figures, key.data)) str_printf(&key, "_%s", type ? "type" : "group");
         json_object_set_new(figures, key.data, json_real(mean));
         *sum += mean;
     }
@@ -66,17 +67,18 @@ static int64_t put_names(const struct answers *a, bool type, const char *prefix,
 void answers_report(const struct answers *a, const char *key, const char *prefix, struct metric_result *result)
 {
     double mean = mean_of(a, false, NULL, NULL), types = 0, groups = 0;
-    bool whole = true;
+    int64_t left_out = 0;
     for (int64_t i = 0; i < a->count; i++) {
-        whole = whole && !isnan(a->values[i]);
+        left_out += isnan(a->values[i]);
         result->missing += !a->questions[i].reply;
     }
     json_object_set_new(result->figures, key, json_real(isnan(mean) ? 0 : mean));
     put_names(a, true, prefix, result->figures, &types);
     int64_t count = put_names(a, false, prefix, result->figures, &groups);
     if (count > 1) json_object_set_new(result->figures, "mean_per_group", json_real(groups / (double)count));
+    if (left_out) json_object_set_new(result->figures, "left_out", json_integer(left_out));
     result->units = result->samples = a->count;
-    result->values = whole ? a->values : NULL;
+    result->values = left_out ? NULL : a->values;
     result->worth = a->values;
     result->keys = a->keys;
 }

@@ -1,7 +1,7 @@
 """transformers' PerceptionLM answering questions about pictures one by one: peer_questions.py MODEL FOLDER TOKENS THREADS REPLIES [BATCH]
 
 MODEL: folder of pe-captioner train.  REPLIES: what pe-evaluator questions replied to rows of FOLDER (prompts and pictures are read from there).  BATCH: questions at once,
-padded at the left (1).  Prints questions/s (importing and loading left out) and how many replies are those of REPLIES."""
+padded at the left (1).  Prints questions/s (importing and loading left out), how many replies are those of REPLIES, of how many, and the seconds of all cores together."""
 import json, os, sys, time
 import numpy as np, torch
 from PIL import Image
@@ -34,7 +34,7 @@ def header(role):
 before = [special("<|begin_of_text|>"), *header("system"), *text("\n\n" + SYSTEM), special("<|eot_id|>"), *header("user"), *text("\n\n"), *[model.config.image_token_id] * rows_each]
 after = [special("<|eot_id|>"), *header("assistant"), *text("\n\n")]
 rows = [json.loads(line) for line in open(replies)]
-start, same = time.perf_counter(), 0
+start, cores, same = time.perf_counter(), time.process_time(), 0
 for first in range(0, len(rows), batch):
     some = rows[first:first + batch]
     prompts = [before + text(row["prompt"]) + after for row in some]
@@ -48,4 +48,4 @@ for first in range(0, len(rows), batch):
     for row, line in zip(some, out[:, longest:].tolist()):
         ends = [i for i, t in enumerate(line) if t in (special("<|eot_id|>"), end)]
         same += tokenizer.decode(line[:ends[0]] if ends else line).strip() == row["text"]
-print(f"{len(rows) / (time.perf_counter() - start):.3f} {same} {len(rows)}")
+print(f"{len(rows) / (time.perf_counter() - start):.3f} {same} {len(rows)} {time.process_time() - cores:.2f}")

@@ -82,9 +82,10 @@ into karpathy.json << 'E'
 E
 check captions_of_karpathys_split becomes coco-karpathy karpathy.json '{"id":"5","task":"coco","image":"pics/val2014/a.jpg","answers":["A dog.","Dog"]}'
 check captions_of_another_split becomes flickr30k karpathy.json '{"id":"6","task":"flickr30k","image":"pics/val2014/b.jpg","answers":["A cat."]}' -- --split val
-into easy.json <<< '[["what is the shape?", "circle", 0], ["is it red?", "no", 1], ["what color?", "teal", 1]]'
+into easy.json <<< '[["what is the shape?", "circle", 0], ["is it red?", "no", 1], ["what color?", "teal", 1], ["what color is the shape?", "red", 2]]'
 check easy_vqa becomes easy-vqa easy.json '{"id":"0","task":"easyvqa","image":"pics/0.png","question":"what is the shape?","answers":["circle"],"type":"shape"}' \
-    '{"id":"1","task":"easyvqa","image":"pics/1.png","question":"is it red?","answers":["no"],"type":"yes_no"}' '{"id":"2","task":"easyvqa","image":"pics/1.png","question":"what color?","answers":["teal"],"type":"colour"}'
+    '{"id":"1","task":"easyvqa","image":"pics/1.png","question":"is it red?","answers":["no"],"type":"yes_no"}' '{"id":"2","task":"easyvqa","image":"pics/1.png","question":"what color?","answers":["teal"],"type":"colour"}' \
+    '{"id":"3","task":"easyvqa","image":"pics/2.png","question":"what color is the shape?","answers":["red"],"type":"colour"}'
 check missing_pictures_are_said says "1 of them show what is not there" pe-evaluator convert --from docvqa --input "$tmp/in/docvqa.json" --output "$tmp/out.jsonl"
 refused() { # TEXT FROM FILE
     status 1 pe-evaluator convert --from "$2" --input "$tmp/in/$3" --output "$tmp/none" && says "$1" pe-evaluator convert --from "$2" --input "$tmp/in/$3" --output "$tmp/none" && [ ! -e "$tmp/none" ]
@@ -96,6 +97,14 @@ into unanswered.json <<< '{"data": [{"questionId": 1, "question": "?", "image": 
 check questions_without_answers_are_refused refused "has no answers" docvqa unanswered.json
 into bytes.jsonl <<< '{"id": "validation_Art_1", "question": "?", "options": "[]", "answer": "2", "question_type": "open", "image_1": {"bytes": "iVBO"}}'
 check pictures_inside_rows_are_refused refused "save the pictures as files" mmmu bytes.jsonl
+into mixed.jsonl <<< '{"id": "validation_Art_1", "question": "?", "options": "[]", "answer": "2", "question_type": "open", "image_1": "a.png", "image_2": {"bytes": "iVBO"}}'
+check second_pictures_inside_rows_are_refused refused "its image_2 is no path" mmmu mixed.jsonl
+mkdir "$tmp/in/times" && into times/action.json <<< '[{"video": "a.mp4", "question": "?", "candidates": ["x", "y"], "answer": "x", "start": "11.1"}]'
+check times_that_are_none_are_refused refused "its start must be a number of seconds" mvbench times
+printf '17\nnowhere\n' > "$tmp/in/listed.csv"
+check names_of_no_question_are_said says "1 of its names are of no question, such as nowhere" pe-evaluator convert --from ai2d --input "$tmp/in/ai2d" --only "$tmp/in/listed.csv" --output "$tmp/out.jsonl"
+mkdir "$tmp/pics" && : > "$tmp/pics/a.png" && head -1 "$tmp/in/mmmu.jsonl" > "$tmp/in/second.jsonl"
+check second_pictures_that_are_missing_are_said says "1 of them show what is not there" pe-evaluator convert --from mmmu --input "$tmp/in/second.jsonl" --images pics --output "$tmp/out.jsonl"
 
 # Rows that are wrong are found before the model is.
 wrong() { # TEXT ROW [OPTION...]
@@ -109,6 +118,23 @@ check row_without_question wrong 'has no "question"' '{"id": 1, "image": "a.png"
 check row_without_answers wrong 'has no "answers"' '{"id": 1, "image": "a.png", "question": "?"}' --task docvqa
 check row_without_options wrong 'ai2d needs "options"' '{"id": 1, "image": "a.png", "question": "?", "answers": ["a"]}' --task ai2d
 check row_twice wrong 'line 2: question 1 is there twice' $'{"id": 1, "image": "a.png", "question": "?", "answers": ["a"]}\n{"id": "1", "image": "a.png", "question": "?", "answers": ["a"]}' --task docvqa
+shown='"id": 1, "image": "a.png", "question": "?"'
+check unknown_task_for_all wrong '--task: unknown task "gqa"' "{$shown, \"answers\": [\"a\"], \"task\": \"docvqa\"}" --task gqa
+check task_that_is_no_text wrong 'its "task" must be a text' "{$shown, \"answers\": [\"a\"], \"task\": 5}" --task docvqa
+check options_in_one_text wrong 'its "options" must be an array of texts' "{$shown, \"answers\": [\"a\"], \"options\": \"['a', 'b']\"}" --task mmmu
+check open_question_with_options wrong 'is of type open, and has options' "{$shown, \"answers\": [\"a\"], \"options\": [\"a\"], \"type\": \"open\"}" --task mmmu
+check images_that_are_no_paths wrong '"images" must be an array of paths' '{"id": 1, "images": ["a.png", 3], "question": "?", "answers": ["a"]}' --task docvqa
+check times_that_are_no_numbers wrong 'its "start_time" must be a number of seconds' '{"id": 1, "video": "a.mp4", "start_time": "1", "question": "?", "answers": ["a"]}' --task docvqa
+check empty_option_has_no_likelihood wrong 'option B is empty' "{$shown, \"answers\": [\"a\"], \"options\": [\"a\", \"\"]}" --task ai2d --choose text-likelihood
+
+# So are answers that cannot be scored.
+check answers_of_no_text wrong 'its answers must be texts' "{$shown, \"answers\": [null]}" --task docvqa
+check type_of_no_text wrong 'its type must be a text' "{$shown, \"answers\": [\"a\"], \"type\": [\"k\"]}" --task docvqa
+check answer_that_is_no_option wrong 'answer "c" is not one of its choices' "{$shown, \"answers\": [\"c\"], \"options\": [\"a\", \"b\"]}" --task ai2d
+check options_beyond_the_letters_of_its_rule wrong 'has 6 options, where replies to mvbench are read as letters up to E' "{$shown, \"answers\": [\"F\"], \"options\": [\"q\", \"r\", \"s\", \"t\", \"u\", \"v\"]}" --task mvbench
+check answers_of_too_few_people wrong 'has 1 answers: VQA accuracy is of ten' "{$shown, \"answers\": [\"a\"]}" --task vqav2
+check neither_yes_nor_no wrong 'its answer must be yes or no' "{$shown, \"answers\": [\"maybe\"]}" --task pope
+check empty_box wrong 'is empty' "{$shown, \"answers\": [[1, 2, 1, 5]]}" --task refcoco
 two=$'{"id": 1, "image": "a.png", "question": "?", "answers": ["a"], "task": "docvqa"}\n{"id": 2, "image": "a.png", "answers": ["a"], "task": "coco"}'
 check several_tasks_need_several_names wrong 'put {task} into the name' "$two"
 check model_is_named_when_it_is_missing wrong no-model '{"id": 1, "image": "a.png", "question": "?", "answers": ["a"]}' --task docvqa

@@ -38,6 +38,15 @@ stopped() {
     $questions --output "$tmp/stopped.json" && whole stopped
 }
 check stopped_goes_on stopped
+second() { # where another is at work: nothing of its is touched
+    local job
+    $questions --output "$tmp/first.json" > "$tmp/first.log" 2>&1 &
+    job=$!
+    for _ in $(seq 2000); do [ "$(so_far first.job)" -ge 1 ] && break; sleep 0.005; done
+    status 2 $questions --output "$tmp/first.json" > /dev/null 2> "$tmp/second.log" && says "a job is at work here already (host " cat "$tmp/second.log" || { cat "$tmp/second.log"; return 1; }
+    wait $job && whole first
+}
+check second_beside_it_is_refused second
 results_alone() { # rows are there, results are not: nothing is asked again
     rm "$tmp/killed.json" "$tmp/killed.replies.jsonl" && says "120 items, 0 of them to do" $questions --output "$tmp/killed.json" && whole killed
 }

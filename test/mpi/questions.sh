@@ -98,6 +98,12 @@ lost() {
         [ "$(wc -l < "$tmp/lost.job/replies-quarantine.jsonl")" -eq 2 ] && says 'question gone: ' grep '"id":"gone".*none.jpg: .*"score":0' "$tmp/lost.replies.jsonl"
 }
 check missing_pictures_are_counted lost
+none() { # no figure at all, rather than one of 0
+    head -2 "$tmp/easyvqa.jsonl" > "$tmp/none.jsonl"
+    status 1 $questions --data "$tmp/none.jsonl" --task easyvqa --context 20 --output "$tmp/none.json" > "$tmp/none.log" 2>&1 && [ ! -e "$tmp/none.json" ] &&
+        says "none of the 2 questions has a reply" $questions --data "$tmp/none.jsonl" --task easyvqa --context 20 --output "$tmp/none.json" && says "leaves no room" cat "$tmp/none.replies.jsonl"
+}
+check no_replies_are_no_figure none
 scored_lost() { pe-evaluator score --metric exact --exact-ignore-case --truth "$tmp/lost.replies.jsonl" --predictions "$tmp/lost.replies.jsonl" --output "$tmp/again.json" && [ "$(figure "$tmp/again.json" missing)" = 2 ]; }
 check missing_pictures_are_counted_again scored_lost
 finish

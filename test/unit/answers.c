@@ -295,6 +295,7 @@ static void cider_of_sets(void)
     two.options = "--cider-predicted-only true";
     expect_figures("predicted alone", &two, (struct figure[]){{"CIDEr", 5}, {"missing", 1}, {0}}, 1e-12);
     expect_figures("a set of two", &pair, (struct figure[]){{"CIDEr", 5}, {"missing", 0}, {0}}, 1e-12);
+    expect_figures("what is left out is said", &two, (struct figure[]){{"left_out", 1}, {0}}, 0);
     struct setting one = {
         "cider", NULL, {"t.jsonl\n{\"id\": 1, \"answers\": [\"a cat\"]}"}, {"p.json\n{\"1\": \"a cat\"}"}};
     expect_figures("one picture", &one, (struct figure[]){{"CIDEr", 0}, {0}}, 0);
