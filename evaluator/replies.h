@@ -18,8 +18,8 @@ struct replies {
 
 /* results.json -> results.replies.jsonl; the caller frees. */
 char *replies_path(const char *output);
-/* Before anything is asked: can one task's questions be scored, were there replies, and `output` be written?  Scores them
- * without replies, from results.questions.jsonl, which stays where its answers are wrong. */
+/* Before anything is asked: can one task's questions be scored, were there replies, and `output` be written?  Scores
+ * them without replies, from results.questions.jsonl, which stays where its answers are wrong. */
 int replies_rehearse(const struct question_rows *rows, const struct question_task *task, const char *output,
                      struct error *error);
 /* Write the replies to one task's questions behind `output` and score them.  The figures, a new reference; NULL with

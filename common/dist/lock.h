@@ -1,5 +1,5 @@
-/* A folder in which one job at a time works: the system's lock on a file in it, which goes when its holder does, also by
- * kill -9.  The text in the file only says who: "host NAME, pid N". */
+/* A folder in which one job at a time works: the system's lock on a file in it, which goes when its holder does, also
+ * by kill -9.  The text in the file only says who: "host NAME, pid N". */
 #ifndef DIST_LOCK_H
 #define DIST_LOCK_H
 

@@ -69,9 +69,9 @@ const char *question_reply(const struct question *q);
 int64_t question_answers(const struct question *q); /* how many answers */
 const char *question_answer(const struct question *q, int64_t i);
 
-/* Fill result from values: figures[key] is their mean, then "prefix_NAME" of each type and each group (of a name that is
- * both, the group's is "prefix_NAME_group").  More than one group: "mean_per_group", the plain mean over groups.  Some
- * NaN: "left_out", how many are in no mean. */
+/* Fill result from values: figures[key] is their mean, then "prefix_NAME" of each type and each group (of a name that
+ * is both, the group's is "prefix_NAME_group").  More than one group: "mean_per_group", the plain mean over groups. 
+ * Some NaN: "left_out", how many are in no mean. */
 void answers_report(const struct answers *answers, const char *key, const char *prefix, struct metric_result *result);
 /* metric.resample of the mean. */
 double answers_resample(const struct answers *answers, const int32_t *times);
