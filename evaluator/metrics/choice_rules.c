@@ -37,7 +37,8 @@ struct choice_reader {
 struct choice_reader *choice_reader_open(void)
 {
     struct choice_reader *reader = mem_zalloc(1, sizeof *reader);
-    for (int i = 0; i < PATTERNS; i++) reader->patterns[i] = pattern_open(patterns[i].text, patterns[i].ignore_case);
+    for (int i = 0; i < PATTERNS; i++)
+        reader->patterns[i] = pattern_open(patterns[i].text, patterns[i].ignore_case, false);
     return reader;
 }
 
@@ -51,7 +52,7 @@ void choice_reader_close(struct choice_reader *reader)
 static int64_t find_letter(const struct choice_reader *reader, int which, const char *text)
 {
     struct piece pieces[PATTERN_GROUPS];
-    if (!pattern_find(&reader->patterns[which], text, strlen(text), 0, false, pieces)) return NO_CHOICE;
+    if (!pattern_find(&reader->patterns[which], text, strlen(text), 0, pieces)) return NO_CHOICE;
     return toupper((unsigned char)*pieces[1].begin) - 'A';
 }
 
@@ -240,7 +241,7 @@ static bool holds(const struct choice_reader *reader, const char *text, const js
     bool met = meets_any(text, answers);
     size_t len = strlen(text);
     for (int i = NUMBERS; i < PATTERNS; i++)
-        for (size_t at = 0; !met && pattern_find(&reader->patterns[i], text, len, at, false, pieces);) {
+        for (size_t at = 0; !met && pattern_find(&reader->patterns[i], text, len, at, pieces);) {
             char *number = strndup(pieces[1].begin, (size_t)(pieces[1].end - pieces[1].begin));
             met = meets_any(number, answers);
             free(number);

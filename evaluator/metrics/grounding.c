@@ -41,7 +41,7 @@ static bool read_box(const struct self *x, const json_t *value, double box[4])
     for (int k = 0; k < 4 && json_is_array(value); k++) box[k] = json_number_value(json_array_get(value, (size_t)k));
     if (json_is_array(value)) return true;
     const char *text = json_string_value(value);
-    if (!pattern_find(&x->box, text, strlen(text), 0, false, pieces)) return false;
+    if (!pattern_find(&x->box, text, strlen(text), 0, pieces)) return false;
     for (int k = 0; k < 4; k++) {
         char *number = strndup(pieces[k + 1].begin, (size_t)(pieces[k + 1].end - pieces[k + 1].begin));
         CHECK(python_float(number, &box[k]), "%s", number);
@@ -107,7 +107,7 @@ static int open_grounding(void *self, const char *truth, const char *predictions
     enum { LEVELS = sizeof levels / sizeof *levels, HEADLINE = 2 };
     struct self *x = self;
     struct answers *a = &x->answers;
-    x->box = pattern_open(box_text, false);
+    x->box = pattern_open(box_text, false, false);
     if (answers_read(a, truth, predictions, true, error) < 0) return -1;
     double sum = 0, box[4], reply[4];
     int64_t found[LEVELS] = {0};

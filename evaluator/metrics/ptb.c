@@ -90,7 +90,7 @@ struct ptb {
 struct ptb *ptb_open(void)
 {
     struct ptb *ptb = mem_zalloc(1, sizeof *ptb);
-    for (int i = 0; i < RULES; i++) ptb->patterns[i] = pattern_open(rules[i].pattern, rules[i].ignore_case);
+    for (int i = 0; i < RULES; i++) ptb->patterns[i] = pattern_open(rules[i].pattern, rules[i].ignore_case, true);
     return ptb;
 }
 
@@ -108,7 +108,7 @@ static struct piece next_token(const struct ptb *ptb, const char *text, size_t l
     utf8_next(&best.end, NULL);
     *straight = false;
     for (int i = 0; i < RULES; i++) {
-        if (!pattern_find(&ptb->patterns[i], text, len, at, true, pieces) || pieces[0].end <= end) continue;
+        if (!pattern_find(&ptb->patterns[i], text, len, at, pieces) || pieces[0].end <= end) continue;
         end = pieces[0].end;
         *straight = rules[i].straight;
         for (int g = 1; g < PATTERN_GROUPS; g++)
