@@ -19,7 +19,8 @@ struct piece {
     const char *begin, *end;
 };
 
-/* A pattern of ours: one that is wrong is a failed check.  here: it matches where a search begins, or not.  Free with pattern_close. */
+/* A pattern of ours: one that is wrong is a failed check.  here: it matches where a search begins, or not.  Free with
+ * pattern_close. */
 struct pattern pattern_open(const char *text, bool ignore_case, bool here);
 void pattern_close(struct pattern *pattern);
 
