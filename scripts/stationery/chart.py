@@ -8,7 +8,7 @@ from stationery.sheet import blend, on
 # values: Decimal, all different; shows: "values" or, on pies, "percent"; top: the value that is as long as the plot
 Chart = namedtuple("Chart", "kind layout title unit labels values shows top")
 Plot = namedtuple("Plot", "left top right bottom")
-STEPS = 5  # of an axis
+STEPS, MOST = 5, 8  # of an axis; bars or points
 
 
 def heading(sheet, chart):
@@ -74,6 +74,7 @@ def columns(sheet, chart, rng, mode):
             sheet.write(x, y - 4, plain(value), "m")
         if mode == "inside":
             tall = plot.bottom - y > sheet.ascent() + 12  # else above
+            sheet.cramped |= sheet.extent(plain(value)) + 6 > 2 * half
             sheet.write(x, y + 6 + sheet.ascent() if tall else y - 4, plain(value), "m",
                         fill=on(sheet, fill) if tall else None)
     sheet.rule(plot.left, plot.bottom - 0.5, plot.right, plot.bottom - 0.5, sheet.theme.ink)
@@ -237,10 +238,10 @@ def apart(values, top):
 def draw_labels(rng, kind, layout, labels, across):
     """As many as there is room for, or a few less; across: how many letters are as wide as the sheet."""
     if kind == "line":
-        count = min(len(labels), rng.randint(4, max(4, int(across / 3))))
+        count = min(len(labels), MOST, rng.randint(4, max(4, int(across / 3))))
         first = rng.randint(0, len(labels) - count)
         return labels[first:first + count]
-    most = min(6 if kind == "pie" else 8, max(3, int(across / (3 if layout.startswith("columns") else 2.5))))
+    most = min(6 if kind == "pie" else MOST, max(3, int(across / (3 if layout.startswith("columns") else 2.5))))
     return rng.sample(labels, rng.randint(max(3, most - 2), most))
 
 

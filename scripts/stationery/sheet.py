@@ -80,7 +80,8 @@ class Sheet:
         """Whether all that is written is inside and apart from the rest, and nothing is cramped."""
         boxes = [box for _, box, _, _ in self.written]
         inside = all(x0 >= 2 and y0 >= 2 and x1 <= self.width - 2 and y1 <= self.height - 2 for x0, y0, x1, y1 in boxes)
-        apart = lambda a, b: a[2] + 2 <= b[0] or b[2] + 2 <= a[0] or a[3] + 1 <= b[1] or b[3] + 1 <= a[1]
+        gap = self.text // 3  # about a space
+        apart = lambda a, b: a[2] + gap <= b[0] or b[2] + gap <= a[0] or a[3] + 1 <= b[1] or b[3] + 1 <= a[1]
         return inside and not self.cramped and all(apart(a, b) for i, a in enumerate(boxes) for b in boxes[:i])
 
     def finished(self):
