@@ -6,8 +6,11 @@ failures=0
 
 check() { # NAME COMMAND...: ok when the command succeeds
     local name=$1 start=$SECONDS; shift
-    if "$@" > "$tmp/out" 2>&1; then echo "ok $name ($((SECONDS - start)) s)"
-    else echo "not ok $name: $*"; sed 's/^/    /' "$tmp/out" | tail -20; failures=$((failures + 1)); fi
+    if "$@" > "$tmp/out" 2>&1; then echo "ok $name ($((SECONDS - start)) s)"; else not_ok "$name: $*"; fi
+}
+given() { "$@" > "$tmp/out" 2>&1 || not_ok "given: $*"; } # COMMAND...: what the checks after it stand on
+not_ok() { # TITLE, and what was said in $tmp/out
+    echo "not ok $1"; sed 's/^/    /' "$tmp/out" | tail -20; failures=$((failures + 1))
 }
 status() { # EXPECTED COMMAND...: succeeds when the command exits so
     local want=$1 got; shift

@@ -43,7 +43,7 @@ default_k() { $knn $data --k 3,20 && grep -q '"k": 20' "$tmp/r.json" && $knn $da
 check headline_is_20_or_the_first default_k
 
 # Of classes that training lacks, cat and dog being other numbers there: matched by name, and birds count as wrong.
-$knn $data --k 3 > /dev/null 2>&1
+given $knn $data --k 3
 figure() { sed -n "s/^    \"$1\": \([0-9.]*\),\{0,1\}$/\1/p" "$tmp/r.json"; }
 known=$(figure acc1)
 by_name() {
@@ -53,7 +53,7 @@ by_name() {
         awk -v a="$(figure acc1)" -v b="$known" 'BEGIN { d = a * 15 - b * 10; exit !(b > 0 && d < 1e-9 && d > -1e-9) }'
 }
 check labels_are_matched_by_name by_name
-cp -r "$tmp/pictures" "$tmp/plain" && pe-dataloader pack --input "$tmp/plain" --output "$tmp/plain-data" > /dev/null 2>&1
+cp -r "$tmp/pictures" "$tmp/plain" && given pe-dataloader pack --input "$tmp/plain" --output "$tmp/plain-data"
 check no_labels_at_all says "no sample has a label" status 1 $knn --train-data "$tmp/train-data" --data "$tmp/plain-data" --k 3
 mixed() { # counted, said, and without a trace in the figures
     says "60 test samples have no label: they are left out" $knn --train-data "$tmp/train-data" --data "$tmp/test-data" "$tmp/plain-data" --k 3 &&

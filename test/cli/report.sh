@@ -3,8 +3,8 @@
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 24 || exit 1
 "$BUILD"/test/make_sequences "$tmp/davis" || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" > /dev/null 2>&1
-pe-trainer --train-data "$tmp/data" --model PE-Core-Test8-32 --threads 1 --global-batch-size 8 --slices 1 --steps 6 --log-every-n-steps 1 --logs "$tmp/logs" --name "a<b" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data"
+given pe-trainer --train-data "$tmp/data" --model PE-Core-Test8-32 --threads 1 --global-batch-size 8 --slices 1 --steps 6 --log-every-n-steps 1 --logs "$tmp/logs" --name "a<b"
 model="--weights $tmp/logs/a<b/checkpoints/latest --model PE-Core-Test8-32 --threads 1"
 mkdir -p "$tmp/classes/red & blue" "$tmp/classes/other" "$tmp/results"
 i=0; for f in "$tmp"/pictures/*.jpg; do [ $((i++ % 3)) = 0 ] && cp "$f" "$tmp/classes/red & blue" || cp "$f" "$tmp/classes/other"; done

@@ -23,7 +23,7 @@ check unknown_model says "maybe PE-Core-Test8-32?" pe-trainer --train-data "$tmp
 check no_such_input says "$tmp/nothing: no such file" pe-dataloader pack --input "$tmp/nothing" --output "$tmp/x"
 
 # Every kind of source, one after the other, ends in the same samples.
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data"
 check export_to_tars status 0 pe-dataloader export --data "$tmp/data" --output "$tmp/tars"
 from_tars() {
     pe-dataloader pack --input "$tmp/tars" --output "$tmp/again" > /dev/null 2>&1 && pe-dataloader info --data "$tmp/data" > "$tmp/a" &&

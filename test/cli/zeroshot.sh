@@ -4,7 +4,7 @@
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 24 || exit 1
 "$BUILD"/test/make_clips "$tmp/clips" 8 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/train" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/train"
 for seed in 1 2; do
     pe-trainer --train-data "$tmp/train" --model PE-Core-Test8-32 --threads 1 --global-batch-size 8 --slices 4 --steps 1 --seed $seed --logs "$tmp/logs" \
         --name run$seed > /dev/null 2>&1

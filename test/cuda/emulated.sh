@@ -30,7 +30,7 @@ check cuda_contrastive program property/contrastive contrastive_equals_full_matr
     distillation_equals_full_matrix distillation_beside_contrastive
 
 "$BUILD"/test/make_pictures "$tmp/pictures" 40 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16
 common="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 16 --slices 4 --steps 3 --warmup 2 --lr 3e-3 --threads 1 --save-frequency 0
     --logs $tmp/logs --log-every-n-steps 1"
 weights() { echo "$tmp/logs/$1/checkpoints/step-00000003/model.safetensors"; }
@@ -40,7 +40,7 @@ follows() { # RUN BOUND [BASE]: its losses are those of the CPU run within this 
         END { exit bad || n < 3 }'
 }
 train() { local n=$1 name=$2; shift 2; ranks "$n" pe-trainer $common --name "$name" --device cuda "$@"; }
-pe-trainer $common --name cpu > /dev/null 2>&1
+given pe-trainer $common --name cpu
 learns() { local bound=$1; shift; train "$@" && follows "$2" "$bound"; }
 check cuda_fp32_learns_the_same learns 1e-3 1 fp32
 check cuda_bf16_learns_the_same learns 2e-2 1 bf16 --precision bf16 --grad-cache
@@ -68,7 +68,7 @@ moved() {
 check cuda_checkpoints_move_to_and_from_the_cpu moved
 # clips, a teacher, and a Perception LM with what it says
 "$BUILD"/test/make_clips "$tmp/clips" 12 && for t in "$tmp"/clips/*.mp4; do echo "a shape moves" > "${t%.mp4}.txt"; done
-pe-dataloader pack --input "$tmp/clips" --output "$tmp/films" --frames 3 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/clips" --output "$tmp/films" --frames 3
 taught() { # NAME OPTION...
     local name=$1; shift
     pe-trainer ${common/$tmp\/data/$tmp/films $tmp/data} --frames 3 --aug none --distill-model PE-Core-Test8-32 --distill-pretrained "$tmp/logs/cpu/checkpoints/latest" \
@@ -125,7 +125,7 @@ close() { # FILE FILE BOUND: two .npy files of floats agree
     paste <(tail -c +129 "$1" | od -An -v -w4 -tf4) <(tail -c +129 "$2" | od -An -v -w4 -tf4) |
         awk -v bound="$3" '{ n++; d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d } END { print n, worst; exit !(n > 100 && worst < bound) }'
 }
-pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/cpu.npy" > /dev/null 2>&1
+given pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/cpu.npy"
 embeds() { pe-evaluator embed $model --images "$tmp/pictures" --batch-size 16 --device cuda --precision "$1" --output "$tmp/$1.npy" && close "$tmp/cpu.npy" "$tmp/$1.npy" "$2"; }
 check cuda_embeds_in_fp32 embeds fp32 1e-5
 check cuda_embeds_in_bf16 embeds bf16 2e-2
@@ -134,7 +134,7 @@ mkdir "$tmp/classes" && for i in $(seq -f %04.0f 0 39); do
     class=$(head -1 "$tmp/pictures/$i.txt" | cut -d' ' -f2)
     mkdir -p "$tmp/classes/$class" && cp "$tmp"/pictures/"$i".[jw]* "$tmp/classes/$class"
 done
-pe-dataloader pack --input "$tmp/classes" --output "$tmp/labelled" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/classes" --output "$tmp/labelled"
 probe() { # KIND NAME RANKS OPTION...
     local kind=$1 name=$2 n=$3; shift 3
     ranks "$n" pe-evaluator probe --kind "$kind" $model --train-data "$tmp/labelled" --data "$tmp/labelled" --global-batch-size 16 --slices 4 --steps 3 --norm-samples 32 \

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
 pack="pe-dataloader pack --input $tmp/pictures --samples-per-shard 16"
-$pack --output "$tmp/data" > /dev/null 2>&1
+given $pack --output "$tmp/data"
 train="pe-trainer --model PE-Core-Test8-32 --global-batch-size 16 --slices 8 --steps 6 --warmup 1 --threads 1
     --logs $tmp/logs"
 shard="$tmp/bad/shard-00001.lmdb"
@@ -48,7 +48,7 @@ trusting() { # what is damaged is then noticed record by record, and replaced
 }
 check shards_that_are_not_verified trusting
 
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/single" --samples-per-shard 1 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/single" --samples-per-shard 1
 singles="" # many shards, so that a signal comes in time on a fast machine too
 for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do singles="$singles $tmp/single"; done
 for n in $(seq 0 1439); do echo "{\"item\":$n,\"text\":\"sample $n\"}"; done > "$tmp/human.jsonl"

@@ -3,7 +3,7 @@
 # never success, and nothing half-written stays.  Output goes through a pipe, which has no limit.
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 60 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data"
 failed_at() { # FILE: the output at hand tells of an error there, and of status 1
     grep -q "^status 1\$" "$tmp/said" && grep -q "error: .*$1" "$tmp/said" || { cat "$tmp/said"; return 1; }
 }
@@ -24,7 +24,7 @@ run="pe-trainer --train-data $tmp/data --model PE-Core-Test8-32 --global-batch-s
 run="$run --logs $tmp/logs"
 check trainer_from_the_first_byte limited 0 "logs/none" $run --name none
 check trainer_of_a_checkpoint limited 1024 "model.safetensors" $run --name full
-$run --name whole > /dev/null 2>&1
+given $run --name whole
 model="--model PE-Core-Test8-32 --weights $tmp/logs/whole/checkpoints/latest --threads 1 --output $tmp"
 check retrieval limited 0 "figures.json" pe-evaluator retrieval $model/figures.json --data "$tmp/data"
 check embed limited 1 "features.npy" pe-evaluator embed $model/features.npy --images "$tmp/pictures"
@@ -41,7 +41,7 @@ teach="pe-captioner train --train-data $tmp/data --plm-config test/cases/plm --t
 teach="$teach --global-batch-size 8 --context 200 --threads 1 --steps 1 --logs $tmp/logs"
 check captioner_training_from_the_first_byte limited 0 "logs/silent" $teach --name silent
 check captioner_checkpoint limited 64 "model.safetensors" $teach --name mute
-$teach --name able > /dev/null 2>&1
+given $teach --name able
 able=$tmp/logs/able/checkpoints/latest
 caption="pe-captioner caption --data $tmp/data --model $able --tokenizer test/golden/bpe --max-tiles 1"
 check captions limited 1 "captions" $caption --max-new-tokens 4 --threads 1 --output "$tmp/captions"

@@ -2,7 +2,7 @@
 # Stopped, killed, torn, out of disk: what is resumed ends bit-identical to the run that nothing disturbed.
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16
 common="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 16 --slices 8 --steps 24 --warmup 4 --lr 3e-3 --threads 1
     --save-frequency 0 --save-every-n-steps 3 --keep-checkpoints 0 --logs $tmp/logs"
 weights() { echo "$tmp/logs/$1/checkpoints/step-00000024/model.safetensors"; }

@@ -4,8 +4,8 @@
 "$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
 "$BUILD"/test/make_pictures "$tmp/others" 96 || exit 1
 rm -f "$tmp"/others/000[0-5].*
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16 > /dev/null 2>&1
-pe-dataloader pack --input "$tmp/others" --output "$tmp/others.data" --samples-per-shard 16 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" --samples-per-shard 16
+given pe-dataloader pack --input "$tmp/others" --output "$tmp/others.data" --samples-per-shard 16
 common="--train-data $tmp/data --model PE-Core-Test8-32 --global-batch-size 16 --steps 12 --warmup 4 --lr 3e-3 --threads 1 --save-frequency 0 --save-every-n-steps 3
     --keep-checkpoints 0 --log-every-n-steps 2 --logs $tmp/logs"
 run() { echo "$tmp/logs/$1"; }

@@ -3,7 +3,7 @@
 # same command goes on.  To have it come at a known moment, a file that the program reads is a pipe at first.
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data"
 
 arm() { for pipe in "$@"; do mv "$pipe" "$pipe.whole" && mkfifo "$pipe"; done; }
 reached() { exec {fd}> "$1"; } # FILE: wait until it is read

@@ -4,8 +4,8 @@
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_clips "$tmp/clips" 24 || exit 1
 mkdir "$tmp/told" && for t in "$tmp"/clips/*.txt; do cp "$t" "${t%.txt}".{mp4,json} "$tmp/told"; done
-pe-dataloader pack --input "$tmp/clips" --output "$tmp/all" --frames 4 --samples-per-shard 7 > /dev/null 2>&1
-pe-dataloader pack --input "$tmp/told" --output "$tmp/lessons" --frames 4 --quality 100 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/clips" --output "$tmp/all" --frames 4 --samples-per-shard 7
+given pe-dataloader pack --input "$tmp/told" --output "$tmp/lessons" --frames 4 --quality 100
 
 common="--train-data $tmp/lessons --plm-config test/cases/plm --tokenizer test/golden/bpe/tokenizer.json --global-batch-size 16 --slices 4 --frames 4 --context 200
     --lr 2e-3 --warmup 10 --drop-path 0.1 --threads 1 --logs $tmp/logs --steps 20"
@@ -47,7 +47,7 @@ learned() { # captions of the lessons are those it was taught, all but one at mo
 }
 check captions_are_those_it_learned learned
 
-$caption --data "$tmp/all" --output "$tmp/one" > /dev/null 2>&1
+given $caption --data "$tmp/all" --output "$tmp/one"
 captioned() { local n=$1; shift; ranks "$n" $caption --data "$tmp/all" --output "$tmp/rows$n" "$@" && same "$tmp/one/captions.jsonl" "$tmp/rows$n/captions.jsonl"; }
 check captions_on_2_ranks captioned 2
 check captions_on_4_ranks_in_other_batches captioned 4 --sequences 2 --rows 9
@@ -104,7 +104,7 @@ deadly() { # an item begun by three runs and finished by none; another that was 
     $caption --data "$tmp/all" --output "$tmp/deadly" && says '"item":5' cat "$tmp/deadly/captions-quarantine.jsonl" && [ "$(wc -l < "$tmp/deadly/captions-quarantine.jsonl")" -eq 1 ]
 }
 check deadly_item_is_quarantined deadly
-pe-dataloader pack --input "$tmp/told" --output "$tmp/files" --video file --samples-per-shard 7 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/told" --output "$tmp/files" --video file --samples-per-shard 7
 slow() { # every clip takes longer than a microsecond: all are tried again, and none is lost
     $caption --data "$tmp/files" --output "$tmp/slow" --video-seconds 1e-6 --attempts 2 &&
         says "tried 2 times: " grep "took longer than 1e-06 s" "$tmp/slow/captions-quarantine.jsonl" && [ "$(wc -l < "$tmp/slow/captions-quarantine.jsonl")" -eq "$(ls "$tmp"/told/*.mp4 | wc -l)" ]

@@ -5,12 +5,12 @@
 for c in cat dog; do mkdir -p "$tmp/classes/$c"; done
 cp "$tmp"/pictures/000[02].jpg "$tmp/classes/cat"
 cp "$tmp"/pictures/000[46].jpg "$tmp/classes/dog"
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" > /dev/null 2>&1
-pe-dataloader pack --input "$tmp/classes" --output "$tmp/labelled" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data"
+given pe-dataloader pack --input "$tmp/classes" --output "$tmp/labelled"
 model="--model PE-Core-Test8-32 --threads 1" pe=$tmp/pe.safetensors
 train="--train-data $tmp/data $model --global-batch-size 8 --slices 4 --steps 1 --logs $tmp/logs"
-pe-trainer $train --name base > /dev/null 2>&1
-pe-evaluator export --weights "$tmp/logs/base/checkpoints/latest" $model --naming pe --output "$pe" > /dev/null 2>&1
+given pe-trainer $train --name base
+given pe-evaluator export --weights "$tmp/logs/base/checkpoints/latest" $model --naming pe --output "$pe"
 
 # All weights NaN: the header, then bytes of ones.
 header=$((8 + $(od -An -tu4 -N4 "$pe")))
@@ -40,7 +40,7 @@ mkdir "$tmp/zebras"
 cp "$tmp"/pictures/000[02].jpg "$tmp/zebras"
 echo 'a horse' > "$tmp/zebras/0000.txt"
 echo 'a zebra' > "$tmp/zebras/0002.txt"
-pe-dataloader pack --input "$tmp/zebras" --output "$tmp/zebra-data" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/zebras" --output "$tmp/zebra-data"
 zebras="--pretrained $word --val-data $tmp/zebra-data"
 for n in 1 2; do
     check "validation_of_nan_on_$n" refused $n "text 1 a zebra" pe-trainer $train $zebras --name "nan$n"
@@ -48,7 +48,7 @@ done
 
 # Takers that share a pass, over pictures and over videos.
 "$BUILD"/test/make_clips "$tmp/clips" 6 || exit 1
-pe-dataloader pack --input "$tmp/clips" --output "$tmp/frames" --frames 3 > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/clips" --output "$tmp/frames" --frames 3
 videos() { FEATURES_DATA="$tmp/frames" ranks "$1" "$BUILD"/test/mpi/features; }
 for n in 2 3; do check "passes_over_files_on_$n" ranks $n "$BUILD"/test/mpi/features; done
 for n in 1 2 3; do check "passes_over_videos_on_$n" videos $n; done

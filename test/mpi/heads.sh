@@ -12,7 +12,7 @@ rows() { # FROM TO: a manifest whose classes are the colours; every seventh pict
 }
 rows 0 89 > "$tmp/train.jsonl"; rows 90 119 > "$tmp/test.jsonl"
 for part in train test; do pe-dataloader pack --input "$tmp/$part.jsonl" --output "$tmp/$part" --samples-per-shard 16 > "$tmp/$part.log" 2>&1 || cat "$tmp/$part.log"; done
-pe-trainer --train-data "$tmp/train" --model PE-Core-Test8-32 --global-batch-size 16 --steps 1 --threads 1 --logs "$tmp/logs" --name base > /dev/null 2>&1
+given pe-trainer --train-data "$tmp/train" --model PE-Core-Test8-32 --global-batch-size 16 --steps 1 --threads 1 --logs "$tmp/logs" --name base
 encoder="--weights $tmp/logs/base/checkpoints/latest --model PE-Core-Test8-32 --threads 1"
 common="$encoder --train-data $tmp/train --data $tmp/test --global-batch-size 12 --slices 6 --steps 12 --norm-samples 50 --save-frequency 0"
 linear="pe-evaluator probe --kind linear $common --lr-grid 1e-3,1e-2,0.1" attention="pe-evaluator probe --kind attention $common --lr 1e-2"

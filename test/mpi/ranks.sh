@@ -4,9 +4,9 @@
 "$BUILD"/test/make_pictures "$tmp/pictures" 90 || exit 1
 
 pack() { pe-dataloader pack --input "$tmp/pictures" --output "$1" --samples-per-shard 16; }
-pack "$tmp/data" > /dev/null 2>&1
+given pack "$tmp/data"
 for n in 2 4; do
-    ranks $n pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data$n" --samples-per-shard 16 > /dev/null 2>&1
+    given ranks $n pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data$n" --samples-per-shard 16
     check "pack_on_${n}_ranks_is_identical" diff -r "$tmp/data" "$tmp/data$n"
 done
 
@@ -34,7 +34,7 @@ elsewhere() { # every x86-64-v4 machine computes these bits; the pictures are th
     says 407f561a2f822d84d0ea2b7c0846eb863b1baaf7a0f44a49c8c3b8cff375a584 sha256sum "$(weights base)"
 }
 check weights_are_those_of_other_machines elsewhere
-pe-trainer $common --name other --seed 1 > /dev/null 2>&1
+given pe-trainer $common --name other --seed 1
 check weights_of_another_seed_differ status 1 same "$(weights base)" "$(weights other)"
 
 # Slices that are no power of two, in shares that are not even.
@@ -53,7 +53,7 @@ check stopped_on_4_ranks_resumed_on_3 moved
 
 # Distillation: the teacher has another resolution and context; its similarities are what the student comes to have.
 teacher="--distill-model PE-Core-Tiny8-64 --distill-pretrained $tmp/logs/teacher/checkpoints/latest --distill-image-size 32 --aug none"
-pe-trainer --train-data "$tmp/data" --model PE-Core-Tiny8-64 --force-image-size 32 --global-batch-size 16 --steps 2 --threads 1 --logs "$tmp/logs" --name teacher > /dev/null 2>&1
+given pe-trainer --train-data "$tmp/data" --model PE-Core-Tiny8-64 --force-image-size 32 --global-batch-size 16 --steps 2 --threads 1 --logs "$tmp/logs" --name teacher
 pe-trainer $common --mask-weight 0 $teacher --name student > "$tmp/student.log" 2>&1 || cat "$tmp/student.log"
 learned() { local n=$1; shift; ranks "$n" pe-trainer $common --mask-weight 0 $teacher --name "student$n" "$@" && same "$(weights student)" "$(weights "student$n")"; }
 check distilled_on_2_ranks learned 2 --grad-cache
@@ -64,10 +64,10 @@ check teacher_needs_weights says "give --distill-pretrained" pe-trainer $common 
 
 model="--weights $tmp/logs/base/checkpoints/latest --model PE-Core-Test8-32 --threads 1"
 figures() { ranks "$1" pe-evaluator retrieval $model --data "$tmp/data" --batch-size "$2" --output "$tmp/r$1.json" && same "$tmp/r1.json" "$tmp/r$1.json"; }
-pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r1.json" > /dev/null 2>&1
+given pe-evaluator retrieval $model --data "$tmp/data" --output "$tmp/r1.json"
 check retrieval_on_2_ranks figures 2 7
 check retrieval_on_4_ranks figures 4 32
-pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/e1.npy" > /dev/null 2>&1
+given pe-evaluator embed $model --images "$tmp/pictures" --output "$tmp/e1.npy"
 embedded() { ranks "$1" pe-evaluator embed $model --images "$tmp/pictures" --batch-size 5 --output "$tmp/e.npy" && same "$tmp/e1.npy" "$tmp/e.npy"; }
 check embeddings_on_4_ranks embedded 4
 check more_ranks_than_slices_are_refused_by_name says "9 ranks share 8 slices: use at most 8 ranks" ranks 9 pe-trainer $common --name nine

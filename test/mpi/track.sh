@@ -3,8 +3,8 @@
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 24 || exit 1
 "$BUILD"/test/make_sequences "$tmp/davis" || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data" > /dev/null 2>&1
-pe-trainer --train-data "$tmp/data" --model PE-Core-Test8-32 --global-batch-size 8 --slices 1 --steps 1 --threads 1 --logs "$tmp/logs" --name run > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/data"
+given pe-trainer --train-data "$tmp/data" --model PE-Core-Test8-32 --global-batch-size 8 --slices 1 --steps 1 --threads 1 --logs "$tmp/logs" --name run
 model="--weights $tmp/logs/run/checkpoints/latest --model PE-Core-Test8-32 --data $tmp/davis --short-side 64"
 
 track() { # NAME RANKS OPTION...: into NAME and NAME.json

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_clips "$tmp/clips" 24 || exit 1
 "$BUILD"/test/make_pictures "$tmp/pictures" 30 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/images" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/images"
 
 frames="pe-dataloader pack --input $tmp/clips --samples-per-shard 5 --frames 4 --resize 48 --quality 95"
 $frames --output "$tmp/frames" > "$tmp/pack.log" 2>&1
@@ -51,8 +51,8 @@ check playlists_lead_to_no_other_file leads_nowhere
 
 # The trainer takes only samples with captions.
 mkdir "$tmp/told" && for t in "$tmp"/clips/*.txt; do cp "$t" "${t%.txt}.mp4" "$tmp/told"; done
-pe-dataloader pack --input "$tmp/told" --output "$tmp/told-frames" --frames 4 --quality 100 > /dev/null 2>&1
-pe-dataloader pack --input "$tmp/told" --output "$tmp/told-files" --video file > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/told" --output "$tmp/told-frames" --frames 4 --quality 100
+given pe-dataloader pack --input "$tmp/told" --output "$tmp/told-files" --video file
 common="--model PE-Core-Test8-32 --global-batch-size 16 --slices 4 --steps 6 --warmup 2 --lr 3e-3 --threads 1 --frames 4 --save-frequency 0 --logs $tmp/logs"
 weights() { echo "$tmp/logs/$1/checkpoints/step-00000006/model.safetensors"; }
 pe-trainer $common --train-data "$tmp/told-frames" "$tmp/images" --train-data-upsampling-factors 1.5 0.5 --name mixed > "$tmp/mixed.log" 2>&1 || cat "$tmp/mixed.log"

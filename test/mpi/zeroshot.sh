@@ -2,7 +2,7 @@
 # Zero-shot on ranks: files read straight, some of them damaged, give the same results on any number of them; so does a run that classifies as it goes.
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 30 || exit 1
-pe-dataloader pack --input "$tmp/pictures" --output "$tmp/train" > /dev/null 2>&1
+given pe-dataloader pack --input "$tmp/pictures" --output "$tmp/train"
 model="--model PE-Core-Test8-32 --threads 1"
 train="--train-data $tmp/train $model --global-batch-size 8 --slices 4 --steps 3 --logs $tmp/logs"
 i=0
