@@ -33,7 +33,9 @@ void str_puts(struct str *str, const char *text)
 
 void str_putc(struct str *str, char c)
 {
-    str_append(str, &c, 1);
+    reserve(str, 1);
+    str->data[str->len++] = c;
+    str->data[str->len] = 0;
 }
 
 void str_printf(struct str *str, const char *format, ...)

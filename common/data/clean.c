@@ -148,6 +148,12 @@ void clean_lower(const char *text, struct str *out)
     str_append(out, "", 0);
     while (*text) {
         int32_t code = next(&text);
+        if (code < 128) { /* what the library says of them, at once */
+            bool upper = code >= 'A' && code <= 'Z', lower = code >= 'a' && code <= 'z';
+            str_putc(out, (char)(upper ? code + ('a' - 'A') : code));
+            if (!strchr("'.:^`", code)) after_letter = upper || lower;
+            continue;
+        }
         if (code == 0x130) { /* I with a dot: i and a combining dot */
             put(out, 'i');
             put(out, 0x307);

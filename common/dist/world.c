@@ -64,9 +64,12 @@ static struct world enter(MPI_Comm comm)
 struct world world_join(int *argc, char ***argv)
 {
     stop_catch();
-    /* Started alone: do not fork a daemon (0.03 s instead of 0.33 s). */
-    if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK"))
+    /* Started alone: do not fork a daemon (0.3 s), nor load the drivers of networks, one of which first measures the
+     * clock's rate (0.27 s); 0.08 s are left. */
+    if (!getenv("OMPI_COMM_WORLD_SIZE") && !getenv("PMIX_RANK") && !getenv("PMI_RANK")) {
         setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+        setenv("OMPI_MCA_pml", "ob1", 0);
+    }
     int provided;
     MPI_TRY(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided));
     check_on_abort(abort_job);

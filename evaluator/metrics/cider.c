@@ -33,38 +33,42 @@ static const struct option options[] = {
 
 #define SIGMA 6.
 
-/* A caption's weights and, for each n, their length. */
-static void weigh(const struct caption *c, const struct grams *g, double log_pictures, double *weights,
-                  double lengths[GRAM_MOST])
+/* A caption's weights and, for each n, their length.  rarity [pictures + 1]: log N - log of how many have it. */
+struct weights {
+    double *of, lengths[GRAM_MOST];
+};
+
+static void weigh(const struct caption *c, const struct grams *g, const double *rarity, struct weights *w)
 {
-    for (int n = 0; n < GRAM_MOST; n++) lengths[n] = 0;
-    for (int64_t i = 0; i < c->count; i++) {
-        const struct gram *gram = &g->list[c->grams[i]];
-        weights[i] = c->times[i] * (log_pictures - log(gram->pictures > 1 ? gram->pictures : 1));
-        lengths[gram->size - 1] += weights[i] * weights[i];
+    int32_t i = 0;
+    for (int n = 0; n < GRAM_MOST; n++) {
+        double sum = 0;
+        for (; i < c->ends[n]; i++) {
+            w->of[i] = c->times[i] * rarity[g->list[c->grams[i]].pictures];
+            sum += w->of[i] * w->of[i];
+        }
+        w->lengths[n] = sqrt(sum);
     }
-    for (int n = 0; n < GRAM_MOST; n++) lengths[n] = sqrt(lengths[n]);
 }
 
-/* Likeness of a caption to a reference, summed over n.  scratch [grams of g]: zeroes, and left so. */
-static double likeness(const struct grams *g, double log_pictures, const struct caption *hyp, const struct caption *ref,
-                       double *scratch)
+/* Likeness of a caption, marked in g, to a reference, summed over n.  matched: zeroes, one each of hyp's n-grams, and
+ * left so. */
+static double likeness(const struct grams *g, const struct caption *hyp, const struct weights *hyp_weights,
+                       const struct caption *ref, const struct weights *ref_weights, double *matched)
 {
-    double *weights = mem_alloc((size_t)(hyp->count + ref->count) + 1, sizeof *weights);
-    double *ref_weights = weights + hyp->count, lengths[GRAM_MOST], ref_lengths[GRAM_MOST], likes[GRAM_MOST] = {0};
-    weigh(hyp, g, log_pictures, weights, lengths);
-    weigh(ref, g, log_pictures, ref_weights, ref_lengths);
-    for (int64_t i = 0; i < ref->count; i++) scratch[ref->grams[i]] = ref_weights[i];
-    for (int64_t i = 0; i < hyp->count; i++) {
-        double r = scratch[hyp->grams[i]];
-        likes[g->list[hyp->grams[i]].size - 1] += (weights[i] < r ? weights[i] : r) * r;
+    for (int32_t i = 0; i < ref->ends[GRAM_MOST - 1]; i++) {
+        int32_t place = grams_place(g, ref->grams[i]);
+        if (place >= 0) matched[place] = ref_weights->of[i];
     }
-    for (int64_t i = 0; i < ref->count; i++) scratch[ref->grams[i]] = 0;
-    free(weights);
-    double gap = (double)(hyp->bigrams - ref->bigrams), sum = 0;
+    double gap = (double)(hyp->bigrams - ref->bigrams), near = exp(-(gap * gap) / (2 * SIGMA * SIGMA)), sum = 0;
+    int32_t i = 0;
     for (int n = 0; n < GRAM_MOST; n++) {
-        if (lengths[n] != 0 && ref_lengths[n] != 0) likes[n] /= lengths[n] * ref_lengths[n];
-        sum += likes[n] * exp(-(gap * gap) / (2 * SIGMA * SIGMA));
+        double like = 0, lengths = hyp_weights->lengths[n] * ref_weights->lengths[n];
+        for (; i < hyp->ends[n]; i++) {
+            like += (hyp_weights->of[i] < matched[i] ? hyp_weights->of[i] : matched[i]) * matched[i];
+            matched[i] = 0;
+        }
+        sum += (lengths != 0 ? like / lengths : like) * near;
     }
     return sum;
 }
@@ -108,6 +112,24 @@ static int64_t read_pictures(const struct self *x, struct grams *g, struct pictu
     return counted;
 }
 
+/* What a picture's reply is worth. */
+static double worth(const struct picture *p, struct grams *g, const double *rarity)
+{
+    int32_t most = p->hyp.ends[GRAM_MOST - 1];
+    for (int64_t k = 0; k < p->count; k++)
+        if (p->refs[k].ends[GRAM_MOST - 1] > most) most = p->refs[k].ends[GRAM_MOST - 1];
+    double *matched = mem_zalloc(3 * (size_t)most + 1, sizeof *matched), sum = 0;
+    struct weights hyp = {.of = matched + most}, ref = {.of = matched + 2 * (size_t)most};
+    weigh(&p->hyp, g, rarity, &hyp);
+    grams_mark(g, &p->hyp);
+    for (int64_t k = 0; k < p->count; k++) {
+        weigh(&p->refs[k], g, rarity, &ref);
+        sum += likeness(g, &p->hyp, &hyp, &p->refs[k], &ref, matched);
+    }
+    free(matched);
+    return 10 * (sum / GRAM_MOST / (double)p->count);
+}
+
 static int open_cider(void *self, const char *truth, const char *predictions, struct metric_result *result,
                       struct error *error)
 {
@@ -117,19 +139,17 @@ static int open_cider(void *self, const char *truth, const char *predictions, st
     if (answers_read(a, truth, predictions, false, error) < 0) return -1;
     struct picture *pictures = mem_zalloc((size_t)a->count, sizeof *pictures);
     grams_open(&grams);
-    double log_pictures = log((double)read_pictures(x, &grams, pictures));
-    double *scratch = mem_zalloc((size_t)grams.count + 1, sizeof *scratch);
+    int64_t counted = read_pictures(x, &grams, pictures);
+    double *rarity = mem_alloc((size_t)counted + 1, sizeof *rarity);
+    for (int64_t i = 0; i <= counted; i++) rarity[i] = log((double)counted) - log(i > 1 ? (double)i : 1);
     for (int64_t i = 0; i < a->count; i++) {
         struct picture *p = &pictures[i];
-        for (int64_t k = 0; k < p->count; k++) {
-            a->values[i] += likeness(&grams, log_pictures, &p->hyp, &p->refs[k], scratch);
-            caption_free(&p->refs[k]);
-        }
-        a->values[i] = p->counts ? 10 * (a->values[i] / GRAM_MOST / (double)p->count) : NAN;
+        a->values[i] = p->counts ? worth(p, &grams, rarity) : NAN;
+        for (int64_t k = 0; k < p->count; k++) caption_free(&p->refs[k]);
         caption_free(&p->hyp);
         free(p->refs);
     }
-    free(scratch);
+    free(rarity);
     free(pictures);
     grams_close(&grams);
     answers_report(a, "CIDEr", "CIDEr", result);

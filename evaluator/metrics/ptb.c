@@ -117,6 +117,17 @@ static struct piece next_token(const struct ptb *ptb, const char *text, size_t l
     return best;
 }
 
+/* How many letters of ASCII stand here before a space and are one token: no rule but the first takes such a word apart,
+ * and none reaches beyond it.  0: the rules must say. */
+static size_t plain_word(const struct ptb *ptb, const char *text, size_t len, size_t at)
+{
+    struct piece pieces[PATTERN_GROUPS];
+    size_t end = at;
+    while ((text[end] | 32) >= 'a' && (text[end] | 32) <= 'z') end++;
+    bool plain = (text[end] == ' ' || text[end] == '\n') && !pattern_find(&ptb->patterns[0], text, len, at, pieces);
+    return plain ? end - at : 0;
+}
+
 /* Characters that coco-caption leaves out when they are a token, or that are none for the tokenizer: beyond 16 bits, or
  * not to be seen. */
 static bool dropped(int32_t code)
@@ -191,13 +202,14 @@ static void put_token(struct piece token, bool straight, struct str *out)
 /* The caption on a line of its own, with each break of a line as a space. */
 static void put_line(const char *caption, struct str *out)
 {
-    for (const char *at = caption, *from = at; *at; from = at) {
-        int32_t code = utf8_next(&at, NULL);
-        if (python_is_space(code))
-            str_putc(out, ' ');
-        else
-            str_append(out, from, (size_t)(at - from));
+    const char *from = caption; /* where what is not yet written begins */
+    for (const char *at = caption, *begin = at; *at; begin = at) {
+        if (!python_is_space(utf8_next(&at, NULL))) continue;
+        str_append(out, from, (size_t)(begin - from));
+        str_putc(out, ' ');
+        from = at;
     }
+    str_puts(out, from);
     str_putc(out, '\n');
 }
 
@@ -205,15 +217,21 @@ void ptb_tokenize(const struct ptb *ptb, const char *caption, struct str *out)
 {
     struct str line = {0}, tokens = {0};
     put_line(caption, &line);
-    for (size_t at = 0; at < line.len;)
+    for (size_t at = 0; at < line.len;) {
+        size_t word = plain_word(ptb, line.data, line.len, at);
         if (line.data[at] == ' ' || line.data[at] == '\n')
             at++;
-        else {
+        else if (word) {
+            str_putc(&tokens, ' ');
+            str_append(&tokens, line.data + at, word);
+            at += word;
+        } else {
             bool straight;
             struct piece token = next_token(ptb, line.data, line.len, at, &straight);
             put_token(token, straight, &tokens);
             at = (size_t)(token.end - line.data);
         }
+    }
     char *lower = python_collapse(python_lower(tokens.data ? tokens.data : ""));
     str_puts(out, lower);
     free(lower);

@@ -1,6 +1,7 @@
 /* Over jansson; lines are rows_each's. */
 #include "evaluator/metrics/published.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,9 +31,9 @@ char *published_text(const json_t *value)
 {
     if (json_is_string(value)) return mem_strdup(json_string_value(value));
     if (!json_is_integer(value)) return NULL;
-    struct str text = {0};
-    str_printf(&text, "%lld", (long long)json_integer_value(value));
-    return str_steal(&text);
+    char text[24];
+    snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+    return mem_strdup(text);
 }
 
 /* One character of a Python literal's text, behind a backslash or not, appended; false: an escape that is not known. */
