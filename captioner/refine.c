@@ -24,7 +24,7 @@ struct refine_settings {
 static const struct option export_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "the data sets that were captioned"},
     {OPTION_STRING, "captions", AT(captions), "!", 0, 0, NULL, "folder of the rows"},
-    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to edit (JSON lines)"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to edit (JSON lines)", OPTION_WRITTEN},
     {0}};
 /* clang-format on */
 static const struct option_program export_program = {"pe-captioner", "refine-export",

@@ -24,7 +24,7 @@ struct build_settings {
 /* clang-format off */
 static const struct option options[] = {
     {OPTION_STRINGS, "results", AT(results), "!", 0, 0, NULL, "result files, or folders of them; also without the key, in front"},
-    {OPTION_STRING, "output", AT(output), "benchmark.csv", 0, 0, NULL, "table to write"},
+    {OPTION_STRING, "output", AT(output), "benchmark.csv", 0, 0, NULL, "table to write", OPTION_WRITTEN},
     {0}};
 /* clang-format on */
 

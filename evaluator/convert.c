@@ -28,7 +28,7 @@ static const struct option options[] = {
     {OPTION_STRING, "split", AT(split), NULL, 0, 0, NULL, "of Karpathy's files: which images (test); of VQA: whose pictures, where the file does not say (val2014)"},
     {OPTION_STRING, "only", AT(only), NULL, 0, 0, NULL, "file with ids of questions or names of pictures, one a line (endings may be left out): others are left out"},
     {OPTION_CHOICE, "bbox", AT(corners), NULL, 0, 0, "xyxy|xywh", "refcoco: what bbox holds"},
-    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "lines of JSON to write"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "lines of JSON to write", OPTION_WRITTEN},
     {0}};
 /* clang-format on */
 /* --- rows --- */
@@ -109,6 +109,23 @@ static int add(struct conversion *c, const struct question *q, struct error *err
     return rc;
 }
 
+/* What has no answer cannot be asked: how many. */
+static void count_unanswered(const struct conversion *c, const struct answers *answers)
+{
+    const char *id, *first = NULL;
+    json_t *name;
+    int64_t count = 0;
+    json_object_foreach (c->names, id, name) {
+        if (json_object_get(answers->index, id)) continue;
+        if (!count++) first = id;
+    }
+    if (count && c->questions)
+        log_warn("%s: %ld of its questions, such as %s, have no answer in %s and are left out", c->questions,
+                 (long)count, first, c->input);
+    else if (count)
+        log_warn("%s: %ld of its images, such as %s, have no caption and are left out", c->input, (long)count, first);
+}
+
 static int add_all(struct conversion *c, struct error *error)
 {
     struct answers answers;
@@ -121,6 +138,7 @@ static int add_all(struct conversion *c, struct error *error)
         rc = add(c, &answers.questions[i], error);
         if (rc < 0) error_prefix(error, "%s: question %s", c->input, answers.questions[i].id);
     }
+    if (rc == 0) count_unanswered(c, &answers);
     answers_free(&answers);
     return rc;
 }

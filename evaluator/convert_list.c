@@ -159,8 +159,13 @@ static int visit_question(void *context, const char *list, json_t *row, struct e
     char *id = published_text(json_object_get(row, "question_id"));
     json_t *text = json_object_get(row, "question");
     (void)list;
-    if (id && json_is_string(text)) json_object_set(c->names, id, text);
-    int rc = id && json_is_string(text) ? 0 : error_set(error, ERROR_FAILED, "needs question_id and question");
+    int rc = 0;
+    if (!id || !json_is_string(text))
+        rc = error_set(error, ERROR_FAILED, "needs question_id and question");
+    else if (json_object_get(c->names, id))
+        rc = error_set(error, ERROR_FAILED, "question %s is there twice", id);
+    else
+        json_object_set(c->names, id, text);
     free(id);
     return rc;
 }

@@ -23,7 +23,7 @@ const struct option heads_base_options[] = {
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "data sets to be examined on"},
     {OPTION_INT, "batch-size", AT(session.batch), "64", 1, 65536, NULL, "samples at a time in examinations"},
     {OPTION_INT, "val-every-n-steps", AT(examine_steps), "0", 0, 1e12, NULL, "examine every N steps too; 0: at the end only"},
-    {OPTION_STRING, "output", AT(session.output), "!", 0, 0, NULL, "file to write; the run's folder lies beside it (results.json: results.run), unless --name is given"},
+    {OPTION_STRING, "output", AT(session.output), "!", 0, 0, NULL, "file to write; the run's folder lies beside it (results.json: results.run), unless --name is given", OPTION_WRITTEN},
     {OPTION_GROUP, "learning rates", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRING, "lr-grid", AT(rates), "1", 0, 0, NULL, "factors of --lr, comma-separated: each layer has a head of each, and reports the best", OPTION_IDENTITY},
     {OPTION_INT, "lr-batch", AT(rate_batch), "0", 0, 1e9, NULL, "rates are those for batches of N, and grow with the batch; 0: rates as they are", OPTION_IDENTITY},

@@ -25,7 +25,7 @@ static const struct option options[] = {
     {OPTION_STRING, "layers", AT(layers), "all", 0, 0, NULL, "all, last, or 1,5,12"},
     {OPTION_STRING, "feature", AT(feature), "pooled", 0, 0, NULL, "of probes on one row a picture: pooled, class or mean"},
     {OPTION_STRINGS, "task-options", AT(task_options), NULL, 0, 0, NULL, "other options: key=value for all, TASK.key=value for one of the tasks"},
-    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "curves.json; curves.csv and curves.svg come beside it"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "curves.json; curves.csv and curves.svg come beside it", OPTION_WRITTEN},
     {OPTION_BOOL, "skip-existing", AT(skip_existing), "false", 0, 0, NULL, "keep the results that the same options and weights made (noted in .NAME.options)"},
     {0}};
 /* clang-format on */

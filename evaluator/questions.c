@@ -37,7 +37,7 @@ static const struct option options[] = {
     {OPTION_GROUP, "questions", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "data", AT(data), "!", 0, 0, NULL, "files of questions, a line of JSON each (pe-evaluator convert makes them of published ones)"},
     {OPTION_STRING, "task", AT(task), NULL, 0, 0, NULL, "what the questions are, unless their rows say it: docvqa infovqa chartqa textvqa vqav2 okvqa vizwiz ai2d mmmu mvbench perceptiontest pope ocrbench refcoco easyvqa; captions: coco nocaps flickr30k", OPTION_IDENTITY},
-    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write, replies beside it (.replies.jsonl); of several tasks with {task} in its name"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write, replies beside it (.replies.jsonl); of several tasks with {task} in its name", OPTION_WRITTEN},
     {OPTION_CHOICE, "prompts", AT(prompts), "plm", 0, 0, "plm|common", "wording of lmms-eval for a Perception LM, or for all models", OPTION_IDENTITY},
     {OPTION_CHOICE, "choose", AT(choose), "generate", 0, 0, "generate|likelihood|text-likelihood", "where there are options: read a generated reply; or take the likeliest letter; or the likeliest text, a byte of it on average", OPTION_IDENTITY},
     {OPTION_CHOICE, "blind", AT(blind), "off", 0, 0, "off|grey|none", "a baseline that does not see: grey in place of each picture, of the same size; or no picture at all", OPTION_IDENTITY},
@@ -318,13 +318,27 @@ static int open_rows(struct asking *a, struct error *error)
     return 0;
 }
 
+/* Nothing that is read may lie where a task's files are written. */
+static int check_written(const struct asking *a, const char *output, struct error *error)
+{
+    static const char *const beside[] = {"questions", "replies"};
+    int rc = options_unread(&program, a->config, "output", output, error);
+    for (size_t i = 0; rc == 0 && i < sizeof beside / sizeof *beside; i++) {
+        char *path = replies_path(output, beside[i]);
+        rc = options_unread(&program, a->config, "output", path, error);
+        free(path);
+    }
+    return rc;
+}
+
 /* Rank 0: what would end hours of asking without a figure is found before. */
 static int rehearse(const struct asking *a, struct error *error)
 {
     int rc = 0;
     for (int64_t i = 0; rc == 0 && i < a->rows.task_count; i++) {
         char *output = output_of(a, a->rows.tasks[i]->name);
-        rc = replies_rehearse(&a->rows, a->rows.tasks[i], output, error);
+        rc = check_written(a, output, error);
+        if (rc == 0) rc = replies_rehearse(&a->rows, a->rows.tasks[i], output, error);
         free(output);
     }
     return rc;

@@ -9,18 +9,13 @@
 #include "evaluator/scoring.h"
 #include "log/log.h"
 
-static char *path_beside(const char *output, const char *ending)
+char *replies_path(const char *output, const char *what)
 {
     struct str path = {0};
     size_t len = strlen(output) - (str_ends_with(output, ".json") ? strlen(".json") : 0);
     str_append(&path, output, len);
-    str_puts(&path, ending);
+    str_printf(&path, ".%s.jsonl", what);
     return str_steal(&path);
-}
-
-char *replies_path(const char *output)
-{
-    return path_beside(output, ".replies.jsonl");
 }
 
 static void copy(json_t *to, const char *name, const json_t *from, const char *key)
@@ -96,7 +91,7 @@ int replies_rehearse(const struct question_rows *rows, const struct question_tas
     struct replies replies = {rows, WORDING_PLM, said};
     const char *slash = strrchr(output, '/');
     char *folder = slash > output ? strndup(output, (size_t)(slash - output)) : mem_strdup("."),
-         *path = path_beside(output, ".questions.jsonl");
+         *path = replies_path(output, "questions");
     struct scoring scoring = {task->metric, task->options, path, path};
     int rc = fs_make_folders(folder, error);
     if (rc == 0) rc = write_lines(&replies, task, path, NULL, error);
@@ -129,7 +124,7 @@ static int check_missing(const json_t *figures, const char *path, struct error *
 json_t *replies_score(const struct replies *r, const struct question_task *task, const char *output,
                       struct error *error)
 {
-    char *path = replies_path(output);
+    char *path = replies_path(output, "replies");
     struct scoring scoring = {task->metric, task->options, path, path};
     json_t *figures = NULL, *values = NULL;
     int rc = write_lines(r, task, path, NULL, error);

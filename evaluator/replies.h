@@ -16,8 +16,9 @@ struct replies {
     json_t *const *said; /* [rows->count] rows of the job (evaluator/questions.c): "reply" or "error" */
 };
 
-/* results.json -> results.replies.jsonl; the caller frees. */
-char *replies_path(const char *output);
+/* results.json -> results.WHAT.jsonl, where replies lie ("replies"), and what is rehearsed ("questions"); the caller
+ * frees. */
+char *replies_path(const char *output, const char *what);
 /* Before anything is asked: can one task's questions be scored, were there replies, and `output` be written?  Scores
  * them without replies, from results.questions.jsonl, which stays where its answers are wrong. */
 int replies_rehearse(const struct question_rows *rows, const struct question_task *task, const char *output,

@@ -28,7 +28,7 @@ struct report_settings {
 /* clang-format off */
 static const struct option options[] = {
     {OPTION_STRINGS, "inputs", AT(inputs), NULL, 0, 0, NULL, "run folders, result files, curves.json, or folders of results; also without the key, in front"},
-    {OPTION_STRING, "output", AT(output), "report.html", 0, 0, NULL, "page to write"},
+    {OPTION_STRING, "output", AT(output), "report.html", 0, 0, NULL, "page to write", OPTION_WRITTEN},
     {OPTION_STRING, "title", AT(title), NULL, 0, 0, NULL, "its heading; without: the model's name and what was measured"},
     {OPTION_STRING, "says", AT(says), NULL, 0, 0, NULL, "a sentence below it, in your words"},
     {OPTION_INT, "examples", AT(examples), "3", 1, 50, NULL, "how many of the worst, the best and a sample of each kind"},

@@ -32,7 +32,7 @@ static const struct option options[] = {
     {OPTION_STRING, "truth", AT(truth), "!", 0, 0, NULL, "file or folder of the truth, as its data set is published"},
     {OPTION_STRING, "predictions", AT(predictions), "!", 0, 0, NULL, "file or folder of predictions, as its evaluator reads them"},
     {OPTION_STRING, "against", AT(against), NULL, 0, 0, NULL, "other predictions of the same truth: how sure is the difference?"},
-    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write", OPTION_WRITTEN},
     {OPTION_INT, "bootstrap", AT(resamples), RESAMPLES, 0, 1000000, NULL, "resamples for the standard error of what is no mean, and for --against; 0: neither"},
     {OPTION_INT, "seed", AT(seed), "0", 0, 1e15, NULL, "of the resamples"},
     {0}};

@@ -20,7 +20,7 @@ const struct option session_model_options[] = {
     {0}};
 const struct option session_options[] = {
     {OPTION_TABLE, .table = session_model_options},
-    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write"},
+    {OPTION_STRING, "output", AT(output), "!", 0, 0, NULL, "file to write", OPTION_WRITTEN},
     {OPTION_INT, "batch-size", AT(batch), "64", 1, 65536, NULL, "texts or pictures at a time; of frames larger than the model's size as many as have as many pixels"},
     {OPTION_TABLE, .offset = AT(media), .table = media_settings_options},
     {OPTION_TABLE, .offset = AT(machine), .table = machine_options},

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/str.h"
@@ -280,6 +281,36 @@ static int check_required(const struct option *list, const void *config, struct 
     return OPTIONS_OK;
 }
 
+/* Is `path` what this option names? */
+static bool names(const struct option *o, const void *config, const char *path)
+{
+    const void *at = place(o, config);
+    const struct option_list *list = at;
+    bool found = o->type == OPTION_STRING && *(char *const *)at && fs_same(*(char *const *)at, path);
+    for (int64_t i = 0; o->type == OPTION_STRINGS && i < list->count; i++) found |= fs_same(list->items[i], path);
+    return found;
+}
+
+/* written: the option the path belongs to. */
+static int check_unread(const struct option *list, const void *config, const char *written, const char *path,
+                        struct error *error)
+{
+    for (const struct option *o = list; path && !end_of(o); o++)
+        if (strcmp(o->key, written) && names(o, config, path))
+            return error_set(error, ERROR_USAGE, "%s: would be written over, and --%s names it: choose another --%s",
+                             path, o->key, written);
+    return 0;
+}
+
+static int check_written(const struct option *list, const void *config, struct error *error)
+{
+    for (const struct option *o = list; !end_of(o); o++)
+        if (o->flags & OPTION_WRITTEN &&
+            check_unread(list, config, o->key, *(char *const *)place(o, config), error) < 0)
+            return -1;
+    return 0;
+}
+
 static int parse_rows(const struct option *list, void *config, int argc, char **argv, struct error *error)
 {
     const char *file = NULL;
@@ -299,7 +330,7 @@ static int parse_rows(const struct option *list, void *config, int argc, char **
         if (used < 0) return -1;
         i += used;
     }
-    return check_required(list, config, error);
+    return check_required(list, config, error) < 0 ? -1 : check_written(list, config, error);
 }
 
 int options_parse(const struct option_program *p, void *config, int argc, char **argv, bool quiet, struct error *error)
@@ -347,6 +378,15 @@ int options_verb(const struct option_program *const *programs, const char *summa
     }
     str_free(&known);
     return -1;
+}
+
+int options_unread(const struct option_program *p, const void *config, const char *key, const char *path,
+                   struct error *error)
+{
+    struct option *list = rows_of(p);
+    int rc = check_unread(list, config, key, path, error);
+    free(list);
+    return rc;
 }
 
 void options_free(const struct option_program *p, void *config)

@@ -33,7 +33,10 @@ enum option_type {
     OPTION_DEFAULT  /* another default for `key` of a table put in */
 };
 
-enum { OPTION_IDENTITY = 1 }; /* flag: part of what makes a run the same run (options_identity) */
+enum {                      /* flags */
+       OPTION_IDENTITY = 1, /* part of what makes a run the same run (options_identity) */
+       OPTION_WRITTEN = 2   /* a path that is written, so no other option may name the same file or folder */
+};
 
 struct option_list {
     char **items;
@@ -67,6 +70,10 @@ int options_parse(const struct option_program *program, void *config, int argc, 
  * one when --help or --version was answered. */
 int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet,
                  struct error *error);
+/* Refuses a path that another option than `key` names, by whatever path: a file is about to be written there that has its
+ * name from --key.  (options_parse sees itself to those with OPTION_WRITTEN.) */
+int options_unread(const struct option_program *program, const void *config, const char *key, const char *path,
+                   struct error *error);
 void options_free(const struct option_program *program, void *config);
 
 /* Every option with its value, in table order; a new reference.  As a --config file it gives the same values again. */

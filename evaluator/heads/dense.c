@@ -20,7 +20,7 @@ const struct option dense_labels_options[] = {
     {OPTION_REAL, "aug-flip", AT(flip), "0.5", 0, 1, NULL, "probability of a horizontal flip", OPTION_IDENTITY},
     {OPTION_REAL, "aug-brightness", AT(brightness), "0.32", 0, 1, NULL, "brightness jitter", OPTION_IDENTITY},
     {OPTION_REAL, "aug-saturation", AT(saturation), "0.5", 0, 1, NULL, "saturation jitter", OPTION_IDENTITY},
-    {OPTION_STRING, "predictions", AT(predictions), NULL, 0, 0, NULL, "folder for the maps of the best layer: .png of class numbers as the truth has them, for pe-evaluator score --metric miou"},
+    {OPTION_STRING, "predictions", AT(predictions), NULL, 0, 0, NULL, "folder for the maps of the best layer: .png of class numbers as the truth has them, for pe-evaluator score --metric miou", OPTION_WRITTEN},
     {0}};
 const struct option dense_depths_options[] = {
     {OPTION_GROUP, "depth", 0, NULL, 0, 0, NULL, NULL},
@@ -36,7 +36,7 @@ const struct option dense_depths_options[] = {
     {OPTION_REAL, "aug-flip", AT(flip), "0.5", 0, 1, NULL, "probability of a horizontal flip", OPTION_IDENTITY},
     {OPTION_REAL, "aug-brightness", AT(brightness), "0.25", 0, 1, NULL, "brightness jitter", OPTION_IDENTITY},
     {OPTION_REAL, "aug-saturation", AT(saturation), "0.1", 0, 1, NULL, "saturation jitter", OPTION_IDENTITY},
-    {OPTION_STRING, "predictions", AT(predictions), NULL, 0, 0, NULL, "folder for the maps of the best layer: .npy in metres, for pe-evaluator score --metric depth"},
+    {OPTION_STRING, "predictions", AT(predictions), NULL, 0, 0, NULL, "folder for the maps of the best layer: .npy in metres, for pe-evaluator score --metric depth", OPTION_WRITTEN},
     {0}};
 /* clang-format on */
 

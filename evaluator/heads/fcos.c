@@ -30,7 +30,7 @@ static const struct option own_options[] = {
     {OPTION_REAL, "nms-overlap", OWN(rules.overlap), "0.6", 0, 1, NULL, "of a class, boxes that overlap a better one more are left out"},
     {OPTION_INT, "level-boxes", OWN(rules.level_most), "1000", 1, 1e6, NULL, "best boxes of a level, before that"},
     {OPTION_INT, "picture-boxes", OWN(rules.most), "100", 1, 1e5, NULL, "best boxes of a picture, after that"},
-    {OPTION_STRING, "predictions", OWN(predictions), NULL, 0, 0, NULL, "file for the boxes of the best layer, as COCO's results"},
+    {OPTION_STRING, "predictions", OWN(predictions), NULL, 0, 0, NULL, "file for the boxes of the best layer, as COCO's results", OPTION_WRITTEN},
     {0}};
 
 static const struct option options[] = {

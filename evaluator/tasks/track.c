@@ -52,7 +52,7 @@ static const struct option options[] = {
     {OPTION_STRING, "sequences", AT(names), NULL, 0, 0, NULL, "file with the names of the sequences, one a line; else val.txt of --data, else all"},
     {OPTION_STRING, "layers", AT(which), "last", 0, 0, NULL, "all (1 to the last), last, or numbers like 1,5,12; 0 is what enters the first block"},
     {OPTION_CHOICE, "norm", AT(norm), "none", 0, 0, "none|final", "features as a block leaves them, or after the model's final norm (trained for the last block), as DINO's script takes them"},
-    {OPTION_STRING, "masks", AT(folder), NULL, 0, 0, NULL, "write masks: a folder for SEQUENCE/00000.png ..., in layer-NN/ of it when there are several layers"},
+    {OPTION_STRING, "masks", AT(folder), NULL, 0, 0, NULL, "write masks: a folder for SEQUENCE/00000.png ..., in layer-NN/ of it when there are several layers", OPTION_WRITTEN},
     {OPTION_INT, "short-side", AT(short_side), "0", 0, 8192, NULL, "pixels of the shorter side as the encoder sees it; 0: 480, or 448 where the patch does not divide that; the longer one follows, floored to a multiple of 64, or of a patch that does not divide 64"},
     {OPTION_TABLE, .offset = AT(settings), .table = propagation_options},
     {0}};

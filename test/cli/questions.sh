@@ -32,6 +32,10 @@ vqa='"image":"pics/COCO_train2014_000000000042.jpg","question":"Is it red?","ans
 vqa=${vqa/\"question\":\"Is it red?\",/}; vqa=${vqa/\"type\":\"yes\/no\"\}/\"type\":\"yes\/no\",\"question\":\"Is it red?\"\}}
 check vqav2 becomes vqav2 vqa.json '{"id":"42001","task":"vqav2",'"$vqa" -- --questions "$tmp/in/asked.json"
 check okvqa becomes okvqa vqa.json '{"id":"42001","task":"okvqa",'"$vqa" -- --questions "$tmp/in/asked.json"
+vqa=(pe-evaluator convert --from vqav2 --input "$tmp/in/vqa.json" --output "$tmp/out.jsonl" --questions)
+check questions_without_an_answer_are_said says "1 of its questions, such as 7, have no answer in $tmp/in/vqa.json and are left out" "${vqa[@]}" "$tmp/in/asked.json"
+into twice.json <<< '{"questions": [{"question_id": 42001, "question": "Is it red?"}, {"question_id": 42001, "question": "Is it blue?"}]}'
+check questions_that_are_there_twice_are_refused says "question 42001 is there twice" "${vqa[@]}" "$tmp/in/twice.json"
 check vqa_without_its_questions says "name it with --questions" pe-evaluator convert --from vqav2 --input "$tmp/in/vqa.json" --output "$tmp/none"
 into vizwiz.json <<< '[{"image": "VizWiz_val_00000000.jpg", "question": "What is it?", "answers": [{"answer_confidence": "yes", "answer": "cat"}], "answer_type": "other"}]'
 check vizwiz becomes vizwiz vizwiz.json '{"id":"VizWiz_val_00000000.jpg","task":"vizwiz","image":"pics/VizWiz_val_00000000.jpg","question":"What is it?","answers":["cat"],"type":"other"}'
@@ -75,6 +79,8 @@ into captions.json << 'E'
 {"images": [{"id": 9, "file_name": "9.jpg"}, {"id": 25, "file_name": "25.jpg"}], "annotations": [{"image_id": 25, "id": 1, "caption": "a dog"}, {"image_id": 9, "id": 2, "caption": "a cat"}, {"image_id": 25, "id": 3, "caption": "dog"}]}
 E
 check captions_of_coco becomes coco-captions captions.json '{"id":"25","task":"coco","image":"pics/25.jpg","answers":["a dog","dog"]}' '{"id":"9","task":"coco","image":"pics/9.jpg","answers":["a cat"]}'
+into bare.json <<< '{"images": [{"id": 9, "file_name": "9.jpg"}, {"id": 25, "file_name": "25.jpg"}], "annotations": [{"image_id": 25, "id": 1, "caption": "a dog"}]}'
+check images_without_a_caption_are_said says "1 of its images, such as 9, have no caption and are left out" pe-evaluator convert --from coco-captions --input "$tmp/in/bare.json" --output "$tmp/out.jsonl"
 check captions_of_nocaps becomes nocaps captions.json '{"id":"25","task":"nocaps","image":"pics/25.jpg","answers":["a dog","dog"]}' '{"id":"9","task":"nocaps","image":"pics/9.jpg","answers":["a cat"]}'
 into karpathy.json << 'E'
 {"images": [{"filename": "a.jpg", "filepath": "val2014", "cocoid": 5, "imgid": 0, "split": "test", "sentences": [{"raw": "A dog."}, {"raw": "Dog"}]},
@@ -105,6 +111,20 @@ printf '17\nnowhere\n' > "$tmp/in/listed.csv"
 check names_of_no_question_are_said says "1 of its names are of no question, such as nowhere" pe-evaluator convert --from ai2d --input "$tmp/in/ai2d" --only "$tmp/in/listed.csv" --output "$tmp/out.jsonl"
 mkdir "$tmp/pics" && : > "$tmp/pics/a.png" && head -1 "$tmp/in/mmmu.jsonl" > "$tmp/in/second.jsonl"
 check second_pictures_that_are_missing_are_said says "1 of them show what is not there" pe-evaluator convert --from mmmu --input "$tmp/in/second.jsonl" --images pics --output "$tmp/out.jsonl"
+
+# What is read is not written over, by whatever path.
+unharmed() { # FILE OPTION COMMAND...: refused, since OPTION names the file
+    local file=$1 option=$2 before; shift 2
+    before=$(cat "$file")
+    says "would be written over, and --$option names it" status 2 "$@" && [ "$before" = "$(cat "$file")" ]
+}
+ln -s "$tmp/in/pope.json" "$tmp/in/link.json"
+cp "$tmp/in/pope.json" "$tmp/in/own.json" && cp "$tmp/out.jsonl" "$tmp/x.replies.jsonl"
+check convert_spares_its_input unharmed "$tmp/in/pope.json" input pe-evaluator convert --from pope --input "$tmp/in/pope.json" --output "$tmp/in/link.json"
+check convert_spares_its_questions unharmed "$tmp/in/asked.json" questions pe-evaluator convert --from vqav2 --input "$tmp/in/vqa.json" --questions "$tmp/in/asked.json" --output "$tmp/in/../in/asked.json"
+check score_spares_its_truth unharmed "$tmp/in/own.json" truth pe-evaluator score --metric pope --truth "$tmp/in/own.json" --predictions "$tmp/in/link.json" --output "$tmp/in/own.json"
+check report_spares_its_results unharmed "$tmp/in/own.json" inputs pe-evaluator report "$tmp/in/link.json" "$tmp/in/own.json" --output "$tmp/in/own.json"
+check questions_spare_earlier_replies unharmed "$tmp/x.replies.jsonl" data pe-evaluator questions --data "$tmp/x.replies.jsonl" --task mmmu --model "$tmp/none" --output "$tmp/x.json"
 
 # Rows that are wrong are found before the model is.
 wrong() { # TEXT ROW [OPTION...]
