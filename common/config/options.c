@@ -21,6 +21,18 @@ static bool end_of(const struct option *o)
     return !o->key && !o->type;
 }
 
+/* On a row of a table put in? */
+static bool is_remark(const struct option *o)
+{
+    return o->type == OPTION_DEFAULT || o->type == OPTION_WITHOUT;
+}
+
+/* Can it be given? */
+static bool is_open(const struct option *o)
+{
+    return o->type != OPTION_GROUP && !(o->flags & OPTION_HIDDEN);
+}
+
 /* A program's rows with those of the tables put in, offsets from the start of its config. */
 struct rows {
     struct option *list; /* ends as a table does */
@@ -37,15 +49,14 @@ static bool is_outer_key(const struct nest *outer, const struct option *row)
 {
     for (const struct nest *n = outer; n && row->type != OPTION_GROUP; n = n->outer)
         for (const struct option *o = n->table; !end_of(o); o++)
-            if (o->type != OPTION_DEFAULT && o->type != OPTION_GROUP && o->key && !strcmp(o->key, row->key))
-                return true;
+            if (!is_remark(o) && o->type != OPTION_GROUP && o->key && !strcmp(o->key, row->key)) return true;
     return false;
 }
 
 static void add_rows(struct rows *rows, const struct nest *nest, size_t base)
 {
     for (const struct option *o = nest->table; !end_of(o); o++) {
-        if (o->type == OPTION_DEFAULT) continue;
+        if (is_remark(o)) continue;
         if (o->type == OPTION_TABLE) {
             add_rows(rows, &(struct nest){o->table, nest}, base + o->offset);
             continue;
@@ -60,16 +71,19 @@ static void add_rows(struct rows *rows, const struct nest *nest, size_t base)
 
 static struct option *find(const struct option *list, const char *key);
 
-/* The outermost table has the last word on a default. */
-static void set_defaults(struct option *list, const struct option *table)
+/* The outermost table has the last word. */
+static void remark(struct option *list, const struct option *table, enum option_type type)
 {
     for (const struct option *o = table; !end_of(o); o++)
-        if (o->type == OPTION_TABLE) set_defaults(list, o->table);
+        if (o->type == OPTION_TABLE) remark(list, o->table, type);
     for (const struct option *o = table; !end_of(o); o++) {
-        if (o->type != OPTION_DEFAULT) continue;
+        if (o->type != type) continue;
         struct option *row = find(list, o->key);
-        CHECK(row, "a default for --%s, which is no option", o->key);
-        row->fallback = o->fallback;
+        CHECK(row, "--%s, of which a table says more, is no option", o->key);
+        if (type == OPTION_DEFAULT)
+            row->fallback = o->fallback;
+        else
+            row->flags |= OPTION_HIDDEN;
     }
 }
 
@@ -78,7 +92,8 @@ static struct option *rows_of(const struct option_program *p)
 {
     struct rows rows = {.list = mem_zalloc(1, sizeof *rows.list)};
     add_rows(&rows, &(struct nest){p->options, NULL}, 0);
-    set_defaults(rows.list, p->options);
+    remark(rows.list, p->options, OPTION_DEFAULT);
+    remark(rows.list, p->options, OPTION_WITHOUT);
     return rows.list;
 }
 
@@ -94,7 +109,7 @@ static struct option *find(const struct option *list, const char *key)
     for (char *c = plain; *c; c++)
         if (*c == '_') *c = '-';
     for (const struct option *o = list; !end_of(o); o++)
-        if (o->type != OPTION_GROUP && !strcmp(o->key, plain)) return (struct option *)(uintptr_t)o;
+        if (is_open(o) && !strcmp(o->key, plain)) return (struct option *)(uintptr_t)o;
     return NULL;
 }
 
@@ -103,7 +118,7 @@ static int unknown(const struct option *list, const char *where, const char *key
     const char *nearest = NULL;
     int best = INT_MAX;
     for (const struct option *o = list; !end_of(o); o++) {
-        int distance = o->type == OPTION_GROUP ? best : str_distance(key, o->key);
+        int distance = is_open(o) ? str_distance(key, o->key) : best;
         if (distance < best) best = distance, nearest = o->key;
     }
     return error_set(error, ERROR_USAGE, "%s: unknown key \"%s\" (maybe --%s?); --help lists all", where, key,
@@ -231,6 +246,7 @@ static void print_help(const struct option_program *p, const struct option *list
             printf("\n%s\n", o->key);
             continue;
         }
+        if (!is_open(o)) continue;
         struct str left = {0};
         str_printf(&left, "  --%s %s", o->key, o->type == OPTION_CHOICE ? o->choices : kinds[o->type]);
         printf("%-42s%s %s", left.data, left.len >= 42 ? "\n                                         " : "", o->doc);
@@ -423,8 +439,7 @@ static json_t *values(const struct option_program *p, const void *config, unsign
     json_t *root = json_object();
     struct option *list = rows_of(p);
     for (const struct option *o = list; !end_of(o); o++)
-        if (o->type != OPTION_GROUP && (o->flags & flags) == flags)
-            json_object_set_new(root, o->key, value_of(o, place(o, config)));
+        if (is_open(o) && (o->flags & flags) == flags) json_object_set_new(root, o->key, value_of(o, place(o, config)));
     free(list);
     return root;
 }

@@ -30,12 +30,14 @@ enum option_type {
     OPTION_GROUP,   /* a heading in --help */
     OPTION_TABLE,   /* the rows of another table, whose offsets count from `offset`, but for those whose key the outer
                        table has itself */
-    OPTION_DEFAULT  /* another default for `key` of a table put in */
+    OPTION_DEFAULT, /* another default for `key` of a table put in */
+    OPTION_WITHOUT  /* `key` of a table put in does nothing here: it is no option, and has its default */
 };
 
 enum {                      /* flags */
        OPTION_IDENTITY = 1, /* part of what makes a run the same run (options_identity) */
-       OPTION_WRITTEN = 2   /* a path that is written, so no other option may name the same file or folder */
+       OPTION_WRITTEN = 2,  /* a path that is written, so no other option may name the same file or folder */
+       OPTION_HIDDEN = 4    /* set by OPTION_WITHOUT */
 };
 
 struct option_list {

@@ -14,6 +14,8 @@ const struct option media_settings_options[] = {
     {OPTION_INT, "max-image-pixels", AT(max_pixels), "100000000", 1, 1e12, NULL, "larger pictures are not decoded", OPTION_IDENTITY},
     {OPTION_REAL, "video-seconds", AT(video_seconds), "60", 1e-6, 1e6, NULL, "a video file that takes longer to decode is given up"},
     {0}};
+const struct option media_pictures_options[] = {
+    {OPTION_WITHOUT, "frames"}, {OPTION_WITHOUT, "frame-rule"}, {OPTION_WITHOUT, "video-seconds"}, {0}};
 /* clang-format on */
 
 struct media_options media_options_of(const struct media_settings *c)

@@ -21,6 +21,7 @@ struct media_settings {
     double video_seconds;
 };
 extern const struct option media_settings_options[];
+extern const struct option media_pictures_options[]; /* beside them: what is read is pictures alone */
 struct media_options media_options_of(const struct media_settings *config);
 
 static inline bool media_is_video(const struct record *r)

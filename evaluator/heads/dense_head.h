@@ -22,7 +22,9 @@ bool dense_head_draw(struct parameter *parameter);
      "those to be examined on; of a folder with both sides each takes its own"}, \
     {OPTION_CHOICE, "norm", TRAINING_SELF + offsetof(struct heads_settings, norm), "data", 0, 0, "data|batch|none", \
      "features made standard column by column: by mean and deviation measured once on training data; by those of " \
-     "each global batch, with a scale and a shift that are learned (batch norm); or as they are", OPTION_IDENTITY}
+     "each global batch, with a scale and a shift that are learned (batch norm); or as they are", OPTION_IDENTITY}, \
+    {OPTION_WITHOUT, "verify-shards"}, \
+    {OPTION_TABLE, .table = media_pictures_options}
 /* clang-format on */
 
 #endif

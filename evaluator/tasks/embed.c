@@ -21,6 +21,7 @@ static const struct option options[] = {
     {OPTION_STRING, "images", AT(images), NULL, 0, 0, NULL,
      "folder of .jpg .jpeg .png .webp, embedded in byte order of their names, or"},
     {OPTION_STRING, "texts", AT(texts), NULL, 0, 0, NULL, "file with one text a line"},
+    {OPTION_TABLE, .table = media_pictures_options},
     {0}};
 /* clang-format on */
 

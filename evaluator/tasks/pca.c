@@ -38,6 +38,7 @@ static const struct option options[] = {
     {OPTION_STRING, "maps", AT(maps), "!", 0, 0, NULL, "folder to write: layer-NN/NAME.png, a pixel a patch", OPTION_WRITTEN},
     {OPTION_STRING, "layers", AT(which), "all", 0, 0, NULL, "all (1 to the last), last, or numbers like 1,5,12; 0 is what enters the first block"},
     {OPTION_INT, "short-side", AT(short_side), "0", 0, 8192, NULL, "pixels of the shorter side as the encoder sees it, a multiple of its patch; 0: the size it was made for; the longer one follows"},
+    {OPTION_TABLE, .table = media_pictures_options},
     {0}};
 /* clang-format on */
 

@@ -55,6 +55,7 @@ static const struct option options[] = {
     {OPTION_STRING, "masks", AT(folder), NULL, 0, 0, NULL, "write masks: a folder for SEQUENCE/00000.png ..., in layer-NN/ of it when there are several layers", OPTION_WRITTEN},
     {OPTION_INT, "short-side", AT(short_side), "0", 0, 8192, NULL, "pixels of the shorter side as the encoder sees it; 0: 480, or 448 where the patch does not divide that; the longer one follows, floored to a multiple of 64, or of a patch that does not divide 64"},
     {OPTION_TABLE, .offset = AT(settings), .table = propagation_options},
+    {OPTION_TABLE, .table = media_pictures_options},
     {0}};
 /* clang-format on */
 

@@ -13,6 +13,18 @@ every_option() { # each key of the table is in the help
     done
 }
 check trainer_has_the_keys_of_the_contract every_option
+no_idle_option() { # KEY VERB...: what does nothing there is no option
+    local key=$1 verb; shift
+    for verb in "$@"; do
+        says "unknown key \"$key\"" status 2 pe-evaluator $verb "--$key" 1 || return 1
+        ! pe-evaluator $verb --help | grep -q -- "--$key " || { echo "$verb lists --$key"; return 1; }
+    done
+}
+for key in frames video-seconds; do
+    check "no_${key}_where_there_are_no_videos" no_idle_option $key segment "depth --head linear" "depth --head dpt" detect track pca embed
+done
+check no_shards_where_there_are_none no_idle_option verify-shards segment "depth --head linear" detect
+check no_held_out_part_where_there_is_no_choice no_idle_option held-out detect
 check version status 0 pe-trainer --version
 check no_verb status 2 pe-dataloader
 check unknown_verb says 'unknown verb "pck"' pe-dataloader pck
