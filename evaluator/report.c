@@ -32,6 +32,7 @@ static const struct option options[] = {
     {OPTION_STRING, "title", AT(title), NULL, 0, 0, NULL, "its heading; without: the model's name and what was measured"},
     {OPTION_STRING, "says", AT(says), NULL, 0, 0, NULL, "a sentence below it, in your words"},
     {OPTION_INT, "examples", AT(examples), "3", 1, 50, NULL, "how many of the worst, the best and a sample of each kind"},
+    {OPTION_GROUP, "predictions, in place of those that results name", 0, NULL, 0, 0, NULL, NULL},
     {OPTION_STRINGS, "labels", AT(labels), NULL, 0, 0, NULL, "label maps: PICTURES PREDICTED [TRUTH], folders of files of one name; PREDICTED and TRUTH .png"},
     {OPTION_BOOL, "reduce-zero-label", AT(reduce_zero), NULL, 0, 0, NULL, "0 in the truth of --labels is nothing, and its 1 the predictions' 0 (ADE20K)"},
     {OPTION_STRINGS, "depth", AT(depth), NULL, 0, 0, NULL, "depth: PICTURES PREDICTED [TRUTH], folders; .png of 16 bits or .npy in metres"},
@@ -184,6 +185,8 @@ static void put_lead(struct str *out, const struct report *r)
 static int put_examples(struct str *out, const struct report *r, struct error *error)
 {
     const struct report_settings *c = r->settings;
+    bool named = c->labels.count || c->depth.count || c->boxes.count || c->tracks.count;
+    struct label_numbers numbers = {255, c->reduce_zero, c->reduce_zero};
     int rc = 0;
     for (int64_t i = 0; i < r->results.count && rc == 0; i++) {
         const struct result *result = &r->results.list[i];
@@ -192,8 +195,9 @@ static int put_examples(struct str *out, const struct report *r, struct error *e
         if (!strcmp(task, "zeroshot_classification")) rc = report_classes(out, result, c->examples, error);
         if (rc == 0) rc = report_questions(out, result, 2 * c->examples, error);
         if (rc == 0) rc = report_maps(out, result, c->examples, error);
+        if (rc == 0 && !named) rc = report_files(out, result, c->examples, error);
     }
-    if (rc == 0) rc = report_labels(out, &c->labels, c->reduce_zero, c->examples, error);
+    if (rc == 0) rc = report_labels(out, &c->labels, numbers, c->examples, error);
     if (rc == 0) rc = report_depth(out, &c->depth, c->scale, c->examples, error);
     if (rc == 0) rc = report_boxes(out, &c->boxes, c->examples, error);
     if (rc == 0) rc = report_tracks(out, &c->tracks, c->examples, error);

@@ -72,8 +72,8 @@ int options_parse(const struct option_program *program, void *config, int argc, 
  * one when --help or --version was answered. */
 int options_verb(const struct option_program *const *programs, const char *summary, int argc, char **argv, bool quiet,
                  struct error *error);
-/* Refuses a path that another option than `key` names, by whatever path: a file is about to be written there that has its
- * name from --key.  (options_parse sees itself to those with OPTION_WRITTEN.) */
+/* Refuses a path that another option than `key` names, by whatever path: a file named after --key is about to be
+ * written there.  (options_parse sees itself to those with OPTION_WRITTEN.) */
 int options_unread(const struct option_program *program, const void *config, const char *key, const char *path,
                    struct error *error);
 void options_free(const struct option_program *program, void *config);

@@ -336,6 +336,11 @@ static int write_result(const struct heads *h, json_t *metrics, struct error *er
     if (b->left_out) json_object_set_new(metrics, "train_without_boxes", json_integer(b->left_out));
     if (b->crowds) json_object_set_new(metrics, "train_crowds", json_integer(b->crowds));
     json_object_set_new(metrics, "image_size", json_integer(h->encoder.size));
+    if (detect_settings_of(h)->predictions) { /* pe-evaluator report shows them */
+        json_object_set_new(metrics, "predictions", json_text(detect_settings_of(h)->predictions));
+        json_object_set_new(metrics, "images", json_text(b->data.folder));
+        json_object_set_new(metrics, "truth", json_text(b->data.path));
+    }
     struct results_head head = {h->settings.data.items[0], h->towers.config.name, h->settings.session.weights,
                                 h->kind->task};
     if (rc == 0) rc = results_write(h->settings.session.output, &head, json_incref(metrics), error);

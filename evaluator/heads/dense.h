@@ -79,6 +79,8 @@ struct dense_task {
     /* The map a head gives, below a folder that is there. */
     int (*write)(const struct dense *x, const struct dense_pair *pair, const struct dense_output *output,
                  const char *folder, struct error *error);
+    /* Into a result with maps: how numbers in the truth are meant. */
+    void (*describe)(const struct dense *x, json_t *metrics);
 };
 
 struct dense {

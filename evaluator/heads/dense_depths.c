@@ -190,6 +190,11 @@ static int write(const struct dense *x, const struct dense_pair *pair, const str
     return rc;
 }
 
+static void describe(const struct dense *x, json_t *metrics)
+{
+    json_object_set_new(metrics, "depth_scale", json_real(x->settings->scale));
+}
+
 static const float none = 0;
 const struct dense_task dense_depths = {.headline = "a1",
                                         .chance_name = "mean depth map",
@@ -205,4 +210,5 @@ const struct dense_task dense_depths = {.headline = "a1",
                                         .sum = sum,
                                         .figures = figures,
                                         .prior = prior,
-                                        .write = write};
+                                        .write = write,
+                                        .describe = describe};

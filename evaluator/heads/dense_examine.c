@@ -293,6 +293,39 @@ static void add_best(json_t *metrics)
     }
 }
 
+/* The folder that all these files lie in: the caller frees; NULL: there are several. */
+static char *folder_of(char *const *paths, int64_t count)
+{
+    size_t len = (size_t)(strrchr(paths[0], '/') - paths[0]);
+    for (int64_t i = 1; i < count; i++)
+        if (strncmp(paths[i], paths[0], len + 1) || strchr(paths[i] + len + 1, '/')) return NULL;
+    return strndup(paths[0], len);
+}
+
+/* Where the maps lie, and the pictures and the truth they go with: pe-evaluator report shows them. */
+static void add_files(const struct dense *x, json_t *metrics)
+{
+    int64_t count = x->data.count;
+    char **maps = mem_alloc(3 * (size_t)count, sizeof *maps), **pictures = maps + count, **truths = pictures + count;
+    for (int64_t i = 0; i < count; i++) {
+        maps[i] = fs_join(x->settings->predictions, x->data.list[i].name);
+        pictures[i] = x->data.list[i].picture;
+        truths[i] = x->data.list[i].truth;
+    }
+    char *predictions = folder_of(maps, count), *images = folder_of(pictures, count), *truth = folder_of(truths, count);
+    json_object_set_new(metrics, "predictions", json_text(predictions ? predictions : x->settings->predictions));
+    if (predictions && images && truth) {
+        json_object_set_new(metrics, "images", json_text(images));
+        json_object_set_new(metrics, "truth", json_text(truth));
+        x->task->describe(x, metrics);
+    }
+    for (int64_t i = 0; i < count; i++) free(maps[i]);
+    free(maps);
+    free(predictions);
+    free(images);
+    free(truth);
+}
+
 /* Rank 0: what the figures are of, beside them. */
 static int write_result(const struct heads *h, json_t *metrics, json_t *prior, struct error *error)
 {
@@ -305,6 +338,7 @@ static int write_result(const struct heads *h, json_t *metrics, json_t *prior, s
     json_object_set_new(metrics, "samples", json_integer(x->data.count));
     json_object_set_new(metrics, "train_samples", json_integer(x->taught_count));
     if (x->held_count) json_object_set_new(metrics, "held_out_samples", json_integer(x->held_count));
+    if (x->settings->predictions) add_files(x, metrics);
     struct results_head head = {h->settings.data.items[0], h->towers.config.name, h->settings.session.weights,
                                 h->kind->task};
     return results_write(h->settings.session.output, &head, metrics, error);

@@ -266,6 +266,12 @@ static int write(const struct dense *x, const struct dense_pair *pair, const str
     return rc;
 }
 
+static void describe(const struct dense *x, json_t *metrics)
+{
+    json_object_set_new(metrics, "ignore", json_integer(x->settings->ignored));
+    json_object_set_new(metrics, "reduce_zero_label", json_boolean(x->settings->reduce));
+}
+
 static const uint16_t none = DENSE_NONE;
 const struct dense_task dense_labels = {.headline = "mIoU",
                                         .chance_name = "majority class",
@@ -280,4 +286,5 @@ const struct dense_task dense_labels = {.headline = "mIoU",
                                         .sum = sum,
                                         .figures = figures,
                                         .prior = prior,
-                                        .write = write};
+                                        .write = write,
+                                        .describe = describe};

@@ -37,7 +37,8 @@ static void open_pair(struct str *out, const char *name, enum chosen_for why, co
 /* What the two kinds differ in. */
 struct kind {
     const char *option, *heading, *says, *score;
-    bool arrays, reduce_zero;
+    bool arrays;
+    struct label_numbers numbers;
     double scale;
     double (*judge)(const struct kind *kind, const struct predicted_file *file, struct error *error); /* of 1 */
     int (*put)(const struct kind *kind, struct str *out, const struct predicted_file *file, struct error *error);
@@ -88,12 +89,12 @@ static int report_kind(const struct kind *kind, struct str *out, const struct op
 
 /* --- label maps --- */
 
-/* The numbers of a prediction as those of the truth: with reduce_zero they are one lower. */
+/* The numbers of a prediction as those of the truth. */
 static int read_labels(const struct kind *kind, const char *path, bool predicted, struct mask *mask,
                        struct error *error)
 {
     if (mask_read(path, PAIRS_MOST_PIXELS, mask, error) < 0) return -1;
-    for (int64_t i = 0; predicted && kind->reduce_zero && i < (int64_t)mask->width * mask->height; i++)
+    for (int64_t i = 0; predicted && kind->numbers.lower && i < (int64_t)mask->width * mask->height; i++)
         mask->pixels[i] = (uint16_t)(mask->pixels[i] == 255 ? 0 : mask->pixels[i] + 1);
     return 0;
 }
@@ -108,7 +109,7 @@ static double judge_labels(const struct kind *kind, const struct predicted_file 
         rc = error_set(error, ERROR_FAILED, "%s: %d x %d, the truth is %d x %d", file->predicted, predicted.width,
                        predicted.height, truth.width, truth.height);
     for (int64_t i = 0; rc == 0 && i < (int64_t)truth.width * truth.height; i++) {
-        if (truth.pixels[i] == 255 || (kind->reduce_zero && truth.pixels[i] == 0)) continue;
+        if (truth.pixels[i] == kind->numbers.ignored || (kind->numbers.no_zero && truth.pixels[i] == 0)) continue;
         right += truth.pixels[i] == predicted.pixels[i];
         all++;
     }
@@ -144,14 +145,14 @@ static int put_labels(const struct kind *kind, struct str *out, const struct pre
     return rc;
 }
 
-int report_labels(struct str *out, const struct option_list *folders, bool reduce_zero, int64_t examples,
+int report_labels(struct str *out, const struct option_list *folders, struct label_numbers numbers, int64_t examples,
                   struct error *error)
 {
     struct kind kind = {.option = "labels",
                         .heading = "Which pixel is of what",
                         .says = "Each class has its colour, the same in prediction and truth.",
                         .score = "of the pixels right",
-                        .reduce_zero = reduce_zero,
+                        .numbers = numbers,
                         .judge = judge_labels,
                         .put = put_labels};
     return report_kind(&kind, out, folders, examples, error);

@@ -41,8 +41,17 @@ int report_questions(struct str *out, const struct result *result, int64_t examp
 /* What the task pca has drawn. */
 int report_maps(struct str *out, const struct result *result, int64_t examples, struct error *error);
 
+/* Predictions of a result that says where they lie, and their pictures and truth (segment, depth, detect:
+ * --predictions; track: --masks). */
+int report_files(struct str *out, const struct result *result, int64_t examples, struct error *error);
+
 /* Files of predictions beside pictures and truth; each list as its option has it (report.c). */
-int report_labels(struct str *out, const struct option_list *folders, bool reduce_zero, int64_t examples,
+struct label_numbers {
+    int64_t ignored; /* in the truth: nothing */
+    bool no_zero;    /* nor is its 0 anything */
+    bool lower;      /* predictions count from 0 where the truth does from 1 */
+};
+int report_labels(struct str *out, const struct option_list *folders, struct label_numbers numbers, int64_t examples,
                   struct error *error);
 int report_depth(struct str *out, const struct option_list *folders, double scale, int64_t examples,
                  struct error *error);

@@ -306,6 +306,20 @@ static json_t *score_layers(const struct self *x)
     return metrics;
 }
 
+/* Where the masks lie, of several layers those of the best, or of the last: pe-evaluator report shows them. */
+static void add_files(const struct self *x, json_t *metrics)
+{
+    const json_t *best = json_object_get(metrics, "best_layer");
+    struct str folder = {0};
+    str_puts(&folder, x->folder);
+    if (x->layers.count > 1)
+        str_printf(&folder, "/layer-%02ld",
+                   (long)(best ? json_integer_value(best) : x->layers.layers[x->layers.count - 1]));
+    json_object_set_new(metrics, "predictions", json_text(folder.data));
+    json_object_set_new(metrics, "images", json_text(x->data));
+    str_free(&folder);
+}
+
 static int report(void *self, struct session *s, struct error *error)
 {
     struct self *x = self;
@@ -322,6 +336,7 @@ static int report(void *self, struct session *s, struct error *error)
                     x->scale ? "block output, final norm" : "block output, no final norm");
     json_object_update(metrics, how);
     json_decref(how);
+    if (x->folder) add_files(x, metrics);
     return session_report(s, x->data, "video_object_segmentation", metrics, error);
 }
 

@@ -40,6 +40,13 @@ distances() {
         --output "$tmp/score.json" && agree "$tmp/depth.json" "$tmp/score.json" a1 abs_rel rmse silog rmse_pooled
 }
 check maps_of_depth_score_the_same distances
+shown() { # RESULT HEADING: a page of the result alone shows its maps
+    pe-evaluator report "$tmp/$1.json" --output "$tmp/$1.html" && grep -q "<h2>$2" "$tmp/$1.html" && [ "$(grep -o '<img' "$tmp/$1.html" | wc -l)" -ge 9 ]
+}
+check report_finds_the_classes shown segment "Which pixel is of what"
+check report_finds_the_depths shown depth "How far away it is"
+gone() { mv "$tmp/metres" "$tmp/elsewhere"; says "its predictions in $tmp/metres are not shown: they are not there" pe-evaluator report "$tmp/depth.json" --output "$tmp/gone.html"; }
+check report_says_that_maps_are_gone gone
 learned() { # more steps: better than who names the commonest class everywhere, and than the mean depth map
     $segment --layers last --steps 150 --lr 3e-2 --val-every-n-steps 80 --output "$tmp/seen.json" && grep -q '"mIoU_layer_2"' "$tmp/seen.run/metrics.jsonl" &&
         awk -v a="$(figure "$tmp/seen.json" mIoU)" -v b="$(figure "$tmp/seen.json" chance)" 'BEGIN { print a, b; exit !(a > 1.5 * b && b > 0) }'

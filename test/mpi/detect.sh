@@ -36,6 +36,10 @@ scored() {
         [ "$(figures "$tmp/score.json" | wc -l)" -ge 14 ] && diff <(figures "$tmp/score.json") <(figures "$tmp/seen.json")
 }
 check boxes_score_the_same scored
+shown() { # a page of the result alone
+    pe-evaluator report "$tmp/seen.json" --output "$tmp/seen.html" && grep -q "<h2>Which objects are where" "$tmp/seen.html" && grep -q '<image' "$tmp/seen.html"
+}
+check report_finds_the_boxes shown
 alone() { # a layer beside others ends as it would alone
     $detect --layers 1 --output "$tmp/alone.json" && same "$tmp/alone.run/boxes-layer-1.json" "$tmp/detect.run/boxes-layer-1.json"
 }
