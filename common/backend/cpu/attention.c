@@ -114,30 +114,58 @@ static void cache_store(struct device *d, float *cache, const float *x, int64_t 
     for (int64_t r = 0; r < rows; r++) memcpy(cache + slots[r] * width, x + r * ld, (size_t)width * sizeof *x);
 }
 
-static const float *cached_row(const struct cached_attention *a, const float *cache, int64_t row, int64_t place)
+/* The rows of a cache from `place` on that lie one after the other, up to the end of their page: the first, and how many
+ * of the `places` there are. */
+static const float *cached_rows(const struct cached_attention *a, const float *cache, int64_t row, int64_t place,
+                                int64_t places, int64_t *count)
 {
     int64_t page = a->tables[a->sequence_of[row] * a->table_pages + place / a->page_rows];
-    return cache + (page * a->page_rows + place % a->page_rows) * a->kv_heads * a->head_dim;
+    int64_t within = place % a->page_rows, left = a->page_rows - within;
+    *count = left < places - place ? left : places - place;
+    return cache + (page * a->page_rows + within) * a->kv_heads * a->head_dim;
+}
+
+/* o [columns] = sum over places of p times a value's columns, which begin `column` after those of its row. */
+static void cached_sum(const struct cached_attention *a, int64_t row, int64_t column, const float *p, int64_t places,
+                       float *o, int64_t columns)
+{
+    enum { VECS = 4 };
+    int64_t ld = a->kv_heads * a->head_dim, count;
+    if (columns == VECS * LANES) {
+        vec sum[VECS] = {vec_splat(0), vec_splat(0), vec_splat(0), vec_splat(0)};
+        for (int64_t j = 0; j < places; j += count) {
+            const float *value = cached_rows(a, a->values, row, j, places, &count) + column;
+            for (int64_t k = 0; k < count; k++, value += ld)
+                for (int i = 0; i < VECS; i++) sum[i] += p[j + k] * vec_load(value + i * LANES);
+        }
+        for (int i = 0; i < VECS; i++) vec_store(o + i * LANES, sum[i]);
+        return;
+    }
+    memset(o, 0, (size_t)columns * sizeof *o);
+    for (int64_t j = 0; j < places; j += count) {
+        const float *value = cached_rows(a, a->values, row, j, places, &count) + column;
+        for (int64_t k = 0; k < count; k++, value += ld)
+            for (int64_t i = 0; i < columns; i++) o[i] += p[j + k] * value[i];
+    }
 }
 
 /* The heads of one row that share a head of keys and values; scores [group, places]. */
 static void cached_heads(const struct cached_attention *a, int64_t row, int64_t kv_head, float *scores)
 {
-    int64_t group = a->heads / a->kv_heads, places = a->places[row] + 1, hd = a->head_dim;
+    enum { COLUMNS = 4 * LANES };
+    int64_t group = a->heads / a->kv_heads, places = a->places[row] + 1, hd = a->head_dim, count;
     const float *q = a->q + row * a->ld + kv_head * group * hd;
     float *o = a->o + (row * a->heads + kv_head * group) * hd;
-    for (int64_t j = 0; j < places; j++) {
-        const float *key = cached_row(a, a->keys, row, j) + kv_head * hd;
-        for (int64_t g = 0; g < group; g++) scores[g * places + j] = dot(q + g * hd, key, hd);
+    for (int64_t j = 0; j < places; j += count) {
+        const float *key = cached_rows(a, a->keys, row, j, places, &count) + kv_head * hd;
+        for (int64_t k = 0; k < count; k++, key += a->kv_heads * hd)
+            for (int64_t g = 0; g < group; g++) scores[g * places + j + k] = dot(q + g * hd, key, hd);
     }
-    for (int64_t g = 0; g < group; g++) softmax_row(scores + g * places, places, places, 1 / sqrtf((float)hd));
-    memset(o, 0, (size_t)(group * hd) * sizeof *o);
-    for (int64_t j = 0; j < places; j++) {
-        const float *value = cached_row(a, a->values, row, j) + kv_head * hd;
-        for (int64_t g = 0; g < group; g++) {
-            float p = scores[g * places + j];
-            for (int64_t i = 0; i < hd; i++) o[g * hd + i] += p * value[i];
-        }
+    for (int64_t g = 0; g < group; g++) {
+        softmax_row(scores + g * places, places, places, 1 / sqrtf((float)hd));
+        for (int64_t i = 0; i < hd; i += COLUMNS)
+            cached_sum(a, row, kv_head * hd + i, scores + g * places, places, o + g * hd + i,
+                       hd - i < COLUMNS ? hd - i : COLUMNS);
     }
 }
 

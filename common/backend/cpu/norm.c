@@ -1,6 +1,6 @@
 /* Layer norm and L2 normalisation: row-wise reductions. */
 
-static float dot(const float *a, const float *b, int64_t n)
+static inline float dot(const float *a, const float *b, int64_t n)
 {
     vec sum = vec_splat(0);
     int64_t i = 0;

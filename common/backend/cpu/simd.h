@@ -63,13 +63,23 @@ static inline void vec_store_part(float *p, vec v, int64_t n)
     for (int64_t i = 0; i < n; i++) p[i] = v[i];
 }
 
+/* Halves are added until one number is left. */
 static inline float vec_sum(vec v)
 {
-    float part[LANES];
-    memcpy(part, &v, sizeof part);
-    for (int width = LANES / 2; width; width /= 2)
-        for (int i = 0; i < width; i++) part[i] += part[i + width];
-    return part[0];
+#if LANES == 16
+    typedef float half __attribute__((vector_size(32)));
+    half w = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+             __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
+    vec w = v;
+#endif
+#if LANES >= 8
+    typedef float quarter __attribute__((vector_size(16)));
+    quarter four = __builtin_shufflevector(w, w, 0, 1, 2, 3) + __builtin_shufflevector(w, w, 4, 5, 6, 7);
+#else
+    vec four = w;
+#endif
+    return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
 static inline float vec_top(vec v)
