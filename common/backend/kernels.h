@@ -31,7 +31,7 @@ struct device;
 
 /* How weights are kept beside activations in float: bfloat16, or whole numbers of 8 bits with a float for each 64 of a
  * row to multiply by. */
-enum packing { PACKING_BF16, PACKING_INT8 };
+enum packing { PACKING_FP32, PACKING_BF16, PACKING_INT8 };
 
 /* What happens to the input of a linear layer on its way in.  A CPU does it while packing; a table that `keeps_inputs`
  * stores the result: of the norm in `kept`, written by linear_forward; of GELU where the layer that made the input put
@@ -175,7 +175,7 @@ struct kernels {
                    const real *b, int64_t ld_b, bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
 
     /* Weights [out, in] in fewer bytes beside activations in float, for inference; NULL in a table that has nothing to
-     * gain by it.  packed: packed_bytes of zeroed memory, filled by rows; in even; y = x w^T + residual (NULL: none;
+     * gain by it.  packed: packed_bytes of zeroed memory, filled by rows; in even but for PACKING_FP32; y = x w^T + residual (NULL: none;
      * not y); embed_packed as embed_forward without positions. */
     size_t (*packed_bytes)(enum packing kind, int64_t out, int64_t in);
     void (*pack_rows)(enum packing kind, void *packed, const float *rows, int64_t first, int64_t count, int64_t in);

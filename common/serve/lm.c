@@ -41,8 +41,10 @@ const struct option lm_options[] = {
 static void pack(const struct lm *lm, struct parameters *p)
 {
     const char *weights = lm->settings->weights;
-    if (!strcmp(weights, "fp32") || !lm->device.kernels->packed_bytes) return;
-    parameters_pack(p, "decoder.", strcmp(weights, "int8") ? PACKING_BF16 : PACKING_INT8, &lm->device);
+    enum packing kind = !strcmp(weights, "int8")   ? PACKING_INT8
+                        : !strcmp(weights, "bf16") ? PACKING_BF16
+                                                   : PACKING_FP32;
+    if (lm->device.kernels->packed_bytes) parameters_pack(p, "decoder.", kind, &lm->device);
 }
 
 static int open_alone(struct lm *lm, const char *path, const json_t *root, struct error *error)

@@ -193,10 +193,12 @@ static void packed(void)
     static const struct {
         const char *name;
         double bound;
-    } kinds[] = {[PACKING_BF16] = {"bf16 weights", 8e-2}, [PACKING_INT8] = {"int8 weights", 4e-1}};
+    } kinds[] = {[PACKING_FP32] = {"fp32 weights, packed", 1e-4},
+                 [PACKING_BF16] = {"bf16 weights", 8e-2},
+                 [PACKING_INT8] = {"int8 weights", 4e-1}};
     struct golden g;
     if (device_count()) return;
-    for (int packing = PACKING_BF16; packing <= PACKING_INT8; packing++) {
+    for (int packing = PACKING_FP32; packing <= PACKING_INT8; packing++) {
         if (!golden_open(&g, "untied", "config.json", packing)) return;
         check_logits(&g, kinds[packing].name, kinds[packing].bound);
         golden_close(&g);

@@ -1,6 +1,8 @@
-/* Products with weights in fewer bytes than floats, for inference: reading weights is what generating text is bound by.
- *  Rows of the weights stand in blocks of 16, the last filled up with zeros:
+/* Products with weights that are packed once, for inference: each pass of generating text has few rows for all weights,
+ * so packing them again, or reading more bytes than need be, is what it would be bound by.  Rows of the weights stand in
+ * blocks of 16, the last filled up with zeros:
  *
+ *   float     [out / 16] of [in][16]; a product has the bits of linear_forward
  *   bfloat16  [out / 16] of [in / 2][16][2]: a line of 64 bytes holds two neighbouring columns
  *   int8      [out / 16] of groups of 64 columns (the last may be shorter): [16] float scales, then [64 / 4][16][4]
  *             whole numbers to multiply by them
@@ -22,12 +24,12 @@ static inline int64_t packed_at(enum packing kind, int64_t k)
 {
     if (kind == PACKING_INT8)
         return ((k + PACK_GROUP - 1) / PACK_GROUP * (int64_t)sizeof(float) + (k + 3) / 4 * 4) * PACK_OUT;
-    return k * PACK_OUT * (int64_t)sizeof(uint16_t);
+    return k * PACK_OUT * (int64_t)(kind == PACKING_FP32 ? sizeof(float) : sizeof(uint16_t));
 }
 
 static size_t packed_bytes(enum packing kind, int64_t out, int64_t in)
 {
-    CHECK(in % 2 == 0, "%ld columns of packed weights", (long)in);
+    CHECK(in % 2 == 0 || kind == PACKING_FP32, "%ld columns of packed weights", (long)in);
     return (size_t)((out + PACK_OUT - 1) / PACK_OUT * packed_at(kind, in));
 }
 
@@ -56,6 +58,8 @@ static void pack_rows(enum packing kind, void *packed, const float *rows, int64_
         if (kind == PACKING_INT8)
             for (int64_t k = 0; k < in; k += PACK_GROUP)
                 pack_group(block + packed_at(kind, k), lane, row + k, in - k < PACK_GROUP ? in - k : PACK_GROUP);
+        else if (kind == PACKING_FP32)
+            for (int64_t i = 0; i < in; i++) ((float *)(void *)block)[i * PACK_OUT + lane] = row[i];
         else
             for (int64_t i = 0; i < in; i++)
                 ((uint16_t *)block)[(i / 2 * PACK_OUT + lane) * 2 + i % 2] = bf16_round(row[i]);
@@ -65,6 +69,8 @@ static void pack_rows(enum packing kind, void *packed, const float *rows, int64_
 /* Row `lane` of a block as floats. */
 static void unpack_row(enum packing kind, float *out, const uint8_t *block, int64_t lane, int64_t in)
 {
+    for (int64_t i = 0; kind == PACKING_FP32 && i < in; i++)
+        out[i] = ((const float *)(const void *)block)[i * PACK_OUT + lane];
     for (int64_t i = 0; kind == PACKING_BF16 && i < in; i++)
         out[i] = bf16_widen(((const uint16_t *)block)[(i / 2 * PACK_OUT + lane) * 2 + i % 2]);
     for (int64_t i = 0; kind == PACKING_INT8 && i < in; i++) {
@@ -106,6 +112,20 @@ static inline __attribute__((always_inline)) void multiply_column(const float *r
     for (int i = 0; i < m; i++)
 #pragma GCC unroll 2
         for (int j = 0; j < NV; j++) acc[i][j] += a[i] * w[j];
+}
+
+static inline __attribute__((always_inline)) void multiply_fp32(const float *restrict a, const struct lanes from[NV],
+                                                                int64_t columns, int m, vec acc[MR][NV])
+{
+    for (int64_t k = 0; k < columns; k++, a += MR) {
+        vec w[NV];
+        for (int j = 0; j < NV; j++) {
+            const uint8_t *line = from[j].block + (k * PACK_OUT + from[j].first) * (int64_t)sizeof(float);
+            __builtin_prefetch(line + PACK_AHEAD);
+            w[j] = *(const vec_unaligned *)(const void *)line;
+        }
+        multiply_column(a, w, m, acc);
+    }
 }
 
 static inline __attribute__((always_inline)) void multiply_bf16(const float *restrict a, const struct lanes from[NV],
@@ -187,6 +207,8 @@ static inline __attribute__((always_inline)) void packed_tile_as(int m, const st
     }
     if (p->kind == PACKING_INT8)
         multiply_int8(a, from, kc, m, acc);
+    else if (p->kind == PACKING_FP32)
+        multiply_fp32(a, from, kc, m, acc);
     else
         multiply_bf16(a, from, kc, m, acc);
     for (int i = 0; i < rows; i++)
@@ -282,7 +304,10 @@ static void packed_many(struct device *d, const struct packed_product *p)
 static void linear_packed(struct device *d, float *y, const float *x, enum packing kind, const void *packed,
                           const float *residual, int64_t rows, int64_t in, int64_t out)
 {
-    int64_t passes = (in + KC - 1) / KC, unit = kind == PACKING_INT8 ? PACK_GROUP : 2,
+    int64_t passes = (in + KC - 1) / KC,
+            unit = kind == PACKING_INT8   ? PACK_GROUP
+                   : kind == PACKING_BF16 ? 2
+                                          : 1,
             depth = ((in + unit - 1) / unit + passes - 1) / passes * unit;
     struct packed_product p = {y, x, residual, kind, packed, rows, in, out, depth};
     if (rows <= PACK_FEW)
