@@ -429,6 +429,13 @@ struct kernels {
     void (*depth_loss)(struct device *d, float *loss, real *slope, const real *depth, const float *truth,
                        struct grid_view view, float most, float spread);
 
+    /* --- token matrices --- */
+
+    /* A tile of cosines s and of a teacher's t, [rows, cols] both:  e = scale * a, *loss (+)= weight * sum of a^2 with
+     * a = s - exp(sharpness (t - 1)).  e may be s when real is float. */
+    void (*gram_difference)(struct device *d, real *e, float *loss, const float *s, const float *t, int64_t rows,
+                            int64_t cols, float sharpness, float scale, float weight, bool accumulate);
+
     /* --- optimizer --- */
 
     /* Sums of squares in double, over blocks of SQUARE_BLOCK elements: out [count / SQUARE_BLOCK]. */

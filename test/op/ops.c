@@ -12,6 +12,7 @@
 #include "base/rng.h"
 #include "ops/dense.h"
 #include "ops/detection.h"
+#include "ops/gram.h"
 #include "test/harness.h"
 
 enum { INPUTS = 6 };
@@ -621,14 +622,38 @@ static struct tensor *run_cosine(struct tape *t, struct tensor **in, const struc
     return op_cosine(t, in[0], in[1]);
 }
 
+static double cosine(const double *x, const double *y, int64_t w)
+{
+    double xy = 0, xx = 0, yy = 0;
+    for (int64_t i = 0; i < w; i++) xy += x[i] * y[i], xx += x[i] * x[i], yy += y[i] * y[i];
+    return xy / sqrt(xx * yy);
+}
+
 static void reference_cosine(const double *const *in, double *out, const struct op_case *c)
 {
     int64_t w = c->shape[0][1];
-    for (int64_t r = 0; r < c->out[0]; r++) {
-        double xy = 0, xx = 0, yy = 0;
-        for (int64_t i = r * w; i < (r + 1) * w; i++)
-            xy += in[0][i] * in[1][i], xx += in[0][i] * in[0][i], yy += in[1][i] * in[1][i];
-        out[r] = xy / sqrt(xx * yy);
+    for (int64_t r = 0; r < c->out[0]; r++) out[r] = cosine(in[0] + r * w, in[1] + r * w, w);
+}
+
+/* Two pictures. */
+static struct tensor *run_gram(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    (void)c;
+    in[1]->needs_grad = false;
+    return op_gram_loss(t, in[0], in[1], 2, 2);
+}
+
+static void reference_gram(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t rows = c->shape[0][0] / 2, w = c->shape[0][1], p = c->shape[1][1];
+    for (int64_t n = 0; n < 2; n++) {
+        const double *z = in[0] + n * rows * w, *t = in[1] + n * rows * p;
+        out[n] = 0;
+        for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < rows; j++) {
+                double taught = exp(2 * (cosine(t + i * p, t + j * p, p) - 1));
+                out[n] += pow(cosine(z + i * w, z + j * w, w) - taught, 2) / (double)(rows * rows);
+            }
     }
 }
 
@@ -1136,6 +1161,7 @@ static const struct op_case cases[] = {
     {"repeat", {{1, 70}}, run_repeat, reference_repeat, {6, 70}, .depth = 6, .parameters = A},
     {"normalize", {{7, 45}}, run_normalize, reference_normalize, {7, 45}, .depth = 45},
     {"cosine", {{7, 45}, {7, 45}}, run_cosine, reference_cosine, {7, 1}, .depth = 45},
+    {"gram_loss", {{26, 9}, {26, 6}}, run_gram, reference_gram, {2, 1}, .depth = 169},
     {"convolve",
      {{2 * 5 * 7, 3}, {4, 27}, {1, 4}},
      run_convolve,

@@ -23,6 +23,7 @@
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/dense.c"
 #include "backend/cpu/detection.c"
+#include "backend/cpu/gram.c"
 #include "backend/cpu/optimizer.c"
 
 #ifndef CPU_TABLE
@@ -132,6 +133,7 @@ const struct kernels CPU_TABLE = {
     .bins_forward = bins_forward,
     .bins_backward = bins_backward,
     .depth_loss = depth_loss,
+    .gram_difference = gram_difference,
     .square_sums = square_sums,
     .parameter_sums = parameter_sums,
     .clip_factor = clip_factor,

@@ -13,6 +13,7 @@
 #include "backend/cuda/contrastive.cu"
 #include "backend/cuda/dense.cu"
 #include "backend/cuda/detection.cu"
+#include "backend/cuda/gram.cu"
 #include "backend/cuda/optimizer.cu"
 
 void CUDA_TABLE(struct kernels *k);
@@ -103,6 +104,7 @@ void CUDA_TABLE(struct kernels *k)
     k->bins_forward = bins_forward;
     k->bins_backward = bins_backward;
     k->depth_loss = depth_loss;
+    k->gram_difference = gram_difference;
     k->square_sums = square_sums;
     k->parameter_sums = parameter_sums;
     k->clip_factor = clip_factor;
