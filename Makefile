@@ -3,7 +3,7 @@ CC      ?= gcc
 CONFIG  ?= release
 JOBS    ?= $(shell nproc)
 BUILD   := build/$(CONFIG)
-STAGES  := dataloader trainer evaluator captioner
+STAGES  := dataloader trainer evaluator captioner aligner
 
 CFLAGS_release := -O3
 CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer

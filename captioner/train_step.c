@@ -117,8 +117,7 @@ static const float *draw_paths(struct train *t, const struct packed *p)
         for (int k = 0; k < p->examples[i].tiles; k++, tile++) {
             uint64_t key = (uint64_t)p->numbers[i] * TILES_MOST + (uint64_t)k;
             struct rng rng = rng_open((uint64_t)t->run->settings->seed, RNG_DROP, p->epochs[i], key);
-            for (int64_t b = 0; b < 2 * layers; b++)
-                keep[b * p->tiles + tile] = rng_uniform(&rng) < rate ? 0 : (float)(1 / (1 - rate));
+            vision_draw_keep(keep, layers, p->tiles, tile, rate, &rng);
         }
     return bring(t, keep, bytes);
 }

@@ -37,6 +37,8 @@ static int read_model(struct model_config *model, const struct session_settings 
                              (long)c->image_size, (long)model->vision.patch_size);
         model->vision.image_size = c->image_size;
     }
+    if (use == USE_TEXTS && !model->text.layers)
+        return error_set(error, ERROR_USAGE, "%s: a vision tower alone, this needs a text tower too", c->model);
     if (use == USE_TEXTS && model->text.vocab_size != TOKEN_VOCABULARY)
         return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", c->model,
                          (long)model->text.vocab_size, TOKEN_VOCABULARY);

@@ -21,6 +21,8 @@ static int load_config(struct model_config *model, const char *name, const char 
         return error_set(error, ERROR_USAGE, "--%s %ld is no multiple of the patch size %ld", key, (long)size,
                          (long)model->vision.patch_size);
     if (size) model->vision.image_size = size;
+    if (!model->text.layers)
+        return error_set(error, ERROR_USAGE, "%s: a vision tower alone, this needs a text tower too", name);
     if (model->text.vocab_size == TOKEN_VOCABULARY) return 0;
     return error_set(error, ERROR_USAGE, "%s has a vocabulary of %ld, the CLIP tokenizer %d", name,
                      (long)model->text.vocab_size, TOKEN_VOCABULARY);

@@ -88,6 +88,17 @@ static struct box random_crop(struct rng *rng, int width, int height, const stru
     return (struct box){(width - w) / 2, (height - h) / 2, w, h};
 }
 
+/* The largest part of another shape. */
+static struct box stretch(struct rng *rng, int width, int height, const struct augmentation *a)
+{
+    double ratio = exp(rng_range(rng, log(a->ratio_min), log(a->ratio_max)));
+    int w = ratio < 1 ? (int)lround(width * ratio) : width, h = ratio > 1 ? (int)lround(height / ratio) : height;
+    if (w < 1) w = 1;
+    if (h < 1) h = 1;
+    return (struct box){(int)rng_below(rng, (uint64_t)(width - w) + 1), (int)rng_below(rng, (uint64_t)(height - h) + 1),
+                        w, h};
+}
+
 static inline int blend(int from, int to, int factor)
 {
     int v = ((from << 16) + factor * (to - from) + (1 << 15)) >> 16;
@@ -167,8 +178,18 @@ static struct draws draw(int width, int height, const struct augmentation *a, ui
 {
     struct draws d = {
         rng_open(seed, RNG_CROP, epoch, sample), rng_open(seed, RNG_JITTER, epoch, sample), {0, 0, width, height}};
-    if (a->scale_min < 1) d.box = random_crop(&d.crop, width, height, a);
+    if (a->scale_min < 1)
+        d.box = random_crop(&d.crop, width, height, a);
+    else if (a->stretch)
+        d.box = stretch(&d.crop, width, height, a);
     return d;
+}
+
+struct augment_view augment_view_of(int width, int height, const struct augmentation *a, uint64_t seed, uint64_t epoch,
+                                    uint64_t sample)
+{
+    struct draws d = draw(width, height, a, seed, epoch, sample);
+    return (struct augment_view){d.box.x, d.box.y, d.box.width, d.box.height, rng_uniform(&d.crop) < a->flip};
 }
 
 static void finish(struct draws *d, const struct augmentation *a, int size, uint8_t *out)

@@ -8,6 +8,7 @@
 #ifndef DATA_AUGMENT_H
 #define DATA_AUGMENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@ struct augmentation {
     double ratio_min, ratio_max;   /* width / height */
     double brightness, saturation; /* factors from [1 - x, 1 + x] */
     double flip;                   /* probability */
+    /* scale_min 1 alone: not the squash, but the largest part of the picture whose width / height is the picture's times
+     * a factor from [ratio_min, ratio_max]. */
+    bool stretch;
 };
 
 /* The same as options of a program say it. */
@@ -36,6 +40,13 @@ int augment_evaluation(const uint8_t *bytes, size_t len, int64_t max_pixels, int
 int augment_training(const uint8_t *bytes, size_t len, int64_t max_pixels, int size,
                      const struct augmentation *augmentation, uint64_t seed, uint64_t epoch, uint64_t sample,
                      uint8_t *out, struct error *error);
+/* What of a picture of this size it shows, in its pixels: for what lies beside the picture, as a map of it does. */
+struct augment_view {
+    int x, y, width, height;
+    bool flipped;
+};
+struct augment_view augment_view_of(int width, int height, const struct augmentation *augmentation, uint64_t seed,
+                                    uint64_t epoch, uint64_t sample);
 /* The same for a decoded picture: augmentation NULL for evaluation. */
 void augment_image(const struct image *image, int size, const struct augmentation *augmentation, uint64_t seed,
                    uint64_t epoch, uint64_t sample, uint8_t *out);

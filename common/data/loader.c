@@ -54,8 +54,13 @@ static int fill_row(const struct loader_config *c, struct batch *b, int64_t row,
                                 pixels, error);
         if (pictures < 0) return error_prefix(error, "sample %ld", (long)sample);
     }
+    if (c->beside) {
+        free(b->beside[row]);
+        b->beside[row] = c->beside(c->job_context, b, row, sample, r, error);
+        if (!b->beside[row]) return error_prefix(error, "sample %ld", (long)sample);
+    }
     b->samples[row] = sample;
-    return caption(c, r, b, row, sample, error);
+    return c->context ? caption(c, r, b, row, sample, error) : 0;
 }
 
 static int make_row(const struct loader_config *c, struct batch *b, int64_t row, int64_t sample, struct error *error)
@@ -146,6 +151,7 @@ static void open_batch(void *self, void *made)
     b->samples = mem_alloc(rows, sizeof *b->samples);
     b->starts = mem_zalloc(rows + 1, sizeof *b->starts);
     b->epochs = mem_zalloc(rows, sizeof *b->epochs);
+    if (c->beside) b->beside = mem_zalloc(rows, sizeof *b->beside);
 }
 
 static void close_batch(void *self, void *made)
@@ -154,6 +160,8 @@ static void close_batch(void *self, void *made)
     struct batch *b = made;
     free_pixels(c, b->pixels, c->size_max);
     free_pixels(c, b->other_pixels, c->other.size);
+    for (int64_t i = 0; c->beside && i < c->count_max; i++) free(b->beside[i]);
+    free(b->beside);
     free(b->ids);
     free(b->other_ids);
     free(b->samples);

@@ -20,6 +20,7 @@ struct batch {
     uint8_t *other_pixels; /* [pictures, other.size, other.size, 3], and */
     int32_t *other_ids;    /* [count, other.context]: the same samples as another model takes them, NULL without one */
     int32_t *ids;          /* [count, context] */
+    void **beside;         /* [count] what config.beside made of each row, freed by the loader; NULL without it */
     int64_t *samples;      /* [count] which sample each row is */
     uint64_t *epochs;      /* [count] */
 };
@@ -29,7 +30,7 @@ struct loader_config {
     const struct tokenizer *tokenizer;
     const struct augmentation *augmentation;
     struct media_options media;
-    int64_t context, batches, first; /* batches [first, batches) are made */
+    int64_t context, batches, first; /* batches [first, batches) are made; context 0: pictures alone, without texts */
     int64_t count_max;               /* rows of the largest batch */
     int size_max;
     struct {
@@ -42,6 +43,10 @@ struct loader_config {
     /* Fill number, count, size, samples and epochs of batch->number. */
     void (*job)(void *context, struct batch *batch);
     void *job_context;
+    /* What else belongs to a row, in memory from mem_alloc: from a record whose pixels are made, by any thread; NULL with
+     * `error`: the sample is replaced.  NULL: nothing. */
+    void *(*beside)(void *context, const struct batch *batch, int64_t row, int64_t sample, const struct record *record,
+                    struct error *error);
 };
 
 struct loader;

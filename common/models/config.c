@@ -49,23 +49,33 @@ static int known(const json_t *object, const char *where, const char *const *key
     return 0;
 }
 
+static const char *const pool_names[] = {[POOL_ATTENTION] = "attention", [POOL_CLASS] = "class", [POOL_NONE] = "none"};
+
+static int parse_pool(struct vision_config *v, const json_t *o, struct error *error)
+{
+    const char *pool = json_string_value(json_object_get(o, "pool"));
+    const json_t *scale = json_object_get(o, "layer_scale");
+    for (v->pool = POOL_ATTENTION; pool && v->pool <= POOL_NONE && strcmp(pool, pool_names[v->pool]);) v->pool++;
+    if (!pool || v->pool > POOL_NONE)
+        return error_set(error, ERROR_USAGE, "vision_cfg.pool must be \"attention\", \"class\" or \"none\"");
+    v->layer_scale = json_number_value(scale);
+    if (scale && !(v->layer_scale > 0 && v->layer_scale <= 10))
+        return error_set(error, ERROR_USAGE, "vision_cfg.layer_scale must be a number above 0");
+    return v->pool == POOL_NONE ? 0 : integer(o, "vision_cfg", "pool_heads", &v->pool_heads, error);
+}
+
 static int parse_vision(struct vision_config *v, const json_t *o, struct error *error)
 {
-    static const char *const keys[] = {"image_size",  "patch_size", "width", "layers",     "heads", "mlp_width",
-                                       "class_token", "rope",       "pool",  "pool_heads", NULL};
+    static const char *const keys[] = {"image_size",  "patch_size", "width", "layers",     "heads",       "mlp_width",
+                                       "class_token", "rope",       "pool",  "pool_heads", "layer_scale", NULL};
     if (!json_is_object(o)) return error_set(error, ERROR_USAGE, "vision_cfg is missing");
     if (known(o, "vision_cfg", keys, error) < 0 || integer(o, "vision_cfg", "image_size", &v->image_size, error) < 0 ||
         integer(o, "vision_cfg", "patch_size", &v->patch_size, error) < 0 ||
         integer(o, "vision_cfg", "width", &v->width, error) < 0 ||
         integer(o, "vision_cfg", "layers", &v->layers, error) < 0 ||
         integer(o, "vision_cfg", "heads", &v->heads, error) < 0 ||
-        integer(o, "vision_cfg", "mlp_width", &v->mlp_width, error) < 0 ||
-        integer(o, "vision_cfg", "pool_heads", &v->pool_heads, error) < 0)
+        integer(o, "vision_cfg", "mlp_width", &v->mlp_width, error) < 0 || parse_pool(v, o, error) < 0)
         return -1;
-    const char *pool = json_string_value(json_object_get(o, "pool"));
-    if (!pool || (strcmp(pool, "attention") && strcmp(pool, "class")))
-        return error_set(error, ERROR_USAGE, "vision_cfg.pool must be \"attention\" or \"class\"");
-    v->pool = strcmp(pool, "class") ? POOL_ATTENTION : POOL_CLASS;
     v->class_token = json_is_true(json_object_get(o, "class_token"));
     v->rope = json_is_true(json_object_get(o, "rope"));
     if (v->image_size % v->patch_size)
@@ -74,7 +84,7 @@ static int parse_vision(struct vision_config *v, const json_t *o, struct error *
     if (v->width % v->heads || v->width / v->heads % (v->rope ? 4 : 1))
         return error_set(error, ERROR_USAGE, "vision_cfg.width %ld does not split into %ld heads of a multiple of 4",
                          (long)v->width, (long)v->heads);
-    if (v->width % v->pool_heads)
+    if (v->pool != POOL_NONE && v->width % v->pool_heads)
         return error_set(error, ERROR_USAGE, "vision_cfg.width %ld does not split into %ld pool_heads", (long)v->width,
                          (long)v->pool_heads);
     if (v->pool == POOL_CLASS && !v->class_token)
@@ -106,9 +116,14 @@ int model_config_parse(struct model_config *config, const char *name, const json
     snprintf(out.name, sizeof out.name, "%s", name);
     if (!json_is_object(root)) return error_set(error, ERROR_USAGE, "model %s: not a JSON object", name);
     if (known(root, "the model", keys, error) < 0 ||
-        integer(root, "the model", "embed_dim", &out.embed_dim, error) < 0 ||
-        parse_vision(&out.vision, json_object_get(root, "vision_cfg"), error) < 0 ||
-        parse_text(&out.text, json_object_get(root, "text_cfg"), error) < 0)
+        parse_vision(&out.vision, json_object_get(root, "vision_cfg"), error) < 0)
+        return error_prefix(error, "model %s", name);
+    bool alone = out.vision.pool == POOL_NONE;
+    if (alone && (json_object_get(root, "text_cfg") || json_object_get(root, "embed_dim")))
+        return error_set(error, ERROR_USAGE, "model %s: a tower without pooling has neither text_cfg nor embed_dim",
+                         name);
+    if (!alone && (integer(root, "the model", "embed_dim", &out.embed_dim, error) < 0 ||
+                   parse_text(&out.text, json_object_get(root, "text_cfg"), error) < 0))
         return error_prefix(error, "model %s", name);
     *config = out;
     return 0;
@@ -144,12 +159,16 @@ json_t *model_config_json(const struct model_config *c)
 {
     const struct vision_config *v = &c->vision;
     const struct text_config *t = &c->text;
-    return json_pack("{s:I, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:s, s:I}, s:{s:I, s:I, s:I, s:I, s:I}}",
-                     "embed_dim", (json_int_t)c->embed_dim, "vision_cfg", "image_size", (json_int_t)v->image_size,
-                     "patch_size", (json_int_t)v->patch_size, "width", (json_int_t)v->width, "layers",
-                     (json_int_t)v->layers, "heads", (json_int_t)v->heads, "mlp_width", (json_int_t)v->mlp_width,
-                     "class_token", v->class_token, "rope", v->rope, "pool",
-                     v->pool == POOL_CLASS ? "class" : "attention", "pool_heads", (json_int_t)v->pool_heads, "text_cfg",
-                     "context_length", (json_int_t)t->context_length, "vocab_size", (json_int_t)t->vocab_size, "width",
-                     (json_int_t)t->width, "heads", (json_int_t)t->heads, "layers", (json_int_t)t->layers);
+    json_t *vision = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b}", "image_size", (json_int_t)v->image_size,
+                               "patch_size", (json_int_t)v->patch_size, "width", (json_int_t)v->width, "layers",
+                               (json_int_t)v->layers, "heads", (json_int_t)v->heads, "mlp_width",
+                               (json_int_t)v->mlp_width, "class_token", v->class_token, "rope", v->rope);
+    json_object_set_new(vision, "pool", json_string(pool_names[v->pool]));
+    if (v->pool != POOL_NONE) json_object_set_new(vision, "pool_heads", json_integer(v->pool_heads));
+    if (v->layer_scale > 0) json_object_set_new(vision, "layer_scale", json_real(v->layer_scale));
+    if (v->pool == POOL_NONE) return json_pack("{s:o}", "vision_cfg", vision);
+    return json_pack("{s:I, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "embed_dim", (json_int_t)c->embed_dim, "vision_cfg",
+                     vision, "text_cfg", "context_length", (json_int_t)t->context_length, "vocab_size",
+                     (json_int_t)t->vocab_size, "width", (json_int_t)t->width, "heads", (json_int_t)t->heads, "layers",
+                     (json_int_t)t->layers);
 }

@@ -2,8 +2,10 @@
  *
  *   { "embed_dim": 512,
  *     "vision_cfg": { "image_size", "patch_size", "width", "layers", "heads", "mlp_width", "class_token", "rope",
- *                     "pool": "attention" | "class", "pool_heads" },
+ *                     "pool": "attention" | "class" | "none", "pool_heads", "layer_scale": or none },
  *     "text_cfg":   { "context_length", "vocab_size", "width", "heads", "layers" } }
+ *
+ * A tower whose tokens are all that comes out ("none": aligned encoders) has no embed_dim, pool_heads and text_cfg.
  *
  * Published shapes and small ones of our own are built in (models/configs/); any other is given by its path. */
 #ifndef MODELS_CONFIG_H
@@ -29,6 +31,7 @@ struct vision_config {
 };
 
 struct text_config {
+    /* all 0: there is no text tower */
     int64_t context_length, vocab_size, width, heads, layers;
 };
 

@@ -1,4 +1,5 @@
-/* A Perception Encoder core model: vision tower, text tower and the logit scale over one parameter store. */
+/* A Perception Encoder core model: vision tower, text tower and the logit scale over one parameter store; or, where the
+ * config has no text, a vision tower alone. */
 #ifndef MODELS_TOWERS_H
 #define MODELS_TOWERS_H
 
@@ -22,6 +23,13 @@ void towers_open(struct towers *towers, const struct model_config *config);
 void towers_place(struct towers *towers, struct device *device, bool training);
 void towers_close(struct towers *towers);
 void towers_init(struct towers *towers, uint64_t seed);
+
+/* A core model's tower as it is aligned: no pooling, no text, the first `layers` blocks, and positions for pictures of
+ * `size` pixels a side. */
+struct model_config towers_tokens_config(const struct model_config *config, int64_t layers, int64_t size);
+/* Host values of that tower from the model's: positions are resampled where the sizes differ (bilinear, as for pictures
+ * of another size).  A LayerScale that `from` does not have is left as it is. */
+void towers_copy_tokens(struct towers *towers, const struct towers *from, struct device *host);
 
 struct tensor *towers_image(struct tape *t, struct towers *towers, struct pictures pictures);
 

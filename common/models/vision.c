@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/memory.h"
@@ -286,6 +287,27 @@ struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *to
 {
     tape_open_segment(t);
     return tape_close_segment(t, tokens, pool(t, v, tokens, images));
+}
+
+void vision_set_layer_scale(struct parameters *p, double gamma, bool preserve)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        struct parameter *it = p->list[i];
+        bool scaled =
+            strstr(it->name, ".resblocks.") && (strstr(it->name, ".out_proj.") || strstr(it->name, ".c_proj."));
+        if (!str_starts_with(it->name, "visual.")) continue;
+        for (int64_t k = 0; k < tensor_count(&it->tensor); k++)
+            if (str_ends_with(it->name, ".gamma"))
+                it->values[k] = (float)gamma;
+            else if (scaled && preserve)
+                it->values[k] = (float)((double)it->values[k] / gamma);
+    }
+}
+
+void vision_draw_keep(float *keep, int64_t layers, int64_t images, int64_t image, double rate, struct rng *rng)
+{
+    for (int64_t b = 0; b < 2 * layers; b++)
+        keep[b * images + image] = rng_uniform(rng) < rate ? 0 : (float)(1 / (1 - rate));
 }
 
 double vision_macs(const struct vision *v, int64_t size)

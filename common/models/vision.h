@@ -9,6 +9,7 @@
 #ifndef MODELS_VISION_H
 #define MODELS_VISION_H
 
+#include "base/rng.h"
 #include "models/config.h"
 #include "nn/block.h"
 
@@ -79,9 +80,17 @@ struct tensor *vision_mean(struct tape *t, struct vision *v, struct tensor *toke
 struct tensor *vision_pooled(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 
 /* The patches of all images, [images * patches, width], and each with its image's class token beside it (only with
- * config.class_token), [images * patches, 2 width].  No gradient flows. */
+ * config.class_token; no gradient flows), [images * patches, 2 width]. */
 struct tensor *vision_grid(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
 struct tensor *vision_pairs(struct tape *t, struct vision *v, struct tensor *tokens, int64_t images);
+
+/* Give every block that has a LayerScale gamma this value; preserve: and divide what it scales (weights and biases of
+ * out_proj and c_proj) by it, so that the tower computes what it did without. */
+void vision_set_layer_scale(struct parameters *p, double gamma, bool preserve);
+
+/* DropPath of image `image` of a pass of `images`, for vision.keep (host memory, [layers, 2, images]): branches left out
+ * with probability `rate`, the others scaled up. */
+void vision_draw_keep(float *keep, int64_t layers, int64_t images, int64_t image, double rate, struct rng *rng);
 
 /* Multiply-adds of embedding one square image of this size. */
 double vision_macs(const struct vision *v, int64_t size);

@@ -175,10 +175,10 @@ int weights_load(struct towers *towers, const char *path, bool vision_only, stru
     if (tensors_open(&file, path, error) < 0) return -1;
     const char *prefix;
     enum weights_naming naming = naming_of(&file, &prefix);
-    bool vision_file = naming == WEIGHTS_TIMM || *prefix == '-';
+    bool vision_file = naming == WEIGHTS_TIMM || *prefix == '-', whole = towers->config.text.layers && !vision_only;
     bool *used = mem_zalloc((size_t)file.count, sizeof *used);
     int rc = 0;
-    if (vision_file && !vision_only)
+    if (vision_file && whole)
         rc = error_set(error, ERROR_FAILED, "%s: holds a vision tower only, this use needs the text tower too",
                        file.path);
     for (int64_t i = 0; rc == 0 && i < towers->parameters.count; i++) {
@@ -226,17 +226,35 @@ static void declare(struct safetensors_writer *w, const struct parameter *p, con
     safetensors_declare(w, place->name[0], ndim, shape);
 }
 
+static bool is_vision(const struct parameter *p)
+{
+    return str_starts_with(p->name, "visual.");
+}
+
+/* A tensor of a larger model's tower: PE's names lose their own prefix. */
+static struct place place_inside(const struct parameter *p, enum weights_naming naming, const char *prefix)
+{
+    if (naming != WEIGHTS_PE) return place_of(p->name, naming, prefix);
+    struct place place = {.parts = 1};
+    snprintf(place.name[0], sizeof place.name[0], "%s%s", prefix, p->name + strlen("visual."));
+    return place;
+}
+
 int weights_save(const struct towers *towers, const char *path, enum weights_naming naming, uint64_t *checksum,
                  struct error *error)
 {
     const struct parameters *all = &towers->parameters;
     struct safetensors_writer w = {.fd = -1};
+    bool alone = !towers->config.text.layers; /* Meta's files of such towers do without "visual." */
     struct place *places = mem_alloc((size_t)all->count, sizeof *places);
-    float *zeros = mem_zalloc((size_t)towers->config.embed_dim, sizeof *zeros);
-    const char *bias = naming == WEIGHTS_PE ? NULL : naming == WEIGHTS_TIMM ? "head.bias" : "visual.trunk.head.bias";
+    float *zeros = mem_zalloc((size_t)towers->config.embed_dim + 1, sizeof *zeros);
+    const char *bias = naming == WEIGHTS_PE || alone ? NULL
+                       : naming == WEIGHTS_TIMM      ? "head.bias"
+                                                     : "visual.trunk.head.bias";
     for (int64_t i = 0; i < all->count; i++) {
         if (naming == WEIGHTS_TIMM && !str_starts_with(all->list[i]->name, "visual.")) continue;
         places[i] = place_of(all->list[i]->name, naming, NULL);
+        if (alone) places[i] = place_inside(all->list[i], naming, "");
         declare(&w, all->list[i], &places[i], naming);
     }
     if (bias) safetensors_declare(&w, bias, 1, &towers->config.embed_dim);
@@ -302,20 +320,6 @@ int weights_timm_shape(const char *name, struct vision_config *c)
 const char *weights_timm_base(const struct vision_config *c)
 {
     return c->class_token ? "vit_pe_core_large_patch14_336" : "vit_pe_core_gigantic_patch14_448";
-}
-
-static bool is_vision(const struct parameter *p)
-{
-    return str_starts_with(p->name, "visual.");
-}
-
-/* A tensor of a larger model's tower: PE's names lose their own prefix. */
-static struct place place_inside(const struct parameter *p, enum weights_naming naming, const char *prefix)
-{
-    if (naming != WEIGHTS_PE) return place_of(p->name, naming, prefix);
-    struct place place = {.parts = 1};
-    snprintf(place.name[0], sizeof place.name[0], "%s%s", prefix, p->name + strlen("visual."));
-    return place;
 }
 
 int weights_load_vision(const struct parameters *p, const struct safetensors *file, enum weights_naming naming,

@@ -5,6 +5,8 @@
  *   open_clip    visual.trunk.patch_embed.proj.weight ... text.transformer...         (timm/PE-Core-* on the HF hub)
  *   timm         patch_embed.proj.weight ...                                          (vision tower alone)
  *
+ * PE's own files of towers alone begin with conv1.weight, without "visual.".
+ *
  * The naming is told from the keys.  Every parameter must be there with its shape and every key of the file must be
  * known: anything else is an error that names the key. */
 #ifndef MODELS_WEIGHTS_H
