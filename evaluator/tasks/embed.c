@@ -37,6 +37,9 @@ static int open_embed(void *self, struct session *s, struct error *error)
     if (x->texts) return texts_read(x->texts, false, &x->items, &x->count, error);
     if (pictures_list(x->images, &x->items, &x->count, error) < 0) return -1;
     const struct encoder *encoder = &s->embedder.encoder;
+    if (!encoder->columns(encoder->self, encoder->layers, FEATURE_EMBEDDING))
+        return error_set(error, ERROR_USAGE, "%s: a tower without pooling has no embeddings of pictures",
+                         s->towers.config.name);
     feature_table_open(&x->table, encoder, x->count, (struct want){encoder->layers, FEATURE_EMBEDDING});
     input_add(session_files(s, x->items, x->count), feature_table_taker(&x->table));
     return 0;
