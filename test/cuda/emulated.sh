@@ -22,6 +22,7 @@ check cuda_features program mpi/features takers_share_a_pass_cuda takers_share_a
 check cuda_heads program golden/heads heads_linear_cuda heads_attention_cuda
 check cuda_fcos program golden/fcos fcos_learns_as_torchvision_cuda fcos_finds_as_torchvision_cuda
 check cuda_dense_heads program golden/dense_heads dense_segment_cuda dense_depth_cuda dense_dpt_cuda
+check cuda_spatial program golden/spatial spatial_as_autograd_cuda
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
 # on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
 groups() { EMULATED_GPUS=3 ranks 3 "$BUILD/test/mpi/world" && program unit/dist tree_sum; }
@@ -164,6 +165,19 @@ dense_follows() { # NAME VERB...
 check cuda_segmentation_follows_cpu dense_follows segment segment --train-data "$tmp/maps/ade" --data "$tmp/maps/ade" --classes 5 --norm batch
 check cuda_depth_follows_cpu dense_follows depth depth --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --bins 16 --loss-warmup 1 --lr 1e-2
 check cuda_dpt_follows_cpu dense_follows dpt depth --head dpt --train-data "$tmp/maps/depth" --data "$tmp/maps/depth" --dpt-channels 8 --loss-warmup 1 --layers last --lr 1e-2
+# an alignment, likewise
+spatial() { # NAME RANKS OPTION...
+    local name=$1 n=$2; shift 2
+    ranks "$n" pe-aligner spatial --train-data "$tmp/maps/ade/images" --masks "$tmp/maps/ade/annotations" --model PE-Core-Test8-32 \
+        --pretrained "$tmp/logs/cpu/checkpoints/latest" --global-batch-size 12 --slices 3 --steps 3 --lr 1e-2 --threads 1 --save-frequency 0 --log-every-n-steps 1 \
+        --logs "$tmp/logs" --name "$name" "$@"
+}
+aligns() {
+    spatial aligned-cpu 1 && spatial aligned-1 1 --device cuda --reduction exact && spatial aligned-3 3 --device cuda --reduction exact --grad-checkpointing &&
+        follows aligned-1 1e-3 aligned-cpu && same "$(weights aligned-1)" "$(weights aligned-3)" && spatial aligned-bf16 1 --device cuda --precision bf16 &&
+        follows aligned-bf16 3e-2 aligned-cpu
+}
+check cuda_alignment_follows_cpu aligns
 "$BUILD"/test/make_boxes "$tmp/coco" 12
 check cuda_detection_follows_cpu dense_follows detect detect --train-data "$tmp/coco" --data "$tmp/coco" --pixels 32 --layers last --channels 32 --convs 1 --lr 1e-2
 figures() {
