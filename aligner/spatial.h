@@ -1,5 +1,5 @@
-/* What pe-aligner spatial teaches (PE section 5): an encoder's last layer to keep what its best layer knows, and to tell
- * things in a picture apart.
+/* What pe-aligner spatial teaches (PE section 5): an encoder's last layer to keep what its best layer knows, and to
+ * tell things in a picture apart.
  *
  *   picture, augmented -> frozen encoder -> tokens of layer K ----------------------------.
  *                      -> student, patches hidden, branches dropped -> tokens of its last layer -> L_core + L_loc

@@ -1,5 +1,6 @@
-/* Rows made beforehand: FILE.npy, float32 [samples, cells, columns], of the whole pictures of the training data in their
- * order, cells row by row.  What a teacher said of a picture holds for its mirror image, mirrored; not for a part. */
+/* Rows made beforehand: FILE.npy, float32 [samples, cells, columns], of the whole pictures of the training data in
+ * their order, cells row by row.  What a teacher said of a picture holds for its mirror image, mirrored; not for a
+ * part. */
 #include <math.h>
 #include <string.h>
 

@@ -2,8 +2,8 @@
  *
  * FOLDER/KEY.png is the map of the sample whose key is KEY (data/mask.h), of the picture's size: equal numbers, one
  * thing; what is no thing (0) counts as one too.  Point k of points x points gives each cell +1 where it lies in the
- * thing of that point, -1 where not, on average.  Points of the same thing say the same, so a column stands for a thing,
- * times the root of the number of its points: cosines of rows are those of all points. */
+ * thing of that point, -1 where not, on average.  Points of the same thing say the same, so a column stands for a
+ * thing, times the root of the number of its points: cosines of rows are those of all points. */
 #include <math.h>
 #include <stdlib.h>
 

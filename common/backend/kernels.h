@@ -175,8 +175,8 @@ struct kernels {
                    const real *b, int64_t ld_b, bool b_rows_k, int64_t m, int64_t n, int64_t k, bool accumulate);
 
     /* Weights [out, in] in fewer bytes beside activations in float, for inference; NULL in a table that has nothing to
-     * gain by it.  packed: packed_bytes of zeroed memory, filled by rows; in even but for PACKING_FP32; y = x w^T + residual (NULL: none;
-     * not y); embed_packed as embed_forward without positions. */
+     * gain by it.  packed: packed_bytes of zeroed memory, filled by rows; in even but for PACKING_FP32;
+     * y = x w^T + residual (NULL: none; not y); embed_packed as embed_forward without positions. */
     size_t (*packed_bytes)(enum packing kind, int64_t out, int64_t in);
     void (*pack_rows)(enum packing kind, void *packed, const float *rows, int64_t first, int64_t count, int64_t in);
     void (*linear_packed)(struct device *d, real *y, const real *x, enum packing kind, const void *packed,

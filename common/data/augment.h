@@ -21,8 +21,8 @@ struct augmentation {
     double ratio_min, ratio_max;   /* width / height */
     double brightness, saturation; /* factors from [1 - x, 1 + x] */
     double flip;                   /* probability */
-    /* scale_min 1 alone: not the squash, but the largest part of the picture whose width / height is the picture's times
-     * a factor from [ratio_min, ratio_max]. */
+    /* scale_min 1 alone: not the squash, but the largest part of the picture whose width / height is the picture's
+     * times a factor from [ratio_min, ratio_max]. */
     bool stretch;
 };
 

@@ -43,8 +43,8 @@ struct loader_config {
     /* Fill number, count, size, samples and epochs of batch->number. */
     void (*job)(void *context, struct batch *batch);
     void *job_context;
-    /* What else belongs to a row, in memory from mem_alloc: from a record whose pixels are made, by any thread; NULL with
-     * `error`: the sample is replaced.  NULL: nothing. */
+    /* What else belongs to a row, in memory from mem_alloc: from a record whose pixels are made, by any thread; NULL
+     * with `error`: the sample is replaced.  NULL: nothing. */
     void *(*beside)(void *context, const struct batch *batch, int64_t row, int64_t sample, const struct record *record,
                     struct error *error);
 };

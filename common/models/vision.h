@@ -88,8 +88,8 @@ struct tensor *vision_pairs(struct tape *t, struct vision *v, struct tensor *tok
  * out_proj and c_proj) by it, so that the tower computes what it did without. */
 void vision_set_layer_scale(struct parameters *p, double gamma, bool preserve);
 
-/* DropPath of image `image` of a pass of `images`, for vision.keep (host memory, [layers, 2, images]): branches left out
- * with probability `rate`, the others scaled up. */
+/* DropPath of image `image` of a pass of `images`, for vision.keep (host memory, [layers, 2, images]): branches left
+ * out with probability `rate`, the others scaled up. */
 void vision_draw_keep(float *keep, int64_t layers, int64_t images, int64_t image, double rate, struct rng *rng);
 
 /* Multiply-adds of embedding one square image of this size. */

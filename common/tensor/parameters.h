@@ -46,8 +46,8 @@ struct tensor *parameters_add(struct parameters *p, const char *name, int ndim, 
 struct tensor *parameters_view(struct parameters *p, struct tensor *whole, int64_t offset, int64_t rows, int64_t cols);
 /* Host memory for the values (zeroed). */
 void parameters_allocate(struct parameters *p);
-/* Before values are set: keep matrices whose names begin with `prefix` only packed, some in fewer bytes, for products of
- * `device`, which must have them and share the host's memory.  For inference; set their values by parameters_set. */
+/* Before values are set: keep matrices whose names begin with `prefix` only packed, some in fewer bytes, for products
+ * of `device`, which must have them and share the host's memory.  For inference; set their values by parameters_set. */
 void parameters_pack(struct parameters *p, const char *prefix, enum packing packing, const struct device *device);
 /* Rows [first, first + count) of a matrix, in whatever form it is kept. */
 void parameters_set(const struct parameters *p, struct parameter *parameter, int64_t first, int64_t count,

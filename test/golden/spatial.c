@@ -1,5 +1,5 @@
-/* pe-aligner spatial against autograd through timm's tower (test/golden/spatial/, made by scripts/reference/spatial.py):
- * losses, and gradients as one step of plain descent takes them from the weights. */
+/* pe-aligner spatial against autograd through timm's tower (test/golden/spatial/, made by
+ * scripts/reference/spatial.py): losses, and gradients as one step of plain descent takes them from the weights. */
 #include "aligner/spatial.h"
 
 #include <math.h>

@@ -114,8 +114,8 @@ static void cache_store(struct device *d, float *cache, const float *x, int64_t 
     for (int64_t r = 0; r < rows; r++) memcpy(cache + slots[r] * width, x + r * ld, (size_t)width * sizeof *x);
 }
 
-/* The rows of a cache from `place` on that lie one after the other, up to the end of their page: the first, and how many
- * of the `places` there are. */
+/* The rows of a cache from `place` on that lie one after the other, up to the end of their page: the first, and how
+ * many of the `places` there are. */
 static const float *cached_rows(const struct cached_attention *a, const float *cache, int64_t row, int64_t place,
                                 int64_t places, int64_t *count)
 {

@@ -1,6 +1,6 @@
 /* Products with weights that are packed once, for inference: each pass of generating text has few rows for all weights,
- * so packing them again, or reading more bytes than need be, is what it would be bound by.  Rows of the weights stand in
- * blocks of 16, the last filled up with zeros:
+ * so packing them again, or reading more bytes than need be, is what it would be bound by.  Rows of the weights stand
+ * in blocks of 16, the last filled up with zeros:
  *
  *   float     [out / 16] of [in][16]; a product has the bits of linear_forward
  *   bfloat16  [out / 16] of [in / 2][16][2]: a line of 64 bytes holds two neighbouring columns
