@@ -54,7 +54,8 @@ const char *figure_headline(const json_t *result)
 {
     json_t *metrics = json_object_get(result, "metrics"), *value;
     const char *key, *first = NULL;
-    for (int i = 0; metric_list[i]; i++)
+    bool of_layers = json_object_get(metrics, "best_layer"); /* whose first figure chose it, and has a chance */
+    for (int i = 0; metric_list[i] && !of_layers; i++)
         if (!strcmp(metric_list[i]->name, text_of(result, "task"))) return metric_list[i]->headline;
     json_object_foreach (metrics, key, value) {
         if (!json_is_real(value)) continue;

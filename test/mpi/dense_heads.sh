@@ -45,6 +45,8 @@ shown() { # RESULT HEADING: a page of the result alone shows its maps
 }
 check report_finds_the_classes shown segment "Which pixel is of what"
 check report_finds_the_depths shown depth "How far away it is"
+its_chance() { grep -q "mean depth map reaches" "$tmp/depth.html" && grep -B9 "mean depth map reaches" "$tmp/depth.html" | grep -q "pixels within 25 % of the true depth"; }
+check report_holds_a_figure_against_its_own_chance its_chance
 gone() { mv "$tmp/metres" "$tmp/elsewhere"; says "its predictions in $tmp/metres are not shown: they are not there" pe-evaluator report "$tmp/depth.json" --output "$tmp/gone.html"; }
 check report_says_that_maps_are_gone gone
 learned() { # more steps: better than who names the commonest class everywhere, and than the mean depth map
