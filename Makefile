@@ -20,7 +20,7 @@ LDLIBS  += -ldl $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -ljpeg $(MPI_
 # Programs find libpercept-cuda.so beside themselves when asked for --device cuda; it uses functions of theirs.
 LDFLAGS += -rdynamic
 
-LIB_SRC  := $(filter-out common/backend/cpu/%,$(wildcard common/*/*.c))
+LIB_SRC  := $(filter-out common/backend/cpu/%,$(wildcard common/*/*.c common/models/*/*.c))
 LIB_OBJ  := $(LIB_SRC:%.c=$(BUILD)/%.o) $(BUILD)/common/backend/cpu/table.portable.o
 # The CPU kernels are compiled once per instruction level and chosen at run time.
 ifeq ($(shell $(CC) -dumpmachine 2>/dev/null | cut -d- -f1),x86_64)

@@ -119,6 +119,21 @@ struct map_change {
 
 enum activation { ACTIVATION_RELU, ACTIVATION_GELU };
 
+/* Rows of [prompts, tokens] with `heads` slices of head_dim columns. */
+struct token_heads {
+    int64_t prompts, tokens, heads, head_dim;
+};
+
+/* A map and the tokens of many prompts that attend to each other.  Projections of the map were multiplied into the
+ * tokens' side, so that its rows are read as they are: x [rows, width] of each prompt, or one map for all (shared).
+ * They are compared as x + places, places [rows, width], or as `seen` [rows, seen_width], one for all.  A column is a
+ * head of a token: columns = heads * tokens, the tokens of a head side by side. */
+struct prompted_map {
+    int64_t prompts, rows, width, columns, tokens, seen_width;
+    bool shared;
+    const real *x, *places, *seen;
+};
+
 struct kernels {
     const char *name;  /* "cpu/x86-64-v4", "cuda/bf16" ... */
     size_t real_bytes; /* of one `real` */
@@ -351,6 +366,21 @@ struct kernels {
     void (*activation_forward)(struct device *d, real *y, const real *x, enum activation kind, int64_t count);
     void (*activation_backward)(struct device *d, real *dx, const real *dy, const real *x, enum activation kind,
                                 int64_t count, bool accumulate);
+
+    /* --- few tokens beside a map (struct prompted_map); inference only --- */
+
+    /* Rows [prompts, tokens, width] <-> [prompts, heads, tokens, width]: apart, a row holds the slice of its head, times
+     * scale, and zeros; together takes from each the slice of its head. */
+    void (*heads_apart)(struct device *d, real *out, const real *x, float scale, const struct token_heads *h);
+    void (*heads_together)(struct device *d, real *out, const real *x, const struct token_heads *h);
+    /* out [prompts * columns, width] = P x,  P = softmax over the map's rows of q (x + places)^T, q like out. */
+    void (*map_to_tokens)(struct device *d, real *out, const real *q, const struct prompted_map *p);
+    /* y [prompts * rows, width] = norm(x + bias + P v),  P = softmax over the tokens of each head of seen k^T + k_bias;
+     * k [prompts * columns, seen_width (width with places)], k_bias [prompts * columns] or NULL, v [prompts * columns,
+     * width], bias [width]; scale and shift [width] of the norm, eps 1e-5.  y may be x. */
+    void (*tokens_to_map)(struct device *d, real *y, const real *k, const real *k_bias, const real *v, const real *bias,
+                          const float *scale, const float *shift, const struct prompted_map *p);
+
     /* --- detection losses: of each picture's `rows` rows --- */
 
     /* out [pictures] = before (NULL: 0) + weight * sum of the losses of a picture's rows.  Backward: dx (+)= d_out *

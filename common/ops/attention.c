@@ -34,7 +34,7 @@ static struct attention describe(const struct call *c, size_t real_bytes)
                           .lse = a->lse};
     k.q = q->data;
     k.k = kv ? kv->data : columns_from(real_bytes, q->data, c->out->cols);
-    k.v = columns_from(real_bytes, (void *)k.k, a->kv_heads * a->head_dim);
+    k.v = c->in[2] ? c->in[2]->data : columns_from(real_bytes, (void *)k.k, a->kv_heads * a->head_dim);
     k.ld_kv = kv ? kv->cols : q->cols;
     return k;
 }
@@ -50,31 +50,33 @@ static void forward(struct tape *t, struct call *c)
 static void backward(struct tape *t, struct call *c)
 {
     struct attention k = describe(c, t->device->kernels->real_bytes);
-    struct gradient dq = tape_gradient(t, c->in[0]), dkv = tape_gradient(t, c->in[1]);
-    CHECK(!dq.accumulate && !dkv.accumulate, "the input of attention feeds another op");
-    CHECK(dq.data && (!c->in[1] || dkv.data), "attention with a frozen input");
+    struct gradient dq = tape_gradient(t, c->in[0]), dkv = tape_gradient(t, c->in[1]), dv = tape_gradient(t, c->in[2]);
+    CHECK(!dq.accumulate && !dkv.accumulate && !dv.accumulate, "the input of attention feeds another op");
+    CHECK(dq.data && (!c->in[1] || dkv.data) && (!c->in[2] || dv.data), "attention with a frozen input");
     k.d_o = c->out->grad;
     k.d_q = dq.data;
     size_t real_bytes = t->device->kernels->real_bytes;
     k.d_k = c->in[1] ? dkv.data : columns_from(real_bytes, dq.data, c->out->cols);
-    k.d_v = columns_from(real_bytes, k.d_k, k.kv_heads * k.head_dim);
+    k.d_v = c->in[2] ? dv.data : columns_from(real_bytes, k.d_k, k.kv_heads * k.head_dim);
     t->device->kernels->attention_backward(t->device, &k);
 }
 
 static const struct op_def op_attention_def = {
     .name = "attention", .saves = true, .forward = forward, .backward = backward};
 
-static struct tensor *attention(struct tape *t, struct tensor *q, struct tensor *kv, const struct attributes *a)
+static struct tensor *attention(struct tape *t, struct tensor *q, struct tensor *kv, struct tensor *v,
+                                const struct attributes *a)
 {
     const struct sequences *s = &a->s;
-    int64_t width = a->heads * a->head_dim, shared = 2 * a->kv_heads * a->head_dim;
-    CHECK(a->heads % a->kv_heads == 0 && q->cols == width + (kv ? 0 : shared) && (!kv || kv->cols == shared),
+    int64_t width = a->heads * a->head_dim, shared = (v ? 1 : 2) * a->kv_heads * a->head_dim;
+    CHECK(a->heads % a->kv_heads == 0 && q->cols == width + (kv ? 0 : shared) && (!kv || kv->cols == shared) &&
+              (!v || (v->rows == kv->rows && v->cols == kv->cols)),
           "attention: q [%ld, %ld], %ld heads, %ld of k and v", (long)q->rows, (long)q->cols, (long)a->heads,
           (long)a->kv_heads);
     CHECK(!s->uniform || (s->count * s->q_longest == q->rows && s->count * s->k_longest == (kv ? kv->rows : q->rows)),
           "attention: %ld sequences of %ld and %ld rows in %ld rows", (long)s->count, (long)s->q_longest,
           (long)s->k_longest, (long)q->rows);
-    struct tensor *in[OP_INPUTS] = {q, kv};
+    struct tensor *in[OP_INPUTS] = {q, kv, v};
     return tape_apply(t, &op_attention_def, in, q->rows, width, a, sizeof *a);
 }
 
@@ -83,7 +85,14 @@ struct tensor *op_attention(struct tape *t, struct tensor *q, struct tensor *kv,
 {
     struct attributes a = {
         .heads = heads, .kv_heads = heads, .head_dim = (kv ? q->cols : q->cols / 3) / heads, .s = s, .causal = causal};
-    return attention(t, q, kv, &a);
+    return attention(t, q, kv, NULL, &a);
+}
+
+struct tensor *op_attention_apart(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v, int64_t heads,
+                                  struct sequences s)
+{
+    struct attributes a = {.heads = heads, .kv_heads = heads, .head_dim = q->cols / heads, .s = s};
+    return attention(t, q, k, v, &a);
 }
 
 struct tensor *op_grouped_attention(struct tape *t, struct tensor *qkv, int64_t heads, int64_t kv_heads,
@@ -91,7 +100,7 @@ struct tensor *op_grouped_attention(struct tape *t, struct tensor *qkv, int64_t 
 {
     struct attributes a = {
         .heads = heads, .kv_heads = kv_heads, .head_dim = qkv->cols / (heads + 2 * kv_heads), .s = s, .causal = true};
-    return attention(t, qkv, NULL, &a);
+    return attention(t, qkv, NULL, NULL, &a);
 }
 
 struct cached {

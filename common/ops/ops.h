@@ -53,6 +53,9 @@ struct sequences {
 };
 struct tensor *op_attention(struct tape *t, struct tensor *q_or_qkv, struct tensor *kv, int64_t heads,
                             struct sequences s, bool causal);
+/* The same with k and v [nk, width] made from different inputs. */
+struct tensor *op_attention_apart(struct tape *t, struct tensor *q, struct tensor *k, struct tensor *v, int64_t heads,
+                                  struct sequences s);
 
 /* Causal self-attention with fewer heads of k and v than of q (GQA): qkv [n, (heads + 2 kv_heads) head_dim] = q | k | v
  * -> [n, heads head_dim]. */

@@ -29,16 +29,22 @@ static float softmax_row(float *s, int64_t n, int64_t cols, float scale)
     return m + logf(total);
 }
 
+/* Queries of a task: their scores stay in the cache. */
+enum { QUERIES = 256 };
+
 static void attention_forward(struct device *d, const struct attention *a)
 {
     float scale = 1 / sqrtf((float)a->head_dim);
-    int64_t ld_o = a->heads * a->head_dim;
-    device_reserve(d, (size_t)(a->q_longest * a->k_longest));
+    int64_t ld_o = a->heads * a->head_dim, most = a->q_longest < QUERIES ? a->q_longest : QUERIES,
+            blocks = (a->q_longest + QUERIES - 1) / QUERIES;
+    device_reserve(d, (size_t)(most * a->k_longest));
 #pragma omp parallel for num_threads(d->threads) schedule(dynamic, 1)
-    for (int64_t task = 0; task < a->sequences * a->heads; task++) {
-        int64_t s = task / a->heads, h = task % a->heads, column = h * a->head_dim,
-                shared = h / (a->heads / a->kv_heads) * a->head_dim;
-        int64_t q0 = a->q_start[s], nq = a->q_start[s + 1] - q0, k0 = a->k_start[s], nk = a->k_start[s + 1] - k0;
+    for (int64_t task = 0; task < a->sequences * a->heads * blocks; task++) {
+        int64_t s = task / blocks / a->heads, h = task / blocks % a->heads, first = task % blocks * QUERIES,
+                column = h * a->head_dim, shared = h / (a->heads / a->kv_heads) * a->head_dim;
+        int64_t q0 = a->q_start[s] + first, nq = a->q_start[s + 1] - q0, k0 = a->k_start[s],
+                nk = a->k_start[s + 1] - k0;
+        if (nq > QUERIES) nq = QUERIES;
         float *const *scratch = &d->scratch[omp_get_thread_num()];
         float *S = d->extra[omp_get_thread_num()];
         struct operand q = {.data = a->q + q0 * a->ld_q + column, .ld = a->ld_q};
@@ -46,7 +52,7 @@ static void attention_forward(struct device *d, const struct attention *a)
         struct operand v = {.data = a->v + k0 * a->ld_kv + shared, .ld = a->ld_kv, .k_rows = 1};
         gemm(scratch, 1, nq, nk, a->head_dim, &q, &k, S, nk, (struct epilogue){0});
         for (int64_t i = 0; i < nq; i++) {
-            float lse = softmax_row(S + i * nk, a->causal ? i + 1 : nk, nk, scale);
+            float lse = softmax_row(S + i * nk, a->causal ? first + i + 1 : nk, nk, scale);
             if (a->lse) a->lse[(q0 + i) * a->heads + h] = lse;
         }
         struct operand p = {.data = S, .ld = nk};

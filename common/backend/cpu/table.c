@@ -20,6 +20,7 @@
 #include "backend/cpu/convolve.c"
 #include "backend/cpu/maps.c"
 #include "backend/cpu/group_norm.c"
+#include "backend/cpu/prompted.c"
 #include "backend/cpu/contrastive.c"
 #include "backend/cpu/dense.c"
 #include "backend/cpu/detection.c"
@@ -111,6 +112,10 @@ const struct kernels CPU_TABLE = {
     .affine_backward = affine_backward,
     .activation_forward = activation_forward,
     .activation_backward = activation_backward,
+    .heads_apart = heads_apart,
+    .heads_together = heads_together,
+    .map_to_tokens = map_to_tokens,
+    .tokens_to_map = tokens_to_map,
     .add = add,
     .add_real = add,
     .fill = fill,

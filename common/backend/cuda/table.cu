@@ -10,6 +10,7 @@
 #include "backend/cuda/maps.cu"
 #include "backend/cuda/decoder.cu"
 #include "backend/cuda/attention.cu"
+#include "backend/cuda/prompted.cu"
 #include "backend/cuda/contrastive.cu"
 #include "backend/cuda/dense.cu"
 #include "backend/cuda/detection.cu"
@@ -82,6 +83,10 @@ void CUDA_TABLE(struct kernels *k)
     k->affine_backward = affine_backward;
     k->activation_forward = activation_forward;
     k->activation_backward = activation_backward;
+    k->heads_apart = heads_apart;
+    k->heads_together = heads_together;
+    k->map_to_tokens = map_to_tokens;
+    k->tokens_to_map = tokens_to_map;
     k->add = add;
     k->add_real = add_real;
     k->fill = fill;
