@@ -91,7 +91,7 @@ def outputs(model, picture, points, labels):
     return {k: v.float().contiguous() for k, v in out.items()}
 
 
-torch.manual_seed(3)
+torch.manual_seed(7)
 rng = np.random.default_rng(3)
 os.makedirs(here, exist_ok=True)
 picture = rng.integers(0, 256, (60, 150, 3), dtype=np.uint8)
@@ -107,6 +107,8 @@ with torch.no_grad():
             torch.save({"model": meta({k: v.clone() for k, v in half.items()})}, os.path.join(here, "model.pt"))
         model.load_state_dict(weights)
         out = outputs(model.double(), picture, torch.rand(count, 2) * SIZE, torch.arange(count) % 3 != 2)
+        if name == "plain":  # what the other file says already
+            out = {k: v for k, v in out.items() if k not in ("input", "stage.0", "stage.1", "fine.0", "fine.1")}
         out["picture"] = torch.from_numpy(picture).half()
         save_file(out, os.path.join(here, name + ".safetensors"), VERSIONS)
-        print(name, {k: (tuple(v.shape), round(v.float().std().item(), 4)) for k, v in out.items()}, out["stable"])
+        print(name, out["stable"].tolist(), {k: round(v.float().std().item(), 3) for k, v in out.items()})

@@ -13,9 +13,10 @@
 #include "ops/dense.h"
 #include "ops/detection.h"
 #include "ops/gram.h"
+#include "ops/prompted.h"
 #include "test/harness.h"
 
-enum { INPUTS = 6 };
+enum { INPUTS = 8 };
 
 struct op_case {
     const char *name;
@@ -47,7 +48,7 @@ static void *bring(const void *host, size_t bytes)
     return there;
 }
 
-enum { GELU = 1, CAUSAL = 2, HIDDEN = 4, RAGGED = 8, CORNERS = 16 };
+enum { GELU = 1, CAUSAL = 2, HIDDEN = 4, RAGGED = 8, CORNERS = 16, INFERENCE = 32 };
 
 static double gelu(double x)
 {
@@ -166,15 +167,16 @@ static struct tensor *run_attention(struct tape *t, struct tensor **in, const st
     s.q_start = bring(s.q_start, sizeof starts_store[0]);
     s.k_start = bring(s.k_start, sizeof starts_store[0]);
     if (c->kv_heads) return op_grouped_attention(t, in[0], c->heads, c->kv_heads, s);
+    if (in[2]) return op_attention_apart(t, in[0], in[1], in[2], c->heads, s);
     return op_attention(t, in[0], in[1], c->heads, s, c->flags & CAUSAL);
 }
 
 static void reference_attention(const double *const *in, double *out, const struct op_case *c)
 {
     struct sequences s = cut(c);
-    int64_t width = c->out[1], hd = width / c->heads, ld_q = c->shape[0][1], ld_kv = in[1] ? 2 * width : ld_q;
+    int64_t width = c->out[1], hd = width / c->heads, ld_q = c->shape[0][1], ld_kv = in[1] ? c->shape[1][1] : ld_q;
     int kv_heads = c->kv_heads ? c->kv_heads : c->heads;
-    const double *keys = in[1] ? in[1] : in[0] + width, *values = keys + kv_heads * hd;
+    const double *keys = in[1] ? in[1] : in[0] + width, *values = in[2] ? in[2] : keys + kv_heads * hd;
     double *p = malloc(4096 * sizeof *p);
     for (int64_t n = 0; n < s.count; n++)
         for (int h = 0; h < c->heads; h++)
@@ -930,6 +932,112 @@ static void reference_binary(const double *const *in, double *out, const struct 
     }
 }
 
+/* --- few tokens beside a map: .map = {prompts, tokens} --- */
+
+static struct token_heads token_heads_of(const struct op_case *c)
+{
+    return (struct token_heads){c->map[0], c->map[1], c->heads, c->map[2]};
+}
+
+static struct tensor *run_heads(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    bool apart = c->out[0] > c->shape[0][0];
+    return apart ? op_heads_apart(t, in[0], token_heads_of(c), 0.5f) : op_heads_together(t, in[0], token_heads_of(c));
+}
+
+static void reference_heads(const double *const *in, double *out, const struct op_case *c)
+{
+    struct token_heads h = token_heads_of(c);
+    int64_t width = c->out[1];
+    for (int64_t n = 0; n < h.prompts * h.tokens * h.heads * width; n++) {
+        int64_t column = n % width, head = n / width % h.heads, token = n / width / h.heads;
+        int64_t many = ((token / h.tokens * h.heads + head) * h.tokens + token % h.tokens) * width + column;
+        bool own = column / h.head_dim == head;
+        if (c->out[0] > c->shape[0][0])
+            out[many] = own ? in[0][token * width + column] / 2 : 0;
+        else if (own)
+            out[token * width + column] = in[0][many];
+    }
+}
+
+/* in: q, map, places */
+static struct tensor *run_map_to_tokens(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_map_to_tokens(t, in[0], in[1], in[2], token_heads_of(c));
+}
+
+static void reference_map_to_tokens(const double *const *in, double *out, const struct op_case *c)
+{
+    struct token_heads h = token_heads_of(c);
+    int64_t rows = c->shape[2][0], width = c->out[1], columns = h.heads * h.tokens;
+    bool shared = c->shape[1][0] == rows;
+    for (int64_t n = 0; n < h.prompts * columns; n++) {
+        const double *map = in[1] + (shared ? 0 : n / columns * rows * width);
+        double total = 0;
+        memset(out + n * width, 0, (size_t)width * sizeof *out);
+        for (int64_t r = 0; r < rows; r++) {
+            double dot = 0;
+            for (int64_t i = 0; i < width; i++)
+                dot += in[0][n * width + i] * (map[r * width + i] + in[2][r * width + i]);
+            total += exp(dot);
+            for (int64_t i = 0; i < width; i++) out[n * width + i] += exp(dot) * map[r * width + i];
+        }
+        for (int64_t i = 0; i < width; i++) out[n * width + i] /= total;
+    }
+}
+
+/* in: map, places or (with one map for all) what it is seen as, k, k_bias, v, bias, scale, shift */
+static struct tensor *run_tokens_to_map(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    bool shared = c->shape[0][0] == c->shape[1][0];
+    struct map_update u = {in[2], in[3], in[4], in[5], shared ? NULL : in[1], shared ? in[1] : NULL, in[6], in[7]};
+    return op_tokens_to_map(t, in[0], u, token_heads_of(c));
+}
+
+static void reference_tokens_to_map(const double *const *in, double *out, const struct op_case *c)
+{
+    struct token_heads h = token_heads_of(c);
+    int64_t rows = c->shape[1][0], seen = c->shape[1][1], width = c->out[1], columns = h.heads * h.tokens;
+    bool shared = c->shape[0][0] == rows;
+    double *x = malloc((size_t)width * sizeof *x);
+    for (int64_t n = 0; n < h.prompts * rows; n++) {
+        int64_t p = n / rows, r = n % rows;
+        const double *map = in[0] + (shared ? r : n) * width;
+        for (int64_t i = 0; i < width; i++) x[i] = map[i] + in[5][i];
+        for (int64_t head = 0; head < h.heads; head++) {
+            double weight[16], total = 0;
+            for (int64_t t = 0; t < h.tokens; t++) {
+                int64_t column = p * columns + head * h.tokens + t;
+                double dot = in[3] ? in[3][column] : 0;
+                for (int64_t i = 0; i < seen; i++)
+                    dot += in[2][column * seen + i] * (in[1][r * seen + i] + (shared ? 0 : map[i]));
+                total += weight[t] = exp(dot);
+            }
+            for (int64_t t = 0; t < h.tokens; t++)
+                for (int64_t i = 0; i < width; i++)
+                    x[i] += weight[t] / total * in[4][(p * columns + head * h.tokens + t) * width + i];
+        }
+        normed(x, in[6], in[7], out + n * width, width);
+    }
+    free(x);
+}
+
+static struct tensor *run_products(struct tape *t, struct tensor **in, const struct op_case *c)
+{
+    return op_prompt_products(t, in[0], in[1], c->map[0]);
+}
+
+static void reference_products(const double *const *in, double *out, const struct op_case *c)
+{
+    int64_t rows = c->out[0] / c->map[0], columns = c->out[1], width = c->shape[0][1];
+    for (int64_t i = 0; i < c->out[0] * columns; i++) {
+        const double *x = in[0] + i / columns * width,
+                     *w = in[1] + (i / columns / rows * columns + i % columns) * width;
+        out[i] = 0;
+        for (int64_t k = 0; k < width; k++) out[i] += x[k] * w[k];
+    }
+}
+
 static const struct op_case cases[] = {
     {"linear", {{5, 7}, {9, 7}}, run_linear, reference_linear, {5, 9}, .depth = 9, .parameters = B},
     {"linear_bias_residual",
@@ -1024,6 +1132,20 @@ static const struct op_case cases[] = {
      {3, 192},
      .heads = 1,
      .depth = 192},
+    {"attention_apart",
+     {{3, 24}, {39, 24}, {39, 24}},
+     run_attention,
+     reference_attention,
+     {3, 24},
+     .heads = 4,
+     .depth = 24},
+    {"attention_blocks",
+     {{3 * 260, 3 * 8}},
+     run_attention,
+     reference_attention,
+     {3 * 260, 8},
+     .heads = 2,
+     .depth = 300},
     {"attention_grouped",
      {{36, 6 * 16}},
      run_attention,
@@ -1366,6 +1488,68 @@ static const struct op_case cases[] = {
     {"focal", {{24, 7}, {9, 3}}, run_focal, reference_focal, {PICTURES, 1}, .depth = 70},
     {"giou", {{24, 4}}, run_giou, reference_giou, {PICTURES, 1}, .depth = 16},
     {"binary", {{48, 1}}, run_binary, reference_binary, {PICTURES, 1}, .depth = 32},
+    {"heads_apart",
+     {{6, 20}},
+     run_heads,
+     reference_heads,
+     {24, 20},
+     .flags = INFERENCE,
+     .heads = 4,
+     .map = {2, 3, 5},
+     .depth = 1},
+    {"heads_together",
+     {{24, 20}},
+     run_heads,
+     reference_heads,
+     {6, 20},
+     .flags = INFERENCE,
+     .heads = 4,
+     .map = {2, 3, 5},
+     .depth = 1},
+    {"map_to_tokens",
+     {{24, 8}, {2 * 400, 8}, {400, 8}},
+     run_map_to_tokens,
+     reference_map_to_tokens,
+     {24, 8},
+     .flags = INFERENCE,
+     .heads = 4,
+     .map = {2, 3, 2},
+     .depth = 400},
+    {"map_to_tokens_shared",
+     {{24, 8}, {400, 8}, {400, 8}},
+     run_map_to_tokens,
+     reference_map_to_tokens,
+     {24, 8},
+     .flags = INFERENCE,
+     .heads = 4,
+     .map = {2, 3, 2},
+     .depth = 400},
+    {"tokens_to_map",
+     {{2 * 400, 8}, {400, 8}, {24, 8}, {24, 1}, {24, 8}, {1, 8}, {1, 8}, {1, 8}},
+     run_tokens_to_map,
+     reference_tokens_to_map,
+     {2 * 400, 8},
+     .flags = INFERENCE,
+     .heads = 4,
+     .map = {2, 3, 2},
+     .depth = 100},
+    {"tokens_to_map_shared",
+     {{70, 8}, {70, 6}, {24, 6}, {0}, {24, 8}, {1, 8}, {1, 8}, {1, 8}},
+     run_tokens_to_map,
+     reference_tokens_to_map,
+     {2 * 70, 8},
+     .flags = INFERENCE,
+     .heads = 4,
+     .map = {2, 3, 2},
+     .depth = 100},
+    {"prompt_products",
+     {{2 * 9, 8}, {2 * 4, 8}},
+     run_products,
+     reference_products,
+     {2 * 9, 4},
+     .flags = INFERENCE,
+     .map = {2},
+     .depth = 8},
 };
 
 static double weighted(const struct op_case *c, const double *const *in, const float *weight, double *out)
@@ -1457,6 +1641,27 @@ static double bound_of(const struct op_case *c)
     return on->kernels->real_bytes == sizeof(float) ? 20 * 6e-8 * sqrt(c->depth + 10) : 2e-2;
 }
 
+/* The gradients of sum(weight * y). */
+static void check_backward(struct tape *tape, const struct op_case *c, struct case_data *d, struct tensor *y,
+                           float *weight, double *out)
+{
+    int64_t outs = tensor_count(y);
+    float *seed = test_to_device(on, weight, outs, true);
+    if (!y->wide) { /* what arrives is rounded */
+        void *rounded = test_to_device(on, weight, outs, false);
+        test_from_device(on, weight, rounded, outs, false);
+        on->kernels->unmap(on, rounded, (size_t)outs * on->kernels->real_bytes);
+    }
+    tape_seed(tape, y, seed);
+    tape_backward(tape, 0, 1);
+    for (int n = 0; n < INPUTS; n++) {
+        if (!d->in[n] || !d->in[n]->needs_grad) continue;
+        test_from_device(on, d->host[n], d->in[n]->grad, tensor_count(d->in[n]), d->in[n]->parameter);
+        check_gradient(c, d->wide, n, d->host[n], weight, out, bound_of(c) + 1e-7);
+    }
+    on->kernels->unmap(on, seed, (size_t)outs * sizeof *seed);
+}
+
 static void run_case(const struct op_case *c, struct device *device, bool recompute)
 {
     struct tape tape;
@@ -1471,7 +1676,7 @@ static void run_case(const struct op_case *c, struct device *device, bool recomp
     double *out = malloc((size_t)outs * sizeof *out), bound = bound_of(c);
     for (int64_t i = 0; i < outs; i++) weight[i] = (float)rng_normal(&rng);
 
-    tape.recording = true;
+    tape.recording = !(c->flags & INFERENCE);
     tape.recompute = recompute;
     tape_open_segment(&tape);
     struct tensor *y = tape_close_segment(&tape, NULL, c->run(&tape, d.in, c));
@@ -1480,20 +1685,7 @@ static void run_case(const struct op_case *c, struct device *device, bool recomp
     c->reference((const double *const *)d.wide, out, c);
     for (int64_t i = 0; i < outs; i++) want[i] = (float)out[i];
     test_close(c->name, got, want, outs, bound);
-    float *seed = test_to_device(device, weight, outs, true);
-    if (!y->wide) { /* what arrives is rounded */
-        void *rounded = test_to_device(device, weight, outs, false);
-        test_from_device(device, weight, rounded, outs, false);
-        device->kernels->unmap(device, rounded, (size_t)outs * device->kernels->real_bytes);
-    }
-    tape_seed(&tape, y, seed);
-    tape_backward(&tape, 0, 1);
-    for (int n = 0; n < INPUTS; n++) {
-        if (!d.in[n] || !d.in[n]->needs_grad) continue;
-        test_from_device(device, d.host[n], d.in[n]->grad, tensor_count(d.in[n]), d.in[n]->parameter);
-        check_gradient(c, d.wide, n, d.host[n], weight, out, bound + 1e-7);
-    }
-    device->kernels->unmap(device, seed, (size_t)outs * sizeof *seed);
+    if (tape.recording) check_backward(&tape, c, &d, y, weight, out);
     free_inputs(&d);
     free(weight);
     free(want);
@@ -1535,7 +1727,7 @@ static void run_device(const char *name, const char *precision, const char *leve
     }
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         run_case(&cases[i], &device, false);
-        run_case(&cases[i], &device, true);
+        if (!(cases[i].flags & INFERENCE)) run_case(&cases[i], &device, true);
     }
     column_sums(&device);
     device_close(&device);
