@@ -1,5 +1,5 @@
 """transformers beside test/bench/sam2.c, on the same random weights, picture and points.   peer_sam2.py make MODEL | peer_sam2.py MODEL THREADS GRID stable|single TO
-prints: seconds of the picture, seconds of the masks (64 points at a time), bytes of memory at most, mean of the logits' sizes"""
+prints: seconds of the picture and of the masks (64 points at a time), those of all cores together, bytes of memory at most, mean of the logits' sizes"""
 import resource, sys, time
 import torch
 from transformers import Sam2Config, Sam2MaskDecoderConfig, Sam2Model, Sam2PromptEncoderConfig, Sam2VisionConfig
@@ -35,14 +35,17 @@ at = (torch.arange(n) + 0.5) * SIZE / n
 points = torch.stack(torch.meshgrid(at, at, indexing="ij")[::-1], 2).view(n * n, 2)
 mean, deviation = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
 with torch.inference_mode():
-    start = time.perf_counter()
+    start, cores = time.perf_counter(), [time.process_time()]
     x = torch.nn.functional.interpolate(pixels.permute(2, 0, 1)[None].float() / 255, (SIZE, SIZE), mode="bilinear", antialias=True)
     maps = model.get_image_embeddings((x - mean) / deviation)
     taken = time.perf_counter()
+    cores.append(time.process_time())
     rows = torch.empty(n * n, to, to)
     for p in range(0, n * n, BATCH):
         some = points[None, p : p + BATCH, None]
         masks = model(image_embeddings=maps, input_points=some, input_labels=torch.ones(some.shape[:3], dtype=torch.int), multimask_output=False).pred_masks[0]
         rows[p : p + BATCH] = (masks if to == grid else torch.nn.functional.interpolate(masks, (to, to), mode="bilinear"))[:, 0]
     end = time.perf_counter()
-print("%.3f %.3f %d %.6g" % (taken - start, end - taken, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, rows.abs().mean()))
+    cores.append(time.process_time())
+memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print("%.3f %.3f %.3f %.3f %d %.6g" % (taken - start, end - taken, cores[1] - cores[0], cores[2] - cores[1], memory, rows.abs().mean()))

@@ -23,6 +23,7 @@ check cuda_heads program golden/heads heads_linear_cuda heads_attention_cuda
 check cuda_fcos program golden/fcos fcos_learns_as_torchvision_cuda fcos_finds_as_torchvision_cuda
 check cuda_dense_heads program golden/dense_heads dense_segment_cuda dense_depth_cuda dense_dpt_cuda
 check cuda_spatial program golden/spatial spatial_as_autograd_cuda
+check cuda_sam2 program golden/sam2 sam2_maps_with_padding_cuda sam2_masks_with_padding_cuda sam2_coarse_masks_cuda
 check cuda_plm program golden/plm plm_parity plm_parity_recomputed
 # on however many GPUs there are: groups of ranks, each with NCCL of its own; and the tree of sums on a GPU
 groups() { EMULATED_GPUS=3 ranks 3 "$BUILD/test/mpi/world" && program unit/dist tree_sum; }

@@ -135,6 +135,7 @@ static int tell_variant(const struct source *s, struct sam2_config *config, stru
     const struct safetensors_entry *patch = need(s, "image_encoder.trunk.patch_embed.proj.weight", error);
     int64_t blocks[SAM2_STAGES] = {0}, stage = 0;
     if (!patch) return -1;
+    if (!patch->ndim) return error_set(error, ERROR_FAILED, "%s: %s is one number", s->file->path, patch->name);
     for (int64_t i = 0; of_block(s, i, "norm1") && stage < SAM2_STAGES; i++) {
         if (of_block(s, i, "proj")) stage++;
         if (stage < SAM2_STAGES) blocks[stage]++;
@@ -165,6 +166,8 @@ int sam2_files_tell(const struct safetensors *file, struct sam2_config *config, 
         const struct safetensors_entry *e = need(&s, names[i], error);
         if (!e) return -1;
         *to[i] = e->ndim ? e->shape[0] : 1;
+        if (*to[i] < 1 || e->count < *to[i])
+            return error_set(error, ERROR_FAILED, "%s: %s is empty", file->path, e->name);
     }
     if (widths->channels % 8 || widths->channels % config->decoder_heads || widths->inner % config->decoder_heads)
         return error_set(error, ERROR_FAILED, "%s: a decoder of width %ld and %ld cannot have %ld heads", file->path,
@@ -196,6 +199,7 @@ static int make_positions(const struct source *s, struct parameter *p, const str
     const struct safetensors_entry *e = need(s, "image_encoder.trunk.pos_embed", error);
     if (!e) return -1;
     int64_t from = (int64_t)(sqrt((double)e->count / (double)width) + 0.5);
+    if (from < 1) return error_set(error, ERROR_FAILED, "%s: %s is empty", s->file->path, e->name);
     float *far = take(s, "image_encoder.trunk.pos_embed", 1, width * from * from, error);
     float *near = far ? take(s, "image_encoder.trunk.pos_embed_window", 1, width * window * window, error) : NULL;
     for (int64_t i = 0; near && i < side * side; i++) {
