@@ -369,8 +369,8 @@ struct kernels {
 
     /* --- few tokens beside a map (struct prompted_map); inference only --- */
 
-    /* Rows [prompts, tokens, width] <-> [prompts, heads, tokens, width]: apart, a row holds the slice of its head, times
-     * scale, and zeros; together takes from each the slice of its head. */
+    /* Rows [prompts, tokens, width] <-> [prompts, heads, tokens, width]: apart, a row holds the slice of its head,
+     * times scale, and zeros; together takes from each the slice of its head. */
     void (*heads_apart)(struct device *d, real *out, const real *x, float scale, const struct token_heads *h);
     void (*heads_together)(struct device *d, real *out, const real *x, const struct token_heads *h);
     /* out [prompts * columns, width] = P x,  P = softmax over the map's rows of q (x + places)^T, q like out. */

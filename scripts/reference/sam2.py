@@ -34,7 +34,7 @@ def draw(model):
     for name, p in list(model.named_parameters()) + [("positions", model.shared_image_embedding.positional_embedding)]:
         norm = "norm" in name and name.endswith("weight")
         fan = p[0].numel() if p.ndim > 1 and "embed" not in name and "token" not in name and name != "positions" else 1
-        p.data = (torch.randn_like(p) * (0.2 if norm or p.ndim == 1 else 1.2 / fan**0.5) + (1 if norm else 0)).half().float()
+        p.data = (torch.randn_like(p) * (0.2 if norm or p.ndim == 1 else 1 / fan**0.5) + (1 if norm else 0)).half().float()
     model.prompt_encoder.shared_embedding.positional_embedding.data.copy_(model.shared_image_embedding.positional_embedding)
 
 
@@ -91,7 +91,7 @@ def outputs(model, picture, points, labels):
     return {k: v.float().contiguous() for k, v in out.items()}
 
 
-torch.manual_seed(7)
+torch.manual_seed(2)
 rng = np.random.default_rng(3)
 os.makedirs(here, exist_ok=True)
 picture = rng.integers(0, 256, (60, 150, 3), dtype=np.uint8)

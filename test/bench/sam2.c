@@ -1,5 +1,6 @@
 /* SAM 2.1: a picture taken up, and masks of GRID x GRID points.   sam2 MODEL THREADS GRID stable|single TO
- * prints: seconds of the picture and of the masks, those of all cores together, bytes of memory at most, mean of the logits' sizes; TO: the side of masks */
+ * prints: seconds of the picture and of the masks, those of all cores together, bytes of memory at most, mean of the
+ * logits' sizes; TO: the side of masks */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

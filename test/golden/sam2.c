@@ -1,5 +1,5 @@
-/* SAM 2.1's image path against transformers' (test/golden/sam2/, made by scripts/reference/sam2.py): pictures, stages of
- * the trunk with and without filled-up windows, maps, masks and qualities by every choice, both namings, tiles of
+/* SAM 2.1's image path against transformers' (test/golden/sam2/, made by scripts/reference/sam2.py): pictures, stages
+ * of the trunk with and without filled-up windows, maps, masks and qualities by every choice, both namings, tiles of
  * prompts, masks made at a coarse grid alone. */
 #include <math.h>
 #include <stdio.h>

@@ -147,7 +147,7 @@ void sam2_embed(struct sam2 *s, struct tape *t, const uint8_t *pixels, struct ex
     int64_t area = s->config.size * s->config.size;
     size_t bytes;
     float *host = mem_alloc((size_t)(3 * area), sizeof *host);
-    sam2_picture(pixels, size, s->config.size, host, s->device->threads ? s->device->threads : 1);
+    sam2_picture(pixels, size, s->config.size, host, s->device->threads);
     struct tensor input = {.rows = area, .cols = 3, .segment = -1, .slot = -1};
     input.data = bring_real(s->device, host, 3 * area, &bytes);
     free(host);
@@ -253,7 +253,7 @@ void sam2_masks(struct sam2 *s, struct tape *t, const struct sam2_point *points,
                                      (size_t)(n * SAM2_MASKS) * sizeof *quality);
         sam2_upscale(t, &s->upscale, &decoded, n, &s->held[FINE1], &s->held[FINE0], logits);
         tape_join(t, branch);
-#pragma omp parallel for num_threads(s->device->threads ? s->device->threads : 1) schedule(static)
+#pragma omp parallel for num_threads(s->device->threads) schedule(static)
         for (int64_t i = 0; i < n; i++)
             choose(s, logits + i * SAM2_MASKS * wanted, quality + i * SAM2_MASKS, choice,
                    rows + (p + i) * each * to * to, qualities ? qualities + (p + i) * each : NULL);

@@ -61,9 +61,9 @@ static inline int64_t sam2_masks_each(enum sam2_choice choice)
     return choice == SAM2_ALL ? 3 : 1;
 }
 
-/* Logits of masks to x to pixels: rows [count * masks_each, to * to] in host memory, in order of points; below sam2_side
- * resized bilinearly without antialiasing, of which only what is read is made (but for SAM2_STABLE, which must see whole
- * masks).  qualities: the IoU SAM expects of each, or NULL. */
+/* Logits of masks to x to pixels: rows [count * masks_each, to * to] in host memory, in order of points; below
+ * sam2_side resized bilinearly without antialiasing, of which only what is read is made (but for SAM2_STABLE, which
+ * must see whole masks).  qualities: the IoU SAM expects of each, or NULL. */
 void sam2_masks(struct sam2 *sam, struct tape *t, const struct sam2_point *points, int64_t count,
                 enum sam2_choice choice, int64_t to, float *rows, float *qualities);
 

@@ -1,7 +1,8 @@
 /* Pixels of masks.  Each row of the map (a cell) becomes 4 x 4 pixels by two transposed convolutions whose kernel is
  * their stride, so a pixel is made from its cell alone:
  *
- *   fine = gelu(norm(W1[place in the cell] x + b1 + fine1));  pixel = gelu(W2[place] fine + b2 + fine0);  logit = pixel . w
+ *   fine = gelu(norm(W1[place in the cell] x + b1 + fine1))
+ *   pixel = gelu(W2[place] fine + b2 + fine0);  logit = pixel . w
  *
  * Resizing commutes with the last product, and resizing bilinearly to a coarse grid reads few pixels: only those are
  * made. */
