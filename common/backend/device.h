@@ -106,7 +106,7 @@ struct backend {
     int (*choices_save)(struct device *device, const char *path, struct error *error);
     size_t (*memory_used)(struct device *device);
 };
-enum { BACKEND_VERSION = 6 };
+enum { BACKEND_VERSION = 7 };
 #define BACKEND_SYMBOL "percept_backend"
 
 #endif

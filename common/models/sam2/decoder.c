@@ -2,37 +2,24 @@
 #include "models/sam2/decoder.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "models/sam2/layer.h"
 
 enum { POINT = 6, QUALITY = 1, FIRST_MASK = 2 }; /* among the tokens of a prompt */
 
 /* --- parameters --- */
 
-void sam2_add_pair(struct parameters *p, struct tensor *pair[2], int64_t out, int64_t in, const char *format, ...)
-{
-    char prefix[128], name[160];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(prefix, sizeof prefix, format, arguments);
-    va_end(arguments);
-    snprintf(name, sizeof name, "%s.weight", prefix);
-    pair[0] = parameters_add(p, name, in ? 2 : 1, (int64_t[]){out, in});
-    snprintf(name, sizeof name, "%s.bias", prefix);
-    pair[1] = parameters_add(p, name, 1, &out);
-}
-
 static void add_attention(struct parameters *p, struct sam2_attention *a, int64_t channels, int64_t inner,
                           const char *prefix)
 {
-    sam2_add_pair(p, a->q, inner, channels, "%s.q_proj", prefix);
-    sam2_add_pair(p, a->k, inner, channels, "%s.k_proj", prefix);
-    sam2_add_pair(p, a->v, inner, channels, "%s.v_proj", prefix);
-    sam2_add_pair(p, a->out, channels, inner, "%s.out_proj", prefix);
+    layer_register(p, a->q, prefix, "q_proj", inner, channels);
+    layer_register(p, a->k, prefix, "k_proj", inner, channels);
+    layer_register(p, a->v, prefix, "v_proj", inner, channels);
+    layer_register(p, a->out, prefix, "out_proj", channels, inner);
 }
 
 static void add_layer(struct parameters *p, struct sam2_layer *l, const struct sam2_widths *w, int number)
@@ -45,16 +32,18 @@ static void add_layer(struct parameters *p, struct sam2_layer *l, const struct s
     add_attention(p, &l->read, w->channels, w->inner, inner);
     snprintf(inner, sizeof inner, "%s.cross_attn_image_to_token", prefix);
     add_attention(p, &l->write, w->channels, w->inner, inner);
-    for (int i = 0; i < 4; i++) sam2_add_pair(p, l->norm[i], w->channels, 0, "%s.norm%d", prefix, i + 1);
-    sam2_add_pair(p, l->mlp[0], w->mlp, w->channels, "%s.mlp.layers.0", prefix);
-    sam2_add_pair(p, l->mlp[1], w->channels, w->mlp, "%s.mlp.layers.1", prefix);
+    static const char *const norms[] = {"norm1", "norm2", "norm3", "norm4"};
+    for (int i = 0; i < 4; i++) layer_register(p, l->norm[i], prefix, norms[i], w->channels, 0);
+    layer_register(p, l->mlp[0], prefix, "mlp.layers.0", w->mlp, w->channels);
+    layer_register(p, l->mlp[1], prefix, "mlp.layers.1", w->channels, w->mlp);
 }
 
 static void add_mlp(struct parameters *p, struct tensor *mlp[SAM2_MLP][2], int64_t in, int64_t hidden, int64_t out,
                     const char *prefix)
 {
+    static const char *const names[SAM2_MLP] = {"layers.0", "layers.1", "layers.2"};
     for (int i = 0; i < SAM2_MLP; i++)
-        sam2_add_pair(p, mlp[i], i == SAM2_MLP - 1 ? out : hidden, i ? hidden : in, "%s.layers.%d", prefix, i);
+        layer_register(p, mlp[i], prefix, names[i], i == SAM2_MLP - 1 ? out : hidden, i ? hidden : in);
 }
 
 void sam2_decoder_register(struct sam2_decoder *d, struct parameters *p, const struct sam2_config *config,
@@ -66,7 +55,7 @@ void sam2_decoder_register(struct sam2_decoder *d, struct parameters *p, const s
     d->places = parameters_add(p, "places", 2, (int64_t[]){d->rows, w.channels});
     for (int i = 0; i < SAM2_LAYERS; i++) add_layer(p, &d->layers[i], &w, i);
     add_attention(p, &d->last, w.channels, w.inner, "sam_mask_decoder.transformer.final_attn_token_to_image");
-    sam2_add_pair(p, d->last_norm, w.channels, 0, "sam_mask_decoder.transformer.norm_final_attn");
+    layer_register(p, d->last_norm, "sam_mask_decoder.transformer", "norm_final_attn", w.channels, 0);
     for (int i = 0; i < SAM2_MASKS; i++) {
         char prefix[64];
         snprintf(prefix, sizeof prefix, "sam_mask_decoder.output_hypernetworks_mlps.%d", i);
@@ -121,11 +110,6 @@ void sam2_decoder_close(struct sam2_decoder *d, struct device *device)
 
 /* --- forward --- */
 
-static struct tensor *layer(struct tape *t, struct tensor *x, struct tensor *const pair[2], struct tensor *residual)
-{
-    return op_linear(t, x, (struct linear){.weight = pair[0], .bias = pair[1], .residual = residual});
-}
-
 static struct tensor *sum(struct tape *t, struct tensor *a, struct tensor *b)
 {
     return op_branch(t, a, b, NULL, NULL, 1);
@@ -138,16 +122,16 @@ static struct tensor *norm(struct tape *t, struct tensor *x, struct tensor *cons
 
 static struct tensor *mlp(struct tape *t, struct tensor *x, struct tensor *const layers[SAM2_MLP][2])
 {
-    for (int i = 0; i + 1 < SAM2_MLP; i++) x = op_relu(t, layer(t, x, layers[i], NULL));
-    return layer(t, x, layers[SAM2_MLP - 1], NULL);
+    for (int i = 0; i + 1 < SAM2_MLP; i++) x = op_relu(t, layer_forward(t, x, layers[i], NULL));
+    return layer_forward(t, x, layers[SAM2_MLP - 1], NULL);
 }
 
 struct sam2_first sam2_first_layer(struct tape *t, const struct sam2_decoder *d, struct tensor *map)
 {
     const struct sam2_layer *l = &d->layers[0];
     struct tensor *placed = sum(t, map, d->places);
-    return (struct sam2_first){map, layer(t, placed, l->read.k, NULL), layer(t, map, l->read.v, NULL),
-                               layer(t, placed, l->write.q, NULL)};
+    return (struct sam2_first){map, layer_forward(t, placed, l->read.k, NULL), layer_forward(t, map, l->read.v, NULL),
+                               layer_forward(t, placed, l->write.q, NULL)};
 }
 
 struct state {
@@ -172,9 +156,10 @@ static void attend_self(struct tape *t, struct state *s, const struct sam2_layer
     const struct sam2_decoder *d = s->d;
     struct sequences each = {s->prompts, d->starts, d->starts, SAM2_TOKENS, SAM2_TOKENS, true};
     struct tensor *placed = first ? s->tokens : sum(t, s->tokens, s->start);
-    struct tensor *y = op_attention_apart(t, layer(t, placed, l->self.q, NULL), layer(t, placed, l->self.k, NULL),
-                                          layer(t, s->tokens, l->self.v, NULL), d->heads, each);
-    s->tokens = norm(t, layer(t, y, l->self.out, first ? NULL : s->tokens), l->norm[0]);
+    struct tensor *y =
+        op_attention_apart(t, layer_forward(t, placed, l->self.q, NULL), layer_forward(t, placed, l->self.k, NULL),
+                           layer_forward(t, s->tokens, l->self.v, NULL), d->heads, each);
+    s->tokens = norm(t, layer_forward(t, y, l->self.out, first ? NULL : s->tokens), l->norm[0]);
 }
 
 /* All prompts' tokens are queries to the one map. */
@@ -183,24 +168,24 @@ static struct tensor *read_picture(struct tape *t, const struct state *s, const 
 {
     const struct sam2_decoder *d = s->d;
     struct sequences one = {1, d->ends + 2 * s->prompts, d->map_ends, s->prompts * SAM2_TOKENS, d->rows, true};
-    struct tensor *q = layer(t, sum(t, s->tokens, s->start), a->q, NULL);
+    struct tensor *q = layer_forward(t, sum(t, s->tokens, s->start), a->q, NULL);
     return op_attention_apart(t, q, first->k, first->v, d->heads, one);
 }
 
 static struct tensor *read_map(struct tape *t, const struct state *s, const struct sam2_attention *a)
 {
     struct token_heads h = heads_of(s);
-    struct tensor *q = layer(t, sum(t, s->tokens, s->start), a->q, NULL);
+    struct tensor *q = layer_forward(t, sum(t, s->tokens, s->start), a->q, NULL);
     q = op_project(t, op_heads_apart(t, q, h, share(s)), a->k[0]);
-    return op_heads_together(t, layer(t, op_map_to_tokens(t, q, s->map, s->d->places, h), a->v, NULL), h);
+    return op_heads_together(t, layer_forward(t, op_map_to_tokens(t, q, s->map, s->d->places, h), a->v, NULL), h);
 }
 
 static void write_map(struct tape *t, struct state *s, const struct sam2_layer *l, const struct sam2_first *first)
 {
     const struct sam2_attention *a = &l->write;
     struct token_heads h = heads_of(s);
-    struct tensor *k = layer(t, sum(t, s->tokens, s->start), a->k, NULL);
-    struct tensor *v = op_heads_apart(t, layer(t, s->tokens, a->v, NULL), h, 1);
+    struct tensor *k = layer_forward(t, sum(t, s->tokens, s->start), a->k, NULL);
+    struct tensor *v = op_heads_apart(t, layer_forward(t, s->tokens, a->v, NULL), h, 1);
     struct map_update u = {.bias = a->out[1], .scale = l->norm[3][0], .shift = l->norm[3][1]};
     u.k = op_heads_apart(t, k, h, share(s));
     u.v = op_linear(t, v, (struct linear){.weight = a->out[0]});
@@ -218,9 +203,9 @@ static void run_layer(struct tape *t, struct state *s, const struct sam2_layer *
 {
     attend_self(t, s, l, first);
     struct tensor *seen = first ? read_picture(t, s, &l->read, first) : read_map(t, s, &l->read);
-    s->tokens = norm(t, layer(t, seen, l->read.out, s->tokens), l->norm[1]);
-    struct tensor *hidden = op_relu(t, layer(t, s->tokens, l->mlp[0], NULL));
-    s->tokens = norm(t, layer(t, hidden, l->mlp[1], s->tokens), l->norm[2]);
+    s->tokens = norm(t, layer_forward(t, seen, l->read.out, s->tokens), l->norm[1]);
+    struct tensor *hidden = op_relu(t, layer_forward(t, s->tokens, l->mlp[0], NULL));
+    s->tokens = norm(t, layer_forward(t, hidden, l->mlp[1], s->tokens), l->norm[2]);
     write_map(t, s, l, first);
 }
 
@@ -240,7 +225,7 @@ static struct tensor *qualities(struct tape *t, const struct state *s)
 {
     struct tensor *const(*l)[2] = s->d->quality;
     struct tensor *x = op_gather(t, s->tokens, s->d->quality_rows, s->prompts);
-    for (int i = 0; i + 1 < SAM2_MLP; i++) x = op_relu(t, layer(t, x, l[i], NULL));
+    for (int i = 0; i + 1 < SAM2_MLP; i++) x = op_relu(t, layer_forward(t, x, l[i], NULL));
     return op_logits(t, x, l[SAM2_MLP - 1][0], l[SAM2_MLP - 1][1]);
 }
 
@@ -252,6 +237,6 @@ struct sam2_decoded sam2_decode(struct tape *t, const struct sam2_decoder *d, co
     s.start = op_embed(t, d->tokens, NULL, d->ids, NULL, NULL, s.prompts * SAM2_TOKENS);
     s.start = s.tokens = op_put(t, s.start, points, d->point_rows);
     for (int i = 0; i < SAM2_LAYERS; i++) run_layer(t, &s, &d->layers[i], i ? NULL : first);
-    s.tokens = norm(t, layer(t, read_map(t, &s, &d->last), d->last.out, s.tokens), d->last_norm);
+    s.tokens = norm(t, layer_forward(t, read_map(t, &s, &d->last), d->last.out, s.tokens), d->last_norm);
     return (struct sam2_decoded){s.map, hyper(t, &s), qualities(t, &s)};
 }

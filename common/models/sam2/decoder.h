@@ -68,8 +68,4 @@ struct sam2_decoded {
 struct sam2_decoded sam2_decode(struct tape *t, const struct sam2_decoder *d, const struct sam2_first *first,
                                 struct tensor *points);
 
-/* Weight and bias, named `prefix`.weight and .bias; in 0: vectors. */
-void sam2_add_pair(struct parameters *p, struct tensor *pair[2], int64_t out, int64_t in, const char *format, ...)
-    __attribute__((format(printf, 5, 6)));
-
 #endif

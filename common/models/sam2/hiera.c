@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "models/sam2/layer.h"
 
 enum { PATCH = 7, STRIDE = 4, PADDING = 3 };
 
@@ -13,28 +14,18 @@ static const float norm_eps = 1e-6f;
 
 /* --- parameters --- */
 
-static void add_pair(struct parameters *p, struct tensor *pair[2], const char *prefix, const char *name, int64_t out,
-                     int64_t in)
-{
-    char full[128];
-    snprintf(full, sizeof full, "%s.%s.weight", prefix, name);
-    pair[0] = parameters_add(p, full, in ? 2 : 1, (int64_t[]){out, in});
-    snprintf(full, sizeof full, "%s.%s.bias", prefix, name);
-    pair[1] = parameters_add(p, full, 1, &out);
-}
-
-static void block_register(struct hiera_block *b, struct parameters *p, int64_t number, int64_t in, int64_t out)
+static void add_block(struct hiera_block *b, struct parameters *p, int64_t number, int64_t in, int64_t out)
 {
     char prefix[64];
     snprintf(prefix, sizeof prefix, "image_encoder.trunk.blocks.%ld", (long)number);
-    add_pair(p, b->norm1, prefix, "norm1", in, 0);
-    add_pair(p, b->qkv, prefix, "attn.qkv", 3 * out, in);
-    add_pair(p, b->out, prefix, "attn.proj", out, out);
-    add_pair(p, b->norm2, prefix, "norm2", out, 0);
-    add_pair(p, b->fc, prefix, "mlp.layers.0", 4 * out, out);
-    add_pair(p, b->proj, prefix, "mlp.layers.1", out, 4 * out);
+    layer_register(p, b->norm1, prefix, "norm1", in, 0);
+    layer_register(p, b->qkv, prefix, "attn.qkv", 3 * out, in);
+    layer_register(p, b->out, prefix, "attn.proj", out, out);
+    layer_register(p, b->norm2, prefix, "norm2", out, 0);
+    layer_register(p, b->fc, prefix, "mlp.layers.0", 4 * out, out);
+    layer_register(p, b->proj, prefix, "mlp.layers.1", out, 4 * out);
     if (!b->pool) return;
-    add_pair(p, b->skip, prefix, "proj", out, in);
+    layer_register(p, b->skip, prefix, "proj", out, in);
     b->q[0] = parameters_view(p, b->qkv[0], 0, out, in);
     b->kv[0] = parameters_view(p, b->qkv[0], out * in, 2 * out, in);
     b->q[1] = parameters_view(p, b->qkv[1], 0, 1, out);
@@ -59,7 +50,7 @@ void hiera_register(struct hiera *h, struct parameters *p, const struct sam2_con
 {
     int64_t side = hiera_side(c, 0);
     *h = (struct hiera){.config = c, .blocks = mem_zalloc((size_t)block_count(c), sizeof *h->blocks)};
-    add_pair(p, h->patch, "image_encoder.trunk.patch_embed", "proj", c->width, 3 * PATCH * PATCH);
+    layer_register(p, h->patch, "image_encoder.trunk.patch_embed", "proj", c->width, 3 * PATCH * PATCH);
     h->positions = parameters_add(p, "positions", 2, (int64_t[]){side * side, c->width});
     for (int64_t stage = 0, number = 0; stage < SAM2_STAGES; stage++)
         for (int64_t i = 0; i < c->blocks[stage]; i++, number++) {
@@ -69,7 +60,7 @@ void hiera_register(struct hiera *h, struct parameters *p, const struct sam2_con
             b->pool = stage && i == 0;
             b->whole = sees_all(c, number);
             CHECK(!b->pool || !b->whole, "block %ld pools the whole map", (long)number);
-            block_register(b, p, number, b->pool ? width / 2 : width, width);
+            add_block(b, p, number, b->pool ? width / 2 : width, width);
         }
 }
 
@@ -109,11 +100,6 @@ void hiera_close(struct hiera *h, struct device *device)
 
 /* --- forward --- */
 
-static struct tensor *layer(struct tape *t, struct tensor *x, struct tensor *const pair[2], struct tensor *residual)
-{
-    return op_linear(t, x, (struct linear){.weight = pair[0], .bias = pair[1], .residual = residual});
-}
-
 static struct tensor *mlp(struct tape *t, const struct hiera_block *b, struct tensor *x)
 {
     struct tensor *y = op_norm_eps(t, x, b->norm2[0], b->norm2[1], norm_eps);
@@ -146,8 +132,8 @@ static struct tensor *plain_rows(struct tape *t, const struct hiera_block *b, st
                                  int64_t n)
 {
     struct tensor *y = fill_up(t, op_norm_eps(t, x, b->norm1[0], b->norm1[1], norm_eps), w, n);
-    y = op_attention(t, layer(t, y, b->qkv, NULL), NULL, b->heads, attend(w, w, windows_of_tile(w, n)), false);
-    return mlp(t, b, layer(t, only_pixels(t, y, w, n), b->out, x));
+    y = op_attention(t, layer_forward(t, y, b->qkv, NULL), NULL, b->heads, attend(w, w, windows_of_tile(w, n)), false);
+    return mlp(t, b, layer_forward(t, only_pixels(t, y, w, n), b->out, x));
 }
 
 /* Windows of `to` are those of `w`, halved. */
@@ -156,15 +142,15 @@ static struct tensor *pooled_rows(struct tape *t, const struct hiera_block *b, s
 {
     struct map map = {windows_of_tile(w, n), extent_square(w->window)};
     struct tensor *y = fill_up(t, op_norm_eps(t, x, b->norm1[0], b->norm1[1], norm_eps), w, n);
-    struct tensor *skip = op_max_pool(t, layer(t, y, b->skip, NULL), map, 2, 2);
-    struct tensor *q = op_max_pool(t, layer(t, y, b->q, NULL), map, 2, 2);
-    q = op_attention(t, q, layer(t, y, b->kv, NULL), b->heads, attend(to, w, map.pictures), false);
-    return mlp(t, b, layer(t, only_pixels(t, q, to, n), b->out, only_pixels(t, skip, to, n)));
+    struct tensor *skip = op_max_pool(t, layer_forward(t, y, b->skip, NULL), map, 2, 2);
+    struct tensor *q = op_max_pool(t, layer_forward(t, y, b->q, NULL), map, 2, 2);
+    q = op_attention(t, q, layer_forward(t, y, b->kv, NULL), b->heads, attend(to, w, map.pictures), false);
+    return mlp(t, b, layer_forward(t, only_pixels(t, q, to, n), b->out, only_pixels(t, skip, to, n)));
 }
 
 /* A block from map to map, which may be one where it does not pool: a tile reads no pixel but its own. */
-static void block_forward(struct tape *t, const struct hiera_block *b, struct tensor *from, struct tensor *to,
-                          const struct windows *w, const struct windows *result)
+static void run_block(struct tape *t, const struct hiera_block *b, struct tensor *from, struct tensor *to,
+                      const struct windows *w, const struct windows *result)
 {
     for (int64_t n = 0; n < w->tiles; n++) {
         struct tape_branch branch = tape_branch(t);
@@ -201,10 +187,10 @@ void hiera_forward(struct tape *t, struct hiera *h, struct tensor *pixels,
         x->cols = h->config->width << stage;
         for (int64_t i = 0; i < h->config->blocks[stage]; i++, b++) {
             if (b->pool)
-                block_forward(t, b, before, x, &h->own[stage - 1], &h->entry[stage]);
+                run_block(t, b, before, x, &h->own[stage - 1], &h->entry[stage]);
             else
-                block_forward(t, b, x, x, b->whole ? &h->map[stage] : &h->own[stage],
-                              b->whole ? &h->map[stage] : &h->own[stage]);
+                run_block(t, b, x, x, b->whole ? &h->map[stage] : &h->own[stage],
+                          b->whole ? &h->map[stage] : &h->own[stage]);
         }
         struct tape_branch branch = tape_branch(t);
         take(context, t, stage, x);

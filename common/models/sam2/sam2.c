@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "models/sam2/files.h"
+#include "models/sam2/layer.h"
 #include "models/sam2/picture.h"
 
 enum { MAP, KEYS, VALUES, SEEN, FINE0, FINE1, HELD };
@@ -19,10 +20,10 @@ static void add_parameters(struct sam2 *s, const struct sam2_widths *w)
     struct parameters *p = &s->parameters;
     const struct sam2_config *c = &s->config;
     hiera_register(&s->hiera, p, c);
-    sam2_add_pair(p, s->coarse, w->channels, 8 * c->width, "image_encoder.neck.convs.0.conv");
-    sam2_add_pair(p, s->map, w->channels, 4 * c->width, "map");
-    sam2_add_pair(p, s->fine[1], w->channels / 4, 2 * c->width, "fine1");
-    sam2_add_pair(p, s->fine[0], w->channels / 8, c->width, "fine0");
+    layer_register(p, s->coarse, "image_encoder.neck.convs.0", "conv", w->channels, 8 * c->width);
+    layer_register(p, s->map, "", "map", w->channels, 4 * c->width);
+    layer_register(p, s->fine[1], "", "fine1", w->channels / 4, 2 * c->width);
+    layer_register(p, s->fine[0], "", "fine0", w->channels / 8, c->width);
     parameters_add(p, "points", 2, (int64_t[]){2, w->channels});
     parameters_add(p, "sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix", 2,
                    (int64_t[]){2, w->channels / 2});
@@ -119,7 +120,7 @@ static void take_stage(void *context, struct tape *t, int stage, struct tensor *
     struct sam2 *s = context;
     struct tensor *const *own = stage < 2 ? s->fine[stage] : stage == 2 ? s->map : s->coarse;
     tape_open_segment(t);
-    struct tensor *x = op_linear(t, map, (struct linear){.weight = own[0], .bias = own[1]});
+    struct tensor *x = layer_forward(t, map, own, NULL);
     if (stage == 3) x = op_branch(t, &s->held[MAP], op_gather(t, x, s->nearest, s->decoder.rows), NULL, NULL, 1);
     tape_close_segment(t, NULL, x);
     keep(s, stage < 2 ? FINE0 + stage : MAP, x);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "models/sam2/layer.h"
 
 void sam2_upscale_register(struct sam2_upscale *u, struct parameters *p, const struct sam2_config *config,
                            int64_t channels)
@@ -21,7 +22,7 @@ void sam2_upscale_register(struct sam2_upscale *u, struct parameters *p, const s
     }
     u->first_bias = parameters_add(p, "sam_mask_decoder.output_upscaling.0.bias", 1, &fine);
     u->second_bias = parameters_add(p, "sam_mask_decoder.output_upscaling.3.bias", 1, &finest);
-    sam2_add_pair(p, u->norm, fine, 0, "sam_mask_decoder.output_upscaling.1");
+    layer_register(p, u->norm, "sam_mask_decoder.output_upscaling", "1", fine, 0);
 }
 
 /* --- what is wanted --- */
