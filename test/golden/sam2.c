@@ -278,15 +278,30 @@ static void same_bits_on_any_threads(void)
     free(first);
 }
 
+/* Parameters of the trunk, with what positions are made of in place of their table. */
+static void check_size(const struct sam2_config *c, int64_t background, int64_t want)
+{
+    struct parameters p = {0};
+    struct hiera h;
+    hiera_register(&h, &p, c);
+    int64_t made_of = (background * background + c->windows[0] * c->windows[0]) * c->width,
+            count = parameters_elements(&p) - tensor_count(h.positions) + made_of;
+    EXPECT(count == want, "%s has %ld parameters", c->name, (long)count);
+    parameters_free(&p);
+    free(h.blocks);
+}
+
 /* The published shapes; and what is none of them, or no SAM 2.1, is said. */
 static void variants_are_told(void)
 {
     static const int64_t blocks[][SAM2_STAGES] = {{1, 2, 7, 2}, {1, 2, 11, 2}, {2, 3, 16, 3}, {2, 6, 36, 4}},
                          widths[] = {96, 96, 112, 144};
+    static const int64_t sizes[] = {26849472, 33947328, 68675712, 212149296}; /* as transformers counts them */
     static const char *const names[] = {"t", "s", "b+", "l"};
     for (int i = 0; i < 4; i++) {
         const struct sam2_config *c = sam2_config_find(widths[i], blocks[i]);
         EXPECT(c && !strcmp(c->name, names[i]), "%s: %s", names[i], c ? c->name : "none");
+        if (c) check_size(c, i == 2 ? 14 : 7, sizes[i]);
     }
     EXPECT(!sam2_config_find(96, blocks[2]), "a variant that is none");
     static const struct {
