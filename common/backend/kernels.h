@@ -294,7 +294,7 @@ struct kernels {
     void (*repeat_row)(struct device *d, real *out, const real *x, int64_t rows, int64_t width);
     void (*sum_rows)(struct device *d, float *out, const real *x, int64_t rows, int64_t width, bool accumulate);
 
-    /* y = x / max(|x|, 1e-12), norm [rows] = |x| kept for backward. */
+    /* y = x / max(|x|, 1e-12), norm [rows] = |x| kept for backward, where dx may be dy when real is float. */
     void (*normalize_forward)(struct device *d, float *y, float *norm, const real *x, int64_t rows, int64_t cols);
     void (*normalize_backward)(struct device *d, real *dx, const float *dy, const float *y, const float *norm,
                                int64_t rows, int64_t cols, bool accumulate);

@@ -2,7 +2,7 @@
 # Command lines as people and other programs type them: help, mistakes, exit statuses, and the whole way from pictures to figures.
 . "$(dirname "$0")/../lib.sh"
 "$BUILD"/test/make_pictures "$tmp/pictures" 60 || exit 1
-for program in "pe-dataloader" "pe-dataloader pack" "pe-trainer" "pe-evaluator" "pe-evaluator zeroshot"; do
+for program in "pe-dataloader" "pe-dataloader pack" "pe-trainer" "pe-evaluator" "pe-evaluator zeroshot" "pe-aligner" "pe-aligner spatial"; do
     check "help_of_${program// /_}" status 0 $program --help
 done
 every_option() { # each key of the table is in the help
