@@ -38,6 +38,34 @@ static void counts(void)
            "%s", error.text);
 }
 
+/* A tower of the shape of PE's spatial G, as config and back; what does not go together is refused. */
+static void tower_alone(void)
+{
+    struct model_config core, config = {0}, again;
+    struct error error = {0};
+    struct towers towers;
+    EXPECT(model_config_load(&core, "PE-Core-G14-448", &error) == 0, "%s", error.text);
+    config = towers_tokens_config(&core, 50, 448);
+    config.vision.layer_scale = 0.1;
+    json_t *json = model_config_json(&config);
+    EXPECT(model_config_parse(&again, "alone", json, &error) == 0, "%s", error.text);
+    EXPECT(again.vision.layer_scale == 0.1 && again.vision.pool == POOL_NONE && again.vision.layers == 50 &&
+               !again.text.layers,
+           "%g, pool %d", again.vision.layer_scale, again.vision.pool);
+    towers_open(&towers, &again);
+    int64_t width = 1536, block = 4 * width + 4 * width * (width + 1) + 2 * width * 8960 + width + 8960 + 2 * width;
+    EXPECT(parameters_elements(&towers.parameters) == 50 * block + width * (3 * 14 * 14 + 1024 + 2), "%ld",
+           (long)parameters_elements(&towers.parameters));
+    EXPECT(!parameters_find(&towers.parameters, "logit_scale") && !parameters_find(&towers.parameters, "visual.proj"),
+           "a tower alone");
+    towers_close(&towers);
+    json_object_set_new(json, "embed_dim", json_integer(8));
+    EXPECT(model_config_parse(&again, "alone", json, &error) < 0 &&
+               strstr(error.text, "neither text_cfg nor embed_dim"),
+           "%s", error.text);
+    json_decref(json);
+}
+
 /* Initial values are draws one after the other from the parameter's own sequence, on any number of threads. */
 static void draws(void)
 {
@@ -137,6 +165,7 @@ int main(int argc, char **argv)
 {
     return test_main(argc, argv,
                      (struct test[]){{"parameter_counts", counts},
+                                     {"tower_alone", tower_alone},
                                      {"draws_on_any_number_of_threads", draws},
                                      {"weights_in_three_namings", namings},
                                      {"open_clip_round_trip", round_trip},
