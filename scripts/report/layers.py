@@ -4,7 +4,10 @@ import html, json, re
 # What a task is called in a table and in a sentence.
 TASKS = {"knn_probe": ("kinds of emoji, nearest neighbours", "nearest neighbours"),
          "linear_probe": ("kinds of emoji, linear head", "the linear head"),
-         "video_object_segmentation": ("objects followed through clips, J&F", "tracking")}
+         "video_object_segmentation": ("objects followed through clips, J&F", "tracking"),
+         "segmentation": ("classes of pixels of scenes, mIoU", "segmentation"),
+         "depth": ("pixels within a quarter of the true depth, a1", "depth"),
+         "detection": ("objects of scenes in boxes, AP", "detection")}
 NOTES = """Kinds are Unicode's subgroups of emoji, such as “animal-bird”; their words stood in captions it was trained with,
 the drawing style of these pictures in none. Random is the best layer of random weights, chance for clips the first mask
 copied. On the clips the encoder is not yet a match for plain pixels: colour and position alone, followed in the same way,
