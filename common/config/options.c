@@ -79,10 +79,10 @@ static void remark(struct option *list, const struct option *table, enum option_
     for (const struct option *o = table; !end_of(o); o++) {
         if (o->type != type) continue;
         struct option *row = find(list, o->key);
-        CHECK(row, "--%s, of which a table says more, is no option", o->key);
+        CHECK(row || type == OPTION_WITHOUT, "--%s, of which a table says more, is no option", o->key);
         if (type == OPTION_DEFAULT)
             row->fallback = o->fallback;
-        else
+        else if (row) /* its table may be read by itself, or several tables leave it out */
             row->flags |= OPTION_HIDDEN;
     }
 }
