@@ -12,6 +12,7 @@ track() { # NAME RANKS OPTION...: into NAME and NAME.json
     rm -rf "$name"
     ranks "$n" pe-evaluator track $model --masks "$name" --output "$name.json" "$@"
 }
+figure() { sed -n "s/^ *\"$2\": \([0-9.e-]*\),*\$/\1/p" "$1" | sed -n "${3:-1}p"; }
 track base 1 --threads 1 --layers 1,2 > "$tmp/base.log" 2>&1 || cat "$tmp/base.log"
 as_base() { track "$@" --layers 1,2 && diff -r "$tmp/base" "$tmp/$1" && diff "$tmp/base.json" <(sed "s,$tmp/$1/,$tmp/base/," "$tmp/$1.json"); }
 shown() { pe-evaluator report "$tmp/base.json" --output "$tmp/base.html" && grep -q "<h2>Objects followed" "$tmp/base.html"; }
@@ -20,12 +21,17 @@ check masks_and_figures_on_2_ranks as_base two 2 --threads 1
 check masks_and_figures_on_3_ranks as_base three 3 --threads 1 --batch-size 7
 check more_ranks_than_videos as_base five 5 --threads 1 --batch-size 1
 check masks_and_figures_from_3_threads as_base threads 1 --threads 3 --batch-size 3
+curves() { # in `layers` too; of videos in files it has no options
+    local layers="pe-evaluator layers --weights $tmp/logs/run/checkpoints/latest --model PE-Core-Test8-32 --tasks track --layers 1,2 --track-data $tmp/davis --output $tmp/curves.json"
+    $layers --task-options track.short-side=64 threads=1 && [ "$(figure "$tmp/curves.json" best)" = "$(figure "$tmp/base.json" J\&F-Mean)" ] &&
+        says 'unknown key "frames"' status 2 $layers --task-options track.short-side=64 threads=1 track.frames=3
+}
+check layers_follow_too curves
 other() { track other 1 --threads 1 --layers 1,2 "$@" && ! diff -r "$tmp/base" "$tmp/other" > /dev/null; }
 for option in "--memory 1" "--radius 1" "--top-k 2" "--temperature 1" "--short-side 128" "--norm final"; do
     check "masks_change_with_${option:2:6}" other $option
 done
 
-figure() { sed -n "s/^ *\"$2\": \([0-9.e-]*\),*\$/\1/p" "$1" | sed -n "${3:-1}p"; }
 scored() { # FOLDER: the figures of the metric without a model
     pe-evaluator score --metric davis --truth "$tmp/davis" --predictions "$1" --output "$tmp/score.json" > /dev/null
 }
