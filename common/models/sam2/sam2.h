@@ -41,7 +41,7 @@ struct sam2 {
 };
 
 /* path: a file or folder (checkpoint/tensors.h), in Meta's or Hugging Face's naming.  config NULL: told from the
- * tensors.  The device must outlive it. */
+ * tensors.  The device must outlive it, and *sam stays where it is: parts of it know each other. */
 int sam2_open(struct sam2 *sam, struct device *device, const char *path, const struct sam2_config *config,
               struct error *error);
 void sam2_close(struct sam2 *sam);
