@@ -37,9 +37,10 @@ def chart(title, unit, *series):
 
 def panels(tasks):
     """One picture of [(title, {kind: [curve a seed]})]: the seeds' mean over layers, lowest to highest shaded."""
-    across, down = 400, 270
-    out = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {across * len(tasks)} {down + 34}"'
-    out += f' width="{across * len(tasks)}" height="{down + 34}" font-family="system-ui,sans-serif" font-size="12">'
+    across, down, each_row = 400, 270, min(3, len(tasks))
+    width, height = across * each_row, 34 + down * -(-len(tasks) // each_row)
+    out = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"'
+    out += f' width="{width}" height="{height}" font-family="system-ui,sans-serif" font-size="12">'
     out += '<rect width="100%" height="100%" fill="#fff"/>'
     for i, (kind, ink) in enumerate(zip(tasks[0][1], INK)):
         x = LEFT + 110 * i
@@ -47,10 +48,10 @@ def panels(tasks):
     for number, (title, kinds) in enumerate(tasks):
         curves = [curve for part in kinds.values() for curve in part]
         layers, chance = curves[0]["layers"], 100 * curves[0]["chance"]
-        high = 115 * max(max(curve["values"]) for curve in curves)
+        high = max(115 * max(max(curve["values"]) for curve in curves), 1.1 * chance)
         x_of = lambda layer: LEFT + (across - LEFT - 24) * (layer - layers[0]) / max(1, layers[-1] - layers[0])
         y_of = lambda percent: 30 + (down - 70) * (1 - percent / high)
-        out += f'<g transform="translate({across * number} 34)" fill="#444">'
+        out += f'<g transform="translate({across * (number % each_row)} {34 + down * (number // each_row)})" fill="#444">'
         out += f'<text x="{LEFT}" y="16" font-size="15" font-weight="600" fill="#222">{html.escape(title)}</text>'
         for y in ticks(high):
             out += f'<path d="M{LEFT} {y_of(y):.1f}H{across - 24}" stroke="#e4e7ed"/>'
